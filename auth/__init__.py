@@ -1,0 +1,1 @@
+"""UCloud's User Authentication API: password logins, refresh tokens, sessions, one-time tokens, extension."""

@@ -1,0 +1,11 @@
+"""The command line: Click commands on Flask's, one file for each noun."""
+
+from flask import Flask
+
+from . import db, keys, login_services, services, users
+
+
+def register_commands(app: Flask) -> None:
+    """Make the commands known to `flask`."""
+    for group in (db.commands, users.commands, services.commands, login_services.commands, keys.commands):
+        app.cli.add_command(group)

@@ -1,0 +1,70 @@
+"""What commands share: a database to work on, one line for a mistake, and output for people or for programs."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from ..config import Misconfigured, read_database_url
+from ..db import Database, Row
+from ..embedded import EmbeddedPostgres, sole_use
+from ..errors import DatabaseUnavailable
+
+EMBEDDED_HOME: Final = Path(__file__).parent.parent.parent / ".data"
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@contextmanager
+def database() -> Iterator[Database]:
+    """The database of DATABASE_URL, or the embedded one where there is one. Mistakes end the command in a line."""
+    try:
+        with _url() as url:
+            opened = Database(url, size=1, patient=True)
+            try:
+                yield opened
+            finally:
+                opened.close()
+    except Misconfigured as problem:
+        raise click.ClickException(str(problem)) from None
+    except DatabaseUnavailable as fault:
+        raise click.ClickException(_reason(fault)) from None
+
+
+@contextmanager
+def _url() -> Iterator[str]:
+    url = read_database_url()
+    if url is not None:
+        yield url
+        return
+    if not EMBEDDED_HOME.exists():
+        raise click.ClickException("DATABASE_URL is not set, and there is no embedded database (`make run` makes one).")
+    with ExitStack() as cleanup:
+        server = EmbeddedPostgres(EMBEDDED_HOME)
+        if cleanup.enter_context(sole_use(EMBEDDED_HOME)):
+            cleanup.callback(server.stop)
+            server.start()
+        yield server.url()
+
+
+def _reason(fault: DatabaseUnavailable) -> str:
+    """For whoever runs the deployment, who may read what the driver says."""
+    cause = " ".join(str(fault.__cause__).split())
+    return f"The database cannot be used: {cause or type(fault.__cause__).__name__}"
+
+
+def show(answer: Row | Sequence[Row], as_json: bool, line: Callable[[Row], str]) -> None:
+    """Print one thing, or a list of them: as JSON, or for people by a line each."""
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
+    for row in [answer] if isinstance(answer, dict) else answer:
+        click.echo(line(row))
+
+
+def done(answer: dict[str, Any], as_json: bool, message: str) -> None:
+    """Print that something was done."""
+    click.echo(json.dumps(answer) if as_json else message)

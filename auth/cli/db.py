@@ -1,0 +1,28 @@
+"""flask db: migrations."""
+
+import click
+
+from ..migrations import all_migrations, migrate, pending
+from .common import as_json, database, done
+
+commands = click.Group("db", help="The database schema.")
+
+
+@commands.command("migrate", help="Apply the migrations that are pending.")
+@as_json
+def migrate_command(as_json: bool) -> None:
+    with database() as opened:
+        applied = migrate(opened)
+    done({"applied": applied}, as_json, "\n".join(f"applied {name}" for name in applied) or "nothing to apply")
+
+
+@commands.command("status", help="Say which migrations are pending; exits with 1 while any is.")
+@as_json
+def status_command(as_json: bool) -> None:
+    with database() as opened:
+        waiting = pending(opened)
+    applied = [migration.name for migration in all_migrations() if migration.name not in waiting]
+    lines = [*(f"applied {name}" for name in applied), *(f"pending {name}" for name in waiting)]
+    done({"applied": applied, "pending": waiting}, as_json, "\n".join(lines))
+    if waiting:
+        raise click.exceptions.Exit(1)

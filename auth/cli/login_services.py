@@ -1,0 +1,66 @@
+"""flask login-services: the applications that people log in to."""
+
+import click
+
+from ..db import Row
+from ..limits import ID_CHARACTERS
+from ..origins import origin_of
+from ..principals import is_id
+from .common import as_json, database, done, show
+
+MAX_TTL_SECONDS = 100 * 365.25 * 24 * 60 * 60
+
+commands = click.Group("login-services", help="The applications that people log in to.")
+
+
+@commands.command("create", help="Create a login service: the `service` that a login names.")
+@click.argument("name")
+@click.option("--endpoint", required=True, help="The http(s) URL that a browser is sent to after logging in.")
+@click.option("--mode", type=click.Choice(["WEB", "APPLICATION"]), required=True)
+@click.option(
+    "--refresh-token-ttl",
+    type=click.IntRange(1, int(MAX_TTL_SECONDS)),
+    metavar="SECONDS",
+    help="How long its refresh tokens live. Without it they do not expire by themselves.",
+)
+@as_json
+def create(name: str, endpoint: str, mode: str, refresh_token_ttl: int | None, as_json: bool) -> None:
+    if not is_id(name):
+        raise click.ClickException(f"A name has 1 to {ID_CHARACTERS} characters, none of them a control character.")
+    if origin_of(endpoint) is None:
+        raise click.ClickException("The endpoint must be an http or https URL without user info.")
+    with database() as opened:
+        created = opened.one(
+            "login_service_insert",
+            name=name,
+            endpoint=endpoint,
+            mode=mode,
+            refresh_token_ttl_seconds=refresh_token_ttl,
+        )
+    if created is None:
+        raise click.ClickException(f"There is a login service {name} already.")
+    done({"name": name}, as_json, f"created {name}")
+
+
+@commands.command("list", help="List all login services.")
+@as_json
+def list_command(as_json: bool) -> None:
+    with database() as opened:
+        rows = opened.many("login_service_list")
+    show(rows, as_json, _line)
+
+
+@commands.command("delete", help="Delete a login service. Sessions made through it go on.")
+@click.argument("name")
+@as_json
+def delete(name: str, as_json: bool) -> None:
+    with database() as opened:
+        found = opened.one("login_service_delete", name=name)
+    if found is None:
+        raise click.ClickException(f"There is no login service {name}.")
+    done({"name": name}, as_json, f"deleted {name}")
+
+
+def _line(row: Row) -> str:
+    ttl = row["refresh_token_ttl_seconds"]
+    return f"{row['name']}\t{row['mode']}\t{row['endpoint']}\t{f'{ttl} s' if ttl else 'no expiry'}"

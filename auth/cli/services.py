@@ -1,0 +1,97 @@
+"""flask services: programs with a token of their own, and what they may ask for on a user's behalf."""
+
+import click
+
+from .. import refresh_tokens
+from ..db import Row
+from ..errors import MalformedScope
+from ..limits import ACCESS_TOKEN_MS
+from ..models import Role
+from ..principals import is_service_id
+from ..scopes import ALL_WRITE, Scope
+from .common import as_json, database, done, show
+
+commands = click.Group("services", help="Services, and the scopes they may ask for when they extend a user's token.")
+
+
+@commands.command("create", help="Create a service. Prints its refresh token: once, and never again.")
+@click.argument("service_id", metavar="_ID")
+@click.option("--scope", "scopes", multiple=True, help="A scope it may ask for; can be given more than once.")
+@as_json
+def create(service_id: str, scopes: tuple[str, ...], as_json: bool) -> None:
+    if not is_service_id(service_id):
+        raise click.ClickException(
+            "A service's id starts with one _ and has 2 to 255 characters, none of them a control character."
+        )
+    policy = _canonical(scopes)
+    refresh_token = refresh_tokens.generate()
+    with database() as opened, opened.transaction() as transaction:
+        created = transaction.one(
+            "principal_insert",
+            id=service_id,
+            role=Role.SERVICE.value,
+            principal_type="service",
+            first_names=None,
+            last_name=None,
+            email=None,
+            org_id=None,
+            password_hash=None,
+        )
+        if created is None:
+            raise click.ClickException(f"There is a principal {service_id} already.")
+        transaction.run("service_scope_insert", service_id=service_id, scopes=policy)
+        transaction.run(
+            "refresh_token_insert_service",
+            token_hash=refresh_tokens.digest(refresh_token),
+            principal_id=service_id,
+            scopes=[str(ALL_WRITE)],
+            access_token_lifetime_ms=ACCESS_TOKEN_MS,
+        )
+    answer = {"id": service_id, "scopes": sorted(policy), "refreshToken": refresh_token}
+    done(answer, as_json, f"created {service_id}; its refresh token, which is not kept:\n{refresh_token}")
+
+
+@commands.command("list", help="List all services with their scopes.")
+@as_json
+def list_command(as_json: bool) -> None:
+    with database() as opened:
+        rows = opened.many("service_list")
+    show(rows, as_json, _line)
+
+
+@commands.command("scopes", help="Show what a service may ask for, after adding to it and removing from it.")
+@click.argument("service_id", metavar="_ID")
+@click.option("--add", multiple=True, metavar="SCOPE")
+@click.option("--remove", multiple=True, metavar="SCOPE")
+@as_json
+def scopes_command(service_id: str, add: tuple[str, ...], remove: tuple[str, ...], as_json: bool) -> None:
+    added, removed = _canonical(add), _canonical(remove)
+    with database() as opened, opened.transaction() as transaction:
+        if transaction.one("service_find", id=service_id) is None:
+            raise click.ClickException(f"There is no service {service_id}.")
+        transaction.run("service_scope_insert", service_id=service_id, scopes=added)
+        transaction.run("service_scope_delete", service_id=service_id, scopes=removed)
+        service = transaction.one("service_find", id=service_id)
+    show(service or {}, as_json, _line)
+
+
+@commands.command("delete", help="Delete a service, its token, and the tokens it got by extension.")
+@click.argument("service_id", metavar="_ID")
+@as_json
+def delete(service_id: str, as_json: bool) -> None:
+    with database() as opened:
+        found = opened.one("principal_delete", id=service_id, principal_types=["service"])
+    if found is None:
+        raise click.ClickException(f"There is no service {service_id}.")
+    done({"id": service_id}, as_json, f"deleted {service_id}")
+
+
+def _canonical(scopes: tuple[str, ...]) -> list[str]:
+    try:
+        return list(dict.fromkeys(str(Scope.parse(scope)) for scope in scopes))
+    except MalformedScope:
+        raise click.ClickException("A scope looks like files.listAtDirectory:read.") from None
+
+
+def _line(row: Row) -> str:
+    return f"{row['id']}\t{' '.join(row['scopes'])}".rstrip()

@@ -1,0 +1,130 @@
+"""flask users: people who log in by password."""
+
+import sys
+
+import click
+
+from ..db import Row
+from ..limits import PASSWORD_BYTES
+from ..models import Role
+from ..passwords import hash_password
+from ..principals import is_person_id
+from .common import as_json, database, done, show
+
+commands = click.Group("users", help="People who log in by password.")
+
+password_stdin = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+
+
+@commands.command("create", help="Create a user. Asks for the password.")
+@click.argument("user_id", metavar="ID")
+@click.option("--role", type=click.Choice([Role.USER, Role.ADMIN]), required=True)
+@click.option("--first-names", required=True)
+@click.option("--last-name", required=True)
+@click.option("--email")
+@password_stdin
+@as_json
+def create(
+    user_id: str,
+    role: str,
+    first_names: str,
+    last_name: str,
+    email: str | None,
+    password_stdin: bool,
+    as_json: bool,
+) -> None:
+    if not is_person_id(user_id):
+        raise click.ClickException(
+            "An id has 1 to 255 characters, none of them a control character, and starts with neither _ nor #P_."
+        )
+    password_hash = hash_password(_ask_password(password_stdin))
+    with database() as opened:
+        created = opened.one(
+            "principal_insert",
+            id=user_id,
+            role=Role(role).value,
+            principal_type="password",
+            first_names=first_names,
+            last_name=last_name,
+            email=email,
+            org_id=None,
+            password_hash=password_hash,
+        )
+    if created is None:
+        raise click.ClickException(f"There is a principal {user_id} already.")
+    done({"id": user_id, "role": Role(role).value}, as_json, f"created {user_id}")
+
+
+@commands.command("list", help="List all users.")
+@as_json
+def list_command(as_json: bool) -> None:
+    with database() as opened:
+        rows = opened.many("principal_list")
+    show(rows, as_json, _line)
+
+
+@commands.command("set-password", help="Give a user a new password, which ends all their refresh tokens.")
+@click.argument("user_id", metavar="ID")
+@password_stdin
+@as_json
+def set_password(user_id: str, password_stdin: bool, as_json: bool) -> None:
+    password_hash = hash_password(_ask_password(password_stdin))
+    _change_and_end_tokens("principal_set_password", user_id, password_hash=password_hash)
+    done({"id": user_id}, as_json, f"new password for {user_id}")
+
+
+@commands.command("disable", help="Keep a user out, and end all their refresh tokens.")
+@click.argument("user_id", metavar="ID")
+@as_json
+def disable(user_id: str, as_json: bool) -> None:
+    _change_and_end_tokens("principal_disable", user_id)
+    done({"id": user_id}, as_json, f"disabled {user_id}")
+
+
+@commands.command("enable", help="Let a disabled user in again.")
+@click.argument("user_id", metavar="ID")
+@as_json
+def enable(user_id: str, as_json: bool) -> None:
+    with database() as opened:
+        found = opened.one("principal_enable", id=user_id)
+    _require(found, user_id)
+    done({"id": user_id}, as_json, f"enabled {user_id}")
+
+
+@commands.command("delete", help="Delete a user with all their refresh tokens.")
+@click.argument("user_id", metavar="ID")
+@as_json
+def delete(user_id: str, as_json: bool) -> None:
+    with database() as opened:
+        found = opened.one("principal_delete", id=user_id, principal_types=["password", "wayf"])
+    _require(found, user_id)
+    done({"id": user_id}, as_json, f"deleted {user_id}")
+
+
+def _change_and_end_tokens(statement: str, user_id: str, **parameters: object) -> None:
+    """The change locks the person's row, so that a login under way either is ended here or comes too late."""
+    with database() as opened:
+        with opened.transaction() as transaction:
+            found = transaction.one(statement, id=user_id, **parameters)
+            transaction.run("refresh_token_delete_of", principal_id=user_id)
+        _require(found, user_id)
+
+
+def _require(found: Row | None, user_id: str) -> None:
+    if found is None:
+        raise click.ClickException(f"There is no user {user_id}.")
+
+
+def _ask_password(from_stdin: bool) -> str:
+    if from_stdin:
+        password = sys.stdin.read().removesuffix("\n").removesuffix("\r")
+    else:
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    if not 1 <= len(password.encode()) <= PASSWORD_BYTES:
+        raise click.ClickException(f"A password has 1 to {PASSWORD_BYTES} bytes.")
+    return password
+
+
+def _line(row: Row) -> str:
+    state = "disabled" if row["disabled"] else "" if row["has_password"] else "no password"
+    return f"{row['id']}\t{row['role']}\t{row['first_names']} {row['last_name']}\t{state}".rstrip()

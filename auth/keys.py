@@ -1,0 +1,124 @@
+"""Signing and verification keys: read from PEM, named by their thumbprint, published as a JSON Web Key Set."""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from jwt.algorithms import get_default_algorithms
+
+RSA_BITS: Final = 3072  # generated; NIST SP 800-57 puts it at 128 bits of strength, where P-256 is
+RSA_MINIMUM_BITS: Final = 2048
+ALGORITHMS: Final = ("ES256", "RS256", "EdDSA")
+
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
+
+_PEM_BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTALL)
+
+
+class UnusableKey(ValueError):
+    """A key that cannot serve; the message says why and holds nothing of the key."""
+
+
+@dataclass(frozen=True)
+class VerificationKey:
+    """A public key, the one algorithm it serves, and its name: the RFC 7638 thumbprint."""
+
+    key: PublicKey
+    algorithm: str
+    kid: str
+    jwk: dict[str, Any]
+
+    @classmethod
+    def of(cls, key: object) -> "VerificationKey":
+        """Wraps a public key. Raises `UnusableKey` for one of a kind or size that is not accepted."""
+        if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
+            return cls._named(key, "ES256", ("crv", "kty", "x", "y"))
+        if isinstance(key, rsa.RSAPublicKey) and key.key_size >= RSA_MINIMUM_BITS:
+            return cls._named(key, "RS256", ("e", "kty", "n"))
+        if isinstance(key, ed25519.Ed25519PublicKey):
+            return cls._named(key, "EdDSA", ("crv", "kty", "x"))
+        raise UnusableKey("must be EC P-256, RSA of 2,048 bits or more, or Ed25519")
+
+    @classmethod
+    def _named(cls, key: PublicKey, algorithm: str, members: tuple[str, ...]) -> "VerificationKey":
+        jwk = get_default_algorithms()[algorithm].to_jwk(key, as_dict=True)
+        public = {name: jwk[name] for name in members}
+        canonical = json.dumps(public, sort_keys=True, separators=(",", ":")).encode()
+        kid = base64.urlsafe_b64encode(hashlib.sha256(canonical).digest()).rstrip(b"=").decode()
+        return cls(key, algorithm, kid, public | {"kid": kid, "use": "sig", "alg": algorithm})
+
+
+@dataclass(frozen=True)
+class Keyring:
+    """The key that signs, and by their names the keys that verify: the signing key's own among them."""
+
+    private_key: PrivateKey
+    signing: VerificationKey
+    verifying: dict[str, VerificationKey]
+
+    @classmethod
+    def of(cls, private_key: PrivateKey, others: Iterable[VerificationKey] = ()) -> "Keyring":
+        """The ring that signs with `private_key` and verifies by it and the others. Raises `UnusableKey`."""
+        signing = VerificationKey.of(private_key.public_key())
+        return cls(private_key, signing, {key.kid: key for key in (signing, *others)})
+
+    def jwks(self) -> dict[str, list[dict[str, Any]]]:
+        """The JSON Web Key Set (RFC 7517) of all keys that verify; public members only."""
+        return {"keys": [key.jwk for key in self.verifying.values()]}
+
+
+def load_private_key(pem: str) -> PrivateKey:
+    """The private key in a PEM whose newlines may be spelled `\\n`. Raises `UnusableKey`."""
+    try:
+        key = serialization.load_pem_private_key(_unfolded(pem).encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise UnusableKey("must be the unencrypted PEM of a private key") from None
+    if not isinstance(key, PrivateKey):
+        raise UnusableKey("must be EC P-256, RSA of 2,048 bits or more, or Ed25519")
+    VerificationKey.of(key.public_key())
+    return key
+
+
+def load_public_keys(pems: str) -> list[VerificationKey]:
+    """The public keys of any number of PEM blocks, one after another. Raises `UnusableKey`."""
+    text = _unfolded(pems)
+    if _PEM_BLOCK.sub("", text).strip():
+        raise UnusableKey("must be nothing but PEM blocks of public keys")
+    return [_load_public_key(block.group()) for block in _PEM_BLOCK.finditer(text)]
+
+
+def generate_private_key(algorithm: str) -> str:
+    """A new private key for one of `ALGORITHMS`, as PEM (PKCS #8)."""
+    key: PrivateKey
+    match algorithm:
+        case "ES256":
+            key = ec.generate_private_key(ec.SECP256R1())
+        case "RS256":
+            key = rsa.generate_private_key(65537, RSA_BITS)
+        case "EdDSA":
+            key = ed25519.Ed25519PrivateKey.generate()
+        case _:
+            raise UnusableKey(f"must be one of {', '.join(ALGORITHMS)}")
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+
+
+def _load_public_key(pem: str) -> VerificationKey:
+    try:
+        key = serialization.load_pem_public_key(pem.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        raise UnusableKey("must be PEMs of public keys (a private key does not belong here)") from None
+    return VerificationKey.of(key)
+
+
+def _unfolded(pem: str) -> str:
+    return pem.replace("\\n", "\n")

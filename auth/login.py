@@ -1,0 +1,123 @@
+"""passwordLogin: a username and a password become a session."""
+
+from html import escape
+
+from flask import Blueprint, Response, request
+from msgspec import Struct
+
+from . import cookies, passwords, refresh_tokens
+from .clients import client_address, user_agent
+from .current import db, tokens
+from .db import Row
+from .errors import IncorrectCredentials, InvalidRequest, UnknownLoginService, UnsupportedMediaType
+from .limits import ACCESS_TOKEN_MS, CLAIM_DAYS, ID_CHARACTERS, PASSWORD_BYTES, PURGE_ROWS
+from .models import OptionalAuthenticationTokens, PasswordLoginRequest
+from .requests import parse_json, read_body, read_form
+from .responses import json_response
+from .rpc import PUBLIC, Rpc
+from .scopes import ALL_WRITE
+from .tokens import Grant
+
+blueprint = Blueprint("login", __name__)
+
+PASSWORD_LOGIN = Rpc(
+    name="passwordLogin",
+    method="POST",
+    path="/auth/login",
+    roles=PUBLIC,
+    response=OptionalAuthenticationTokens,
+    errors=(400, 401, 413, 415, 429, 503),
+)
+
+
+class NewSession(Struct):
+    """What a login made: the tokens, and what the browser is to be told."""
+
+    tokens: OptionalAuthenticationTokens
+    refresh_token: str
+    ttl_seconds: int | None
+    endpoint: str
+
+
+@PASSWORD_LOGIN.register(blueprint)
+def password_login() -> Response:
+    cookies.refuse_untrusted_origin()
+    credentials = _credentials()
+    found = db().one("login_find", username=credentials.username, service=credentials.service)
+    if found is None:
+        raise UnknownLoginService
+    if not passwords.verify(credentials.password, found["password_hash"]):
+        raise IncorrectCredentials
+    return _answer(_new_session(found))
+
+
+def _credentials() -> PasswordLoginRequest:
+    match request.mimetype:
+        case "application/x-www-form-urlencoded" | "multipart/form-data":
+            credentials = read_form(PasswordLoginRequest)
+        case "application/json":
+            credentials = parse_json(read_body(), PasswordLoginRequest)
+        case "":
+            raise InvalidRequest("A login needs a Content-Type.")
+        case _:
+            raise UnsupportedMediaType
+    _check_sizes(credentials)
+    return credentials
+
+
+def _check_sizes(credentials: PasswordLoginRequest) -> None:
+    for field in ("username", "service"):
+        value = getattr(credentials, field)
+        if not 1 <= len(value) <= ID_CHARACTERS or "\0" in value:
+            raise InvalidRequest(f"The {field} must have 1 to {ID_CHARACTERS} characters, none of them NUL.")
+    if not 1 <= len(credentials.password.encode()) <= PASSWORD_BYTES:
+        raise InvalidRequest(f"The password must have 1 to {PASSWORD_BYTES} bytes.")
+
+
+def _new_session(found: Row) -> NewSession:
+    db().one("expired_delete", batch=PURGE_ROWS, claim_days=CLAIM_DAYS)
+    refresh_token = refresh_tokens.generate()
+    ttl_seconds = found["refresh_token_ttl_seconds"]
+    scopes = [str(ALL_WRITE)]
+    session = db().one(
+        "session_insert",
+        token_hash=refresh_tokens.digest(refresh_token),
+        principal_id=found["id"],
+        password_generation=found["password_generation"],
+        scopes=scopes,
+        access_token_lifetime_ms=ACCESS_TOKEN_MS,
+        ttl_seconds=ttl_seconds,
+        ip_address=client_address(),
+        user_agent=user_agent(),
+    )
+    if session is None:  # disabled, deleted or given a new password while we were hashing
+        raise IncorrectCredentials
+    access_token = tokens().mint(found, Grant(scopes, ACCESS_TOKEN_MS, session["public_session_reference"]))
+    visible = refresh_token if found["mode"] == "APPLICATION" else None
+    answer = OptionalAuthenticationTokens(access_token, refresh_tokens.csrf_token(refresh_token), visible)
+    return NewSession(answer, refresh_token, ttl_seconds, found["endpoint"])
+
+
+def _answer(session: NewSession) -> Response:
+    if "application/json" in request.headers.get("Accept", "").lower():
+        response = json_response(session.tokens)
+    else:
+        response = _hand_over_page(session.endpoint)
+        cookies.set_auth_state_cookie(response, session.tokens)
+    cookies.set_refresh_cookie(response, session.refresh_token, session.ttl_seconds)
+    return response
+
+
+def _hand_over_page(endpoint: str) -> Response:
+    """A page that sends the browser on: some browsers drop cookies that come with a redirect status."""
+    target = escape(endpoint.replace('"', "%22").replace("'", "%27"))
+    page = (
+        "<!DOCTYPE html>\n"
+        '<html lang="en"><head><meta charset="utf-8"><title>Logging in</title>'
+        f'<meta http-equiv="refresh" content="0; url={target}"></head>'
+        f'<body><p>You are logged in. <a href="{target}">Continue</a></p></body></html>\n'
+    )
+    response = Response(page, mimetype="text/html")
+    response.headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return response

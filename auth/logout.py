@@ -1,0 +1,64 @@
+"""logout, webLogout and bulkInvalidate: refresh tokens end."""
+
+from flask import Blueprint, Response
+
+from . import cookies, refresh_tokens
+from .current import db
+from .errors import InvalidToken
+from .models import BulkInvalidateRequest, Unit
+from .requests import bearer_token
+from .responses import error_response_of, json_response
+from .rpc import PRIVILEGED, PUBLIC, Rpc
+from .scopes import Access
+from .tokens import Bearer
+
+blueprint = Blueprint("logout", __name__)
+
+LOGOUT = Rpc(name="logout", method="POST", path="/auth/logout", roles=PUBLIC, response=Unit, errors=(401, 503))
+WEB_LOGOUT = Rpc(
+    name="webLogout",
+    method="POST",
+    path="/auth/logout/web",
+    roles=PUBLIC,
+    response=Unit,
+    errors=(400, 401, 503),
+)
+BULK_INVALIDATE = Rpc(
+    name="bulkInvalidate",
+    method="POST",
+    path="/auth/logout/bulk",
+    roles=PRIVILEGED,
+    access=Access.WRITE,
+    body=BulkInvalidateRequest,
+    response=Unit,
+    errors=(400, 401, 413, 415, 503),
+)
+
+
+@LOGOUT.register(blueprint)
+def logout() -> Unit:
+    refresh_token = bearer_token()
+    if refresh_token is None or not _end(refresh_token):
+        raise InvalidToken
+    return Unit()
+
+
+@WEB_LOGOUT.register(blueprint)
+def web_logout() -> Response:
+    refresh_token, csrf = cookies.web_credentials()
+    if not refresh_tokens.is_pair(refresh_token, csrf):
+        raise InvalidToken
+    answer = json_response(Unit()) if _end(refresh_token) else error_response_of(InvalidToken())
+    return cookies.expire_refresh_cookie(answer)
+
+
+@BULK_INVALIDATE.register(blueprint)
+def bulk_invalidate(bearer: Bearer, body: BulkInvalidateRequest) -> Unit:
+    digests = [refresh_tokens.digest(token) for token in body.tokens]
+    db().run("refresh_token_delete_many", token_hashes=digests)
+    return Unit()
+
+
+def _end(refresh_token: str) -> bool:
+    ended = db().one("refresh_token_delete", token_hash=refresh_tokens.digest(refresh_token))
+    return ended is not None and bool(ended["live"])

@@ -1,0 +1,52 @@
+"""Migrations: the numbered files of `sql/migrations`, each applied once, in a transaction, under a lock."""
+
+from dataclasses import dataclass
+
+from .db import SQL_FOLDER, Database, Transaction
+
+
+@dataclass(frozen=True)
+class Migration:
+    version: int
+    name: str
+    sql: str
+
+
+def all_migrations() -> list[Migration]:
+    """The migrations this version of the code knows, oldest first."""
+    paths = sorted((SQL_FOLDER / "migrations").glob("*.sql"))
+    return [Migration(int(path.stem.partition("_")[0]), path.stem, path.read_text()) for path in paths]
+
+
+def migrate(database: Database) -> list[str]:
+    """Apply what is pending; the names of what was. Processes that start together take turns."""
+    applied = []
+    while name := _apply_next(database):
+        applied.append(name)
+    return applied
+
+
+def pending(database: Database) -> list[str]:
+    """The names of the migrations that have not been applied."""
+    present = database.one("migration_table_exists")
+    if not present or not present["present"]:
+        return [migration.name for migration in all_migrations()]
+    done = {row["version"] for row in database.many("migration_list")}
+    return [migration.name for migration in all_migrations() if migration.version not in done]
+
+
+def _apply_next(database: Database) -> str | None:
+    with database.transaction() as transaction:
+        transaction.one("migration_lock")
+        transaction.run("migration_table")
+        migration = _next(transaction)
+        if migration is None:
+            return None
+        transaction.script(migration.sql)
+        transaction.run("migration_insert", version=migration.version, name=migration.name)
+        return migration.name
+
+
+def _next(transaction: Transaction) -> Migration | None:
+    done = {row["version"] for row in transaction.many("migration_list")}
+    return next((migration for migration in all_migrations() if migration.version not in done), None)

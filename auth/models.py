@@ -1,0 +1,94 @@
+"""The data models of the API: what clients send and receive."""
+
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from msgspec import Struct, field
+
+Item = TypeVar("Item")
+
+
+class Role(StrEnum):
+    GUEST = "GUEST"
+    USER = "USER"
+    ADMIN = "ADMIN"
+    SERVICE = "SERVICE"
+    THIRD_PARTY_APP = "THIRD_PARTY_APP"
+    PROVIDER = "PROVIDER"
+    UNKNOWN = "UNKNOWN"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Role":
+        return cls.UNKNOWN
+
+
+class CommonErrorMessage(Struct, rename="camel"):
+    why: str
+    error_code: str | None
+
+
+class Unit(Struct):
+    pass
+
+
+class Page(Struct, Generic[Item], rename="camel"):
+    items_in_total: int
+    items_per_page: int
+    page_number: int
+    items: list[Item]
+
+
+class AccessToken(Struct, rename="camel"):
+    access_token: str
+
+
+class AccessTokenAndCsrf(Struct, rename="camel"):
+    access_token: str
+    csrf_token: str
+
+
+class OptionalAuthenticationTokens(Struct, rename="camel"):
+    access_token: str
+    csrf_token: str | None
+    refresh_token: str | None
+
+
+class OneTimeAccessToken(Struct, rename="camel"):
+    access_token: str
+    jti: str
+
+
+class Session(Struct, rename="camel"):
+    ip_address: str
+    user_agent: str
+    created_at: int  # milliseconds since the epoch
+
+
+class PasswordLoginRequest(Struct):
+    username: str
+    password: str
+    service: str
+
+
+class BulkInvalidateRequest(Struct):
+    tokens: list[str]
+
+
+class ClaimOneTimeToken(Struct):
+    jti: str
+
+
+class RequestOneTimeToken(Struct):
+    audience: str
+
+
+class ListUserSessionsRequest(Struct, rename="camel"):
+    items_per_page: int = 50
+    page: int = 0
+
+
+class TokenExtensionRequest(Struct, rename="camel"):
+    valid_jwt: str = field(name="validJWT")
+    requested_scopes: list[str]
+    expires_in: int  # milliseconds
+    allow_refreshes: bool | None = None

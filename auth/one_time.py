@@ -1,0 +1,65 @@
+"""requestOneTimeTokenWithAudience and claim: tokens that are good for one use."""
+
+import uuid
+
+from flask import Blueprint
+
+from .current import db, tokens
+from .errors import AlreadyClaimed, InvalidRequest, InvalidToken, ScopeNotCovered
+from .limits import JTI_CHARACTERS, ONE_TIME_TOKEN_MS
+from .models import ClaimOneTimeToken, OneTimeAccessToken, RequestOneTimeToken, Unit
+from .rpc import AUTHENTICATED, PRIVILEGED, Rpc
+from .scopes import Access, all_covered, parse_all
+from .tokens import Bearer, Grant
+
+blueprint = Blueprint("one_time", __name__)
+
+REQUEST_ONE_TIME_TOKEN = Rpc(
+    name="requestOneTimeTokenWithAudience",
+    method="POST",
+    path="/auth/request",
+    roles=AUTHENTICATED,
+    access=Access.WRITE,
+    query=RequestOneTimeToken,
+    response=OneTimeAccessToken,
+    errors=(400, 401, 503),
+)
+CLAIM = Rpc(
+    name="claim",
+    method="POST",
+    path="/auth/claim",
+    roles=PRIVILEGED,
+    access=Access.WRITE,
+    query=ClaimOneTimeToken,
+    response=Unit,
+    errors=(400, 401, 409, 503),
+)
+
+
+@REQUEST_ONE_TIME_TOKEN.register(blueprint)
+def request_one_time_token(bearer: Bearer, query: RequestOneTimeToken) -> OneTimeAccessToken:
+    audience = parse_all(query.audience.split(","))
+    if not all_covered(audience, bearer.scopes):
+        raise ScopeNotCovered
+    principal = db().one("principal_find", id=bearer.principal_id)
+    if principal is None:
+        raise InvalidToken
+    jti = str(uuid.uuid4())
+    grant = Grant(
+        [str(scope) for scope in audience],
+        ONE_TIME_TOKEN_MS,
+        bearer.session_reference,
+        bearer.extended_by,
+        bearer.extended_by_chain,
+        jti,
+    )
+    return OneTimeAccessToken(tokens().mint(principal, grant), jti)
+
+
+@CLAIM.register(blueprint)
+def claim(bearer: Bearer, query: ClaimOneTimeToken) -> Unit:
+    if not 1 <= len(query.jti) <= JTI_CHARACTERS or "\0" in query.jti:
+        raise InvalidRequest(f"The jti must have 1 to {JTI_CHARACTERS} characters, none of them NUL.")
+    if db().one("jti_claim_insert", jti=query.jti) is None:
+        raise AlreadyClaimed
+    return Unit()

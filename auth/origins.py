@@ -1,0 +1,30 @@
+"""Origins of the web (RFC 6454): scheme, host and port, and nothing looser."""
+
+from urllib.parse import urlsplit
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def origin_of(url: str) -> str | None:
+    """The origin of an http or https URL as `scheme://host:port`, lower-case and with the port filled in.
+
+    None when the URL does not parse, or is one that browsers and servers are known to read differently: with user
+    info, a backslash, white space, or characters beyond ASCII.
+    """
+    if not url.isascii() or not url.isprintable() or "\\" in url or " " in url:
+        return None
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    scheme = parts.scheme.lower()
+    if scheme not in _PORTS or not parts.hostname or "@" in parts.netloc:
+        return None
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{scheme}://{host}:{_PORTS[scheme] if port is None else port}"
+
+
+def is_origin(url: str) -> bool:
+    """Whether the URL is an origin and no more: no path, query or fragment."""
+    return origin_of(url) is not None and url.count("/") == 2 and not any(c in url for c in "?#")

@@ -1,0 +1,25 @@
+"""Refresh tokens: opaque, random, stored only as a digest; the CSRF token is derived and stored nowhere."""
+
+import hashlib
+import hmac
+import secrets
+
+
+def generate() -> str:
+    """A new refresh token: 256 bits from the system's CSPRNG in 43 URL-safe characters."""
+    return secrets.token_urlsafe(32)
+
+
+def digest(refresh_token: str) -> bytes:
+    """The 32 bytes under which the database knows the token. No salt: nobody guesses 256 random bits."""
+    return hashlib.sha256(refresh_token.encode()).digest()
+
+
+def csrf_token(refresh_token: str) -> str:
+    """The CSRF token that belongs to the refresh token, and from which the refresh token cannot be found."""
+    return hmac.new(refresh_token.encode(), b"X-CSRFToken", hashlib.sha256).hexdigest()
+
+
+def is_pair(refresh_token: str, csrf: str) -> bool:
+    """Whether the two belong together, compared in constant time."""
+    return hmac.compare_digest(csrf_token(refresh_token).encode(), csrf.encode())

@@ -1,0 +1,91 @@
+"""One declaration an RPC: it routes, guards and validates, and is what the documentation is made from."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, Final, Literal
+
+from flask import Blueprint, Response
+from msgspec import Struct
+
+from .current import tokens
+from .errors import InvalidToken, RoleNotAllowed, ScopeNotCovered, SessionTokenNeeded
+from .models import Role
+from .requests import bearer_token, read_body, read_json, read_query
+from .responses import json_response
+from .scopes import ALL_WRITE, Access, Scope, all_covered
+from .tokens import Bearer
+
+PUBLIC: Final = "public"
+END_USERS: Final = frozenset({Role.USER, Role.ADMIN})
+PRIVILEGED: Final = frozenset({Role.ADMIN, Role.SERVICE})
+AUTHENTICATED: Final = END_USERS | PRIVILEGED | {Role.THIRD_PARTY_APP, Role.PROVIDER}
+
+Handler = Callable[..., Struct | Response]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rpc:
+    """What an RPC takes, gives, and whom it lets in. There is no default for `roles`: somebody must say."""
+
+    name: str
+    method: Literal["GET", "POST", "DELETE"]
+    path: str
+    roles: frozenset[Role] | Literal["public"]
+    access: Access | None = None  # of the scope auth.<name>; None for public calls
+    response: Any  # the model of a success
+    query: type[Struct] | None = None
+    body: type[Struct] | None = None
+    own_session: bool = False  # whether an extended or narrowed token is refused with 403
+    errors: tuple[int, ...]
+
+    @property
+    def scope(self) -> Scope | None:
+        return None if self.access is None else Scope(("auth", self.name), self.access)
+
+    def register(self, blueprint: Blueprint) -> Callable[[Handler], Handler]:
+        """Serve the RPC by the decorated handler, which gets `bearer`, `query` and `body` where declared."""
+
+        def decorate(handler: Handler) -> Handler:
+            @wraps(handler)
+            def view(**path: str) -> Response:
+                answer = handler(**_arguments(self), **path)
+                return answer if isinstance(answer, Response) else json_response(answer)
+
+            blueprint.add_url_rule(self.path, self.name, view, methods=[self.method])
+            RPCS[self.name] = self
+            return handler
+
+        return decorate
+
+
+RPCS: Final[dict[str, Rpc]] = {}
+
+
+def _arguments(rpc: Rpc) -> Mapping[str, Any]:
+    arguments: dict[str, Any] = {}
+    if rpc.roles != PUBLIC:
+        arguments["bearer"] = _admit(rpc)
+    if rpc.query is not None:
+        arguments["query"] = read_query(rpc.query)
+    if rpc.body is not None:
+        arguments["body"] = read_json(rpc.body)
+    else:
+        read_body()  # so that a bad one is refused, and none is left for the next request on the connection
+    return arguments
+
+
+def _admit(rpc: Rpc) -> Bearer:
+    token = bearer_token()
+    if token is None:
+        raise InvalidToken
+    bearer = tokens().verify(token)
+    if bearer.is_one_time:
+        raise InvalidToken
+    if bearer.role not in rpc.roles:
+        raise RoleNotAllowed
+    if rpc.scope is None or not all_covered([rpc.scope], bearer.scopes):
+        raise ScopeNotCovered
+    if rpc.own_session and (bearer.is_extended or ALL_WRITE not in bearer.scopes):
+        raise SessionTokenNeeded
+    return bearer

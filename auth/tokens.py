@@ -1,0 +1,194 @@
+"""Access tokens: JSON Web Tokens that say who, as what, for what and through whom. Minting and verifying.
+
+The signature is PyJWT's work. The claims are checked here, since the contract is narrower than RFC 7519: one
+spelling for a token, one type for a claim.
+"""
+
+import json
+import math
+import re
+import time
+from base64 import urlsafe_b64decode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import jwt
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from .errors import InvalidToken, MalformedScope
+from .keys import Keyring
+from .limits import LEEWAY_SECONDS
+from .models import Role
+from .principals import is_id
+from .scopes import Scope
+
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
+_PEOPLE: Final = ("password", "wayf")
+
+
+class Claims(Struct, rename="camel"):
+    """The claims that are read back. Others may be there; these have exactly these types."""
+
+    iss: str
+    sub: str
+    iat: int | float
+    exp: int | float
+    role: str
+    aud: list[str]
+    nbf: int | float | UnsetType = UNSET
+    jti: str | UnsetType = UNSET
+    public_session_reference: str | UnsetType = UNSET
+    extended_by: str | UnsetType = UNSET
+    extended_by_chain: list[str] = []
+
+
+@dataclass(frozen=True)
+class Bearer:
+    """Who a verified access token speaks for, and how far."""
+
+    principal_id: str
+    role: Role
+    scopes: tuple[Scope, ...]
+    session_reference: str | None
+    extended_by: str | None
+    extended_by_chain: tuple[str, ...]
+    is_one_time: bool
+
+    @property
+    def is_extended(self) -> bool:
+        return self.extended_by is not None or bool(self.extended_by_chain)
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What an access token is to allow, for how many milliseconds, and through whom."""
+
+    scopes: Sequence[str]
+    lifetime_ms: int
+    session_reference: object | None
+    extended_by: str | None = None
+    extended_by_chain: Sequence[str] = ()
+    jti: str | None = None
+
+
+class AccessTokens:
+    """Mints and verifies access tokens with the keys and the issuer of this deployment."""
+
+    def __init__(self, keyring: Keyring, issuer: str) -> None:
+        self.keyring = keyring
+        self._issuer = issuer
+        self._jws = jwt.PyJWS(algorithms=["ES256", "RS256", "EdDSA"])
+
+    def mint(self, principal: Mapping[str, Any], grant: Grant) -> str:
+        """A signed access token for a row of `principal`, good from now on."""
+        now = time.time()
+        claims = {
+            "iss": self._issuer,
+            "sub": principal["id"],
+            "iat": int(now),
+            "exp": math.ceil(now + grant.lifetime_ms / 1000),
+            "aud": list(grant.scopes),
+            **_identity(principal),
+            **_provenance(grant),
+        }
+        payload = json.dumps(claims, separators=(",", ":")).encode()
+        signing = self.keyring.signing
+        return self._jws.encode(payload, self.keyring.private_key, signing.algorithm, {"kid": signing.kid})
+
+    def verify(self, token: str) -> Bearer:
+        """Whom the access token speaks for. Raises `InvalidToken`, whatever is wrong with it."""
+        try:
+            claims = self._claims(token)
+            scopes = tuple(Scope.parse(scope) for scope in claims.aud)
+        except (jwt.InvalidTokenError, ValueError, RecursionError, MalformedScope):
+            raise InvalidToken from None
+        self._check(claims)
+        return Bearer(
+            claims.sub,
+            Role(claims.role),
+            scopes,
+            claims.public_session_reference or None,
+            claims.extended_by or None,
+            tuple(claims.extended_by_chain),
+            claims.jti is not UNSET,
+        )
+
+    def _claims(self, token: str) -> Claims:
+        if not _TOKEN.fullmatch(token):
+            raise InvalidToken
+        header = _strict_json(_decoded(token.partition(".")[0]))
+        key = self.keyring.verifying.get(header.get("kid", "")) if _is_plain(header) else None
+        if key is None:
+            raise InvalidToken
+        payload = self._jws.decode(token, key.key, algorithms=[key.algorithm])
+        return msgspec.convert(_strict_json(payload), Claims)
+
+    def _check(self, claims: Claims) -> None:
+        now = time.time()
+        not_before = claims.iat if claims.nbf is UNSET else max(claims.iat, claims.nbf)
+        sound = (
+            claims.iss == self._issuer
+            and claims.exp > now - LEEWAY_SECONDS
+            and not_before <= now + LEEWAY_SECONDS
+            and all(map(is_id, (claims.sub, *claims.extended_by_chain)))
+        )
+        if not sound:
+            raise InvalidToken
+
+
+def _identity(principal: Mapping[str, Any]) -> dict[str, Any]:
+    claims = {
+        "role": principal["role"],
+        "uid": principal["uid"],
+        "principalType": principal["principal_type"],
+    }
+    if principal["principal_type"] in _PEOPLE:
+        claims["firstNames"] = principal["first_names"]
+        claims["lastName"] = principal["last_name"]
+        claims |= {name: principal[column] for name, column in _KNOWN if principal[column] is not None}
+        claims["twoFactorAuthentication"] = principal["two_factor_authentication"]
+        claims["serviceLicenseAgreement"] = principal["service_license_agreement"]
+    return claims
+
+
+_KNOWN: Final = (("email", "email"), ("orgId", "org_id"))
+
+
+def _provenance(grant: Grant) -> dict[str, Any]:
+    claims: dict[str, Any] = {"extendedByChain": list(grant.extended_by_chain)}
+    if grant.session_reference is not None:
+        claims["publicSessionReference"] = str(grant.session_reference)
+    if grant.extended_by is not None:
+        claims["extendedBy"] = grant.extended_by
+    if grant.jti is not None:
+        claims["jti"] = grant.jti
+    return claims
+
+
+def _is_plain(header: Any) -> bool:
+    return isinstance(header, dict) and isinstance(header.get("kid"), str) and "crit" not in header
+
+
+def _decoded(segment: str) -> bytes:
+    return urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+
+
+def _strict_json(text: bytes) -> Any:
+    """JSON in UTF-8 in which no object names a member twice. Raises `ValueError`."""
+    return json.loads(text.decode(), object_pairs_hook=_unique, parse_float=_finite, parse_constant=_finite)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("a member is named twice")
+    return members
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError("not a number of JSON")
+    return value

@@ -1,0 +1,8 @@
+-- All people, for the command line; services and providers have lists of their own.
+SELECT
+    id, uid, role, principal_type, first_names, last_name, email, org_id,
+    password_hash IS NOT NULL AS has_password,
+    disabled_at IS NOT NULL AS disabled
+FROM principal
+WHERE principal_type IN ('password', 'wayf')
+ORDER BY id

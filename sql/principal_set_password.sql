@@ -1,0 +1,7 @@
+-- A new password. The row stays locked until the transaction has ended the person's refresh tokens too.
+UPDATE principal
+SET password_hash = %(password_hash)s,
+    password_generation = password_generation + 1
+WHERE id = %(id)s
+  AND principal_type = 'password'
+RETURNING id

@@ -1,0 +1,12 @@
+-- What a refresh token mints, and for whom; no row when it is unknown or expired, or its principal disabled.
+SELECT
+    token.public_session_reference, token.scopes, token.access_token_lifetime_ms,
+    token.extended_by, token.extended_by_chain,
+    principal.id, principal.uid, principal.role, principal.principal_type,
+    principal.first_names, principal.last_name, principal.email, principal.org_id,
+    principal.two_factor_authentication, principal.service_license_agreement
+FROM refresh_token AS token
+JOIN principal ON principal.id = token.principal_id
+WHERE token.token_hash = %(token_hash)s
+  AND (token.expires_at IS NULL OR token.expires_at > now())
+  AND principal.disabled_at IS NULL

@@ -1,0 +1,12 @@
+-- One service, with the scopes it may ask for; no row when there is none.
+SELECT
+    service.id,
+    ARRAY(
+        SELECT policy.scope
+        FROM service_scope AS policy
+        WHERE policy.service_id = service.id
+        ORDER BY policy.scope
+    ) AS scopes
+FROM principal AS service
+WHERE service.principal_type = 'service'
+  AND service.id = %(id)s

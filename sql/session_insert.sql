@@ -1,0 +1,18 @@
+-- A session for somebody whose password was just verified; no row when the person was disabled, deleted or given
+-- a new password since. FOR SHARE makes it wait for such a change that is under way, and such a change for it.
+WITH person AS (
+    SELECT id
+    FROM principal
+    WHERE id = %(principal_id)s
+      AND disabled_at IS NULL
+      AND password_generation = %(password_generation)s
+    FOR SHARE
+)
+INSERT INTO refresh_token (
+    token_hash, principal_id, scopes, access_token_lifetime_ms, expires_at, ip_address, user_agent
+)
+SELECT
+    %(token_hash)s, person.id, %(scopes)s, %(access_token_lifetime_ms)s,
+    now() + make_interval(secs => %(ttl_seconds)s::double precision), %(ip_address)s::inet, %(user_agent)s
+FROM person
+RETURNING public_session_reference
