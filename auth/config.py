@@ -3,13 +3,11 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NoReturn, TypeVar
+from typing import Any, Final
 
 from .db import is_database_url
 from .keys import Keyring, load_private_key, load_public_keys
 from .origins import is_origin, origin_of
-
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,8 @@ class _Reader:
         self._environment = environment
         self.problems: list[str] = []
 
-    def read(self, name: str, parse: Callable[[str], Value], default: str | None = None) -> Value | None:
+    def read(self, name: str, parse: Callable[[str], Any], default: str | None = None) -> Any:
+        """The parsed value; after a problem None, which `finish` keeps anybody from using."""
         text = self._environment.get(name) or default
         if text is None:
             self.problems.append(f"{name} is not set. It {_MEANING[name]}.")
@@ -39,6 +38,11 @@ class _Reader:
         except ValueError as error:
             self.problems.append(f"{name} {error}.")
             return None
+
+    def finish(self) -> None:
+        """Raises `Misconfigured` if there was a problem."""
+        if self.problems:
+            raise Misconfigured("\n".join(self.problems))
 
 
 _MEANING = {
@@ -59,17 +63,12 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
     public_keys = reader.read("JWT_PUBLIC_KEYS", load_public_keys, default=" ")
     issuer = reader.read("JWT_ISSUER", _issuer, default="cloud.sdu.dk")
     origins = reader.read("TRUSTED_ORIGINS", _origins, default=",")
-    proxies = reader.read("TRUSTED_PROXIES", _count, default="0")
+    proxies = reader.read("TRUSTED_PROXIES", _between(0, 99), default="0")
     secure = reader.read("COOKIE_SECURE", _flag, default="1")
-    if database_url is None or private_key is None or public_keys is None or issuer is None:
-        _refuse(reader.problems)
-    if origins is None or proxies is None or secure is None:
-        _refuse(reader.problems)
+    for name, (check, default) in _PLATFORM.items():
+        reader.read(name, check, default)
+    reader.finish()
     return Config(database_url, Keyring.of(private_key, public_keys), issuer, origins, proxies, secure)
-
-
-def _refuse(problems: list[str]) -> NoReturn:
-    raise Misconfigured("\n".join(problems))
 
 
 def read_keyring(environment: Mapping[str, str] = os.environ) -> Keyring:
@@ -77,8 +76,7 @@ def read_keyring(environment: Mapping[str, str] = os.environ) -> Keyring:
     reader = _Reader(environment)
     private_key = reader.read("JWT_PRIVATE_KEY", load_private_key)
     public_keys = reader.read("JWT_PUBLIC_KEYS", load_public_keys, default=" ")
-    if private_key is None or public_keys is None:
-        _refuse(reader.problems)
+    reader.finish()
     return Keyring.of(private_key, public_keys)
 
 
@@ -87,8 +85,9 @@ def read_database_url(environment: Mapping[str, str] = os.environ) -> str | None
     if not environment.get("DATABASE_URL"):
         return None
     reader = _Reader(environment)
-    url = reader.read("DATABASE_URL", _database_url)
-    return _refuse(reader.problems) if url is None else url
+    url: str = reader.read("DATABASE_URL", _database_url)
+    reader.finish()
+    return url
 
 
 def _database_url(text: str) -> str:
@@ -111,10 +110,27 @@ def _origins(text: str) -> frozenset[str]:
     return frozenset(origin for entry in origins if (origin := origin_of(entry)))
 
 
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 2):
-        raise ValueError("must be how many proxies stand in front, 0 to 99")
-    return int(text)
+def _between(lowest: int, highest: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) < 6 and lowest <= int(text) <= highest):
+            raise ValueError(f"must be a number from {lowest} to {highest}")
+        return int(text)
+
+    return parse
+
+
+def _log_level(text: str) -> str:
+    if text.lower() not in ("debug", "info", "warning", "error", "critical"):
+        raise ValueError("must be debug, info, warning, error or critical")
+    return text.lower()
+
+
+# Read by gunicorn.conf.py; checked here, so that all mistakes are told at once.
+_PLATFORM: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
+    "PORT": (_between(0, 65535), "8080"),
+    "WEB_CONCURRENCY": (_between(1, 1000), "2"),
+    "LOG_LEVEL": (_log_level, "info"),
+}
 
 
 def _flag(text: str) -> bool:

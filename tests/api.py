@@ -1,0 +1,154 @@
+"""The eleven RPCs as a client calls them, over the WSGI app or over a socket to a running server."""
+
+import http.client
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.cookies import SimpleCookie
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from flask import Flask
+
+from auth.models import CommonErrorMessage
+
+Headers = Mapping[str, str]
+COOKIE = "__Host-refreshToken"
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    def header(self, name: str) -> str | None:
+        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
+
+    @property
+    def cookies(self) -> SimpleCookie:
+        cookies: SimpleCookie = SimpleCookie()
+        for key, value in self.headers:
+            if key.lower() == "set-cookie":
+                cookies.load(value)
+        return cookies
+
+    def refused(self, status: int, error_code: str | None = None) -> "Answer":
+        """Assert that this is an error of the contract's form with that status and code; returns itself."""
+        assert self.status == status, (self.status, self.body)
+        assert set(self.json) == {f.replace("error_code", "errorCode") for f in CommonErrorMessage.__struct_fields__}
+        assert self.json["why"]
+        assert self.header("Content-Type") == "application/json"
+        if error_code is not None:
+            assert self.json["errorCode"] == error_code
+        return self
+
+    def ok(self) -> Any:
+        """Assert that this is a success; its JSON."""
+        assert self.status == 200, (self.status, self.body)
+        return self.json
+
+
+Send = Callable[[str, str, Headers, bytes | None], Answer]
+
+
+def send_to_app(app: Flask, address: str = "203.0.113.7") -> Send:
+    """Calls the WSGI app, as from that network address."""
+
+    def send(method: str, path: str, headers: Headers, body: bytes | None) -> Answer:
+        response = app.test_client(use_cookies=False).open(
+            path, method=method, headers=dict(headers), data=body, environ_base={"REMOTE_ADDR": address}
+        )
+        return Answer(response.status_code, list(response.headers), response.get_data())
+
+    return send
+
+
+def send_to_server(port: int, timeout: float = 30) -> Send:
+    """Calls a server on this machine, over a connection for each request."""
+
+    def send(method: str, path: str, headers: Headers, body: bytes | None) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+        try:
+            connection.request(method, path, body, dict(headers))
+            response = connection.getresponse()
+            return Answer(response.status, response.getheaders(), response.read())
+        finally:
+            connection.close()
+
+    return send
+
+
+class Api:
+    def __init__(self, send: Send) -> None:
+        self.send = send
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        bearer: str | None = None,
+        *,
+        json_body: Any = None,
+        data: bytes | None = None,
+        **headers: str | None,
+    ) -> Answer:
+        """One request; header names are given with underscores."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items() if value is not None}
+        if bearer is not None:
+            sent["Authorization"] = f"Bearer {bearer}"
+        if json_body is not None:
+            data = json.dumps(json_body).encode()
+            sent.setdefault("Content-Type", "application/json")
+        return self.send(method, path, sent, data)
+
+    def login(self, username: str, password: str, service: str, **headers: str | None) -> Answer:
+        form = {"username": username, "password": password, "service": service}
+        headers = {"Accept": "application/json", "Content_Type": "application/x-www-form-urlencoded", **headers}
+        return self.call("POST", "/auth/login", data=urlencode(form).encode(), **headers)
+
+    def refresh(self, refresh_token: str | None) -> Answer:
+        return self.call("POST", "/auth/refresh", refresh_token)
+
+    def web_refresh(self, cookie: str | None, csrf: str | None, origin: str | None) -> Answer:
+        return self._web("/auth/refresh/web", cookie, csrf, origin)
+
+    def logout(self, refresh_token: str | None) -> Answer:
+        return self.call("POST", "/auth/logout", refresh_token)
+
+    def web_logout(self, cookie: str | None, csrf: str | None, origin: str | None) -> Answer:
+        return self._web("/auth/logout/web", cookie, csrf, origin)
+
+    def bulk_invalidate(self, bearer: str | None, tokens: list[str]) -> Answer:
+        return self.call("POST", "/auth/logout/bulk", bearer, json_body={"tokens": tokens})
+
+    def request_one_time_token(self, bearer: str | None, audience: str) -> Answer:
+        return self.call("POST", f"/auth/request?audience={quote(audience, safe='')}", bearer)
+
+    def claim(self, bearer: str | None, jti: str) -> Answer:
+        return self.call("POST", f"/auth/claim?jti={quote(jti, safe='')}", bearer)
+
+    def extend(
+        self, bearer: str | None, valid_jwt: str, *scopes: str, expires_in: Any = 60_000, refreshes: bool | None = None
+    ) -> Answer:
+        request = {"validJWT": valid_jwt, "requestedScopes": scopes, "expiresIn": expires_in}
+        if refreshes is not None:
+            request["allowRefreshes"] = refreshes
+        return self.call("POST", "/auth/extend", bearer, json_body=request)
+
+    def sessions(self, bearer: str | None, query: str = "") -> Answer:
+        return self.call("GET", f"/auth/sessions{query}", bearer)
+
+    def invalidate_sessions(self, bearer: str | None) -> Answer:
+        return self.call("DELETE", "/auth/sessions", bearer)
+
+    def jwks(self) -> Any:
+        return self.call("GET", "/.well-known/jwks.json").ok()
+
+    def _web(self, path: str, cookie: str | None, csrf: str | None, origin: str | None) -> Answer:
+        sent = None if cookie is None else f"{COOKIE}={cookie}"
+        return self.call("POST", path, Cookie=sent, X_CSRFToken=csrf, Origin=origin)

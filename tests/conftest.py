@@ -1,0 +1,102 @@
+"""A real PostgreSQL, the app on it, and a world in which each test makes the rows it needs."""
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+import psycopg
+import pytest
+from flask import Flask
+from psycopg.conninfo import conninfo_to_dict
+
+from app import create_app
+from auth.config import Config, from_environment
+from auth.current import EXTENSION
+from auth.db import Database
+from auth.embedded import EmbeddedPostgres
+from auth.keys import generate_private_key
+from auth.migrations import migrate
+
+from .api import Api, send_to_app
+from .world import ORIGIN, World
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    """The URL of a server on which the tests may make databases."""
+    if url := os.environ.get("TEST_DATABASE_URL"):
+        yield url
+        return
+    home = Path(tempfile.mkdtemp(prefix="auth-test-"))
+    home.chmod(0o711)
+    server = EmbeddedPostgres(home, ["fsync=off", "max_connections=300"])
+    server.start()
+    yield server.url()
+    server.stop("immediate")
+    shutil.rmtree(home)
+
+
+@pytest.fixture(scope="session")
+def database_url(server_url: str) -> Iterator[str]:
+    """The URL of a fresh, migrated database."""
+    with NewDatabase(server_url) as url:
+        database = Database(url, size=1, patient=True)
+        migrate(database)
+        database.close()
+        yield url
+
+
+class NewDatabase:
+    """A database of one's own, dropped in the end; its URL."""
+
+    def __init__(self, server_url: str) -> None:
+        self._server_url = server_url
+        self._name = f"test_{secrets.token_hex(6)}"
+
+    def __enter__(self) -> str:
+        self._execute(f'CREATE DATABASE "{self._name}"')
+        parts = conninfo_to_dict(self._server_url) | {"dbname": self._name}
+        return f"postgresql://?{urlencode(parts, quote_via=quote)}"
+
+    def __exit__(self, *_: object) -> None:
+        self._execute(f'DROP DATABASE "{self._name}" WITH (FORCE)')
+
+    def _execute(self, statement: str) -> None:
+        with psycopg.connect(self._server_url, autocommit=True) as connection:
+            connection.execute(statement)
+
+
+@pytest.fixture(scope="session")
+def environment(database_url: str) -> dict[str, str]:
+    """What a deployment would set."""
+    return {
+        "DATABASE_URL": database_url,
+        "JWT_PRIVATE_KEY": generate_private_key("ES256"),
+        "TRUSTED_ORIGINS": ORIGIN,
+    }
+
+
+@pytest.fixture(scope="session")
+def config(environment: dict[str, str]) -> Config:
+    return from_environment(environment)
+
+
+@pytest.fixture(scope="session")
+def app(config: Config) -> Iterator[Flask]:
+    app = create_app(config)
+    yield app
+    app.extensions[EXTENSION].db.close()
+
+
+@pytest.fixture
+def api(app: Flask) -> Api:
+    return Api(send_to_app(app))
+
+
+@pytest.fixture
+def world(app: Flask, config: Config) -> World:
+    return World(app.extensions[EXTENSION].db, app.extensions[EXTENSION].tokens)

@@ -1,0 +1,187 @@
+"""tokenExtension: services act for users, within three limits: the user's scopes, the policy, and never `all`."""
+
+import time
+from typing import Any
+
+import pytest
+
+from auth import refresh_tokens
+from auth.models import Role
+
+from .api import Api
+from .world import World, claims
+
+
+def test_a_service_extends_a_users_token(api: Api, world: World) -> None:
+    service, user = world.service("files:write"), world.session()
+    answer = api.extend(service.access_token, user.access_token, "files.list:READ", expires_in=90_500).ok()
+    payload = claims(answer["accessToken"])
+    assert (answer["csrfToken"], answer["refreshToken"]) == (None, None)
+    assert (payload["sub"], payload["role"], payload["aud"]) == (user.id, "USER", ["files.list:read"])
+    assert (payload["extendedBy"], payload["extendedByChain"]) == (service.id, [service.id])
+    assert 90 <= payload["exp"] - time.time() <= 92
+    assert "publicSessionReference" not in payload
+    assert world.db.run("refresh_token_delete_of", principal_id=user.id) == 1
+
+
+def test_a_chain_of_three_services(api: Api, world: World) -> None:
+    user = world.session()
+    services = [world.service("files:write") for _ in range(3)]
+    token, chain = user.access_token, []
+    for service in services:
+        answer = api.extend(service.access_token, token, "files:write", refreshes=True).ok()
+        chain.append(service.id)
+        for extended in (answer["accessToken"], api.refresh(answer["refreshToken"]).ok()["accessToken"]):
+            payload = claims(extended)
+            assert (payload["sub"], payload["extendedBy"], payload["extendedByChain"]) == (user.id, service.id, chain)
+            assert payload["aud"] == ["files:write"]
+        token = answer["accessToken"]
+
+
+def test_refreshes_keep_scopes_lifetime_and_chain(api: Api, world: World) -> None:
+    service, user = world.service("files:write", "jobs:read"), world.session()
+    extended = api.extend(
+        service.access_token, user.access_token, "files:read", "jobs:read", expires_in=86_400_000, refreshes=True
+    ).ok()
+    assert extended["csrfToken"] == refresh_tokens.csrf_token(extended["refreshToken"])
+    first, second = claims(extended["accessToken"]), claims(api.refresh(extended["refreshToken"]).ok()["accessToken"])
+    for name in ("sub", "aud", "extendedBy", "extendedByChain", "publicSessionReference", "role"):
+        assert first[name] == second[name]
+    assert 86_400 <= second["exp"] - second["iat"] <= 86_401
+    assert api.logout(extended["refreshToken"]).ok() == {}
+
+
+def test_an_extended_refresh_token_expires_after_30_days(api: Api, world: World, database_url: str) -> None:
+    import psycopg
+
+    service, user = world.service("files:write"), world.session()
+    extended = api.extend(service.access_token, user.access_token, "files:read", refreshes=True).ok()
+    digest = refresh_tokens.digest(extended["refreshToken"])
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute(
+            "SELECT expires_at - now() FROM refresh_token WHERE token_hash = %s", [digest]
+        ).fetchone()
+        assert row is not None
+        assert 29.9 < row[0].total_seconds() / 86_400 <= 30
+        connection.execute("UPDATE refresh_token SET expires_at = now() WHERE token_hash = %s", [digest])
+    api.refresh(extended["refreshToken"]).refused(401, "INVALID_TOKEN")
+
+
+def test_an_extended_token_is_not_a_session(api: Api, world: World) -> None:
+    service, user = world.service("files:write"), world.session()
+    extended = api.extend(service.access_token, user.access_token, "files:read", refreshes=True).ok()
+    assert api.sessions(user.access_token).ok()["itemsInTotal"] == 1
+    api.invalidate_sessions(user.access_token).ok()
+    api.refresh(user.refresh_token).refused(401)
+    assert api.refresh(extended["refreshToken"]).status == 200
+
+
+def test_without_refreshes_nothing_is_stored(api: Api, world: World) -> None:
+    service, user = world.service("files:write"), world.session()
+    for refreshes in (False, None):
+        extended = api.extend(service.access_token, user.access_token, "files:read", refreshes=refreshes).ok()
+        assert extended["refreshToken"] is None
+    request = {"validJWT": user.access_token, "requestedScopes": ["files:read"], "expiresIn": 1, "allowRefreshes": None}
+    assert api.call("POST", "/auth/extend", service.access_token, json_body=request).ok()["csrfToken"] is None
+    assert world.db.run("refresh_token_delete_of", principal_id=user.id) == 1
+
+
+def test_an_admin_is_let_in_but_has_no_policy(api: Api, world: World) -> None:
+    admin = world.access_token(world.user(Role.ADMIN))
+    api.extend(admin, world.session().access_token, "files:read").refused(401, "SCOPE_NOT_IN_POLICY")
+
+
+def test_a_user_is_not_let_in(api: Api, world: World) -> None:
+    user = world.session()
+    for bearer in (None, user.access_token, "x"):
+        answer = api.extend(bearer, user.access_token, "files:read").refused(401)
+        assert answer.header("WWW-Authenticate") == "Bearer"
+
+
+@pytest.mark.parametrize(
+    ("jwt", "expires_in", "scopes", "status", "error_code"),
+    [
+        ("x", 0, [], 401, "INVALID_TOKEN"),
+        ("", 0, [], 401, "INVALID_TOKEN"),
+        (None, 0, [], 400, "INVALID_EXPIRES_IN"),
+        (None, -1, ["special:read"], 400, "INVALID_EXPIRES_IN"),
+        (None, 86_400_001, ["files:read"], 400, "INVALID_EXPIRES_IN"),
+        (None, 10**30, ["files:read"], 400, "INVALID_EXPIRES_IN"),
+        (None, 1, [], 400, "MALFORMED_SCOPE"),
+        (None, 1, ["nope:read", "bad"], 400, "MALFORMED_SCOPE"),
+        (None, 1, ["files:read"] * 1001, 400, "MALFORMED_SCOPE"),
+        (None, 1, ["jobs:read"], 401, "SCOPE_NOT_IN_POLICY"),
+        (None, 1, ["files:write"], 401, "SCOPE_NOT_IN_POLICY"),
+        (None, 1, ["files:read", "jobs:read"], 401, "SCOPE_NOT_IN_POLICY"),
+        (None, 1, ["all:read"], 401, "SCOPE_NOT_IN_POLICY"),
+        (None, 1, ["special.x:read"], 401, "SCOPE_NOT_EXTENDABLE"),
+        (None, 1, ["mail:read"], 401, "SCOPE_NOT_COVERED"),
+        (None, 1, ["files:read"], 200, None),
+        (None, 86_400_000, ["files.a:read"], 200, None),
+    ],
+)
+def test_the_checks_come_in_order(
+    api: Api, world: World, jwt: str | None, expires_in: int, scopes: list[str], status: int, error_code: str | None
+) -> None:
+    service = world.service("files:read", "mail:read", "special:read")
+    token = world.access_token(world.user(), ["files:write", "jobs:write"]) if jwt is None else jwt
+    answer = api.extend(service.access_token, token, *scopes, expires_in=expires_in)
+    if status == 200:
+        assert answer.ok()["accessToken"]
+    else:
+        answer.refused(status, error_code)
+
+
+@pytest.mark.parametrize("scope", ["all:read", "all:write", "all.x:read", "api", "special:write", "special.x:read"])
+def test_all_and_special_are_never_extended(api: Api, world: World, scope: str) -> None:
+    service = world.service("all:write", "special:write")
+    token = world.access_token(world.user(), ["all:write", "special:write"])
+    api.extend(service.access_token, token, scope).refused(401, "SCOPE_NOT_EXTENDABLE")
+
+
+def test_the_user_must_still_be_somebody(api: Api, world: World) -> None:
+    service, disabled, deleted = world.service("files:write"), world.session(), world.session()
+    world.db.one("principal_disable", id=disabled.id)
+    world.db.one("principal_delete", id=deleted.id, principal_types=["password"])
+    for user in (disabled, deleted):
+        for expires_in in (0, 1):
+            api.extend(service.access_token, user.access_token, "files:read", expires_in=expires_in).refused(
+                401, "INVALID_TOKEN"
+            )
+
+
+def test_a_deleted_service_extends_nothing_and_loses_what_it_had(api: Api, world: World) -> None:
+    service, user = world.service("files:write"), world.session()
+    extended = api.extend(service.access_token, user.access_token, "files:read", refreshes=True).ok()
+    world.db.one("principal_delete", id=service.id, principal_types=["service"])
+    api.extend(service.access_token, user.access_token, "files:read").refused(401, "SCOPE_NOT_IN_POLICY")
+    api.refresh(extended["refreshToken"]).refused(401)
+    api.refresh(service.refresh_token).refused(401)
+    assert api.refresh(user.refresh_token).status == 200
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"validJWT": None},
+        {"validJWT": 1},
+        {"requestedScopes": None},
+        {"requestedScopes": "files:read"},
+        {"requestedScopes": [None]},
+        {"expiresIn": None},
+        {"expiresIn": "60000"},
+        {"expiresIn": 1.5},
+        {"expiresIn": True},
+        {"allowRefreshes": "true"},
+        {"allowRefreshes": 1},
+    ],
+)
+def test_a_body_that_is_not_the_model_is_400(api: Api, world: World, change: dict[str, Any]) -> None:
+    service, user = world.service("files:write"), world.session()
+    good = {"validJWT": user.access_token, "requestedScopes": ["files:read"], "expiresIn": 60_000}
+    assert api.call("POST", "/auth/extend", service.access_token, json_body=good | {"more": 1}).status == 200
+    api.call("POST", "/auth/extend", service.access_token, json_body=good | change).refused(400, "INVALID_REQUEST")
+    for name in good:
+        less = {key: value for key, value in good.items() if key != name}
+        answer = api.call("POST", "/auth/extend", service.access_token, json_body=less).refused(400, "INVALID_REQUEST")
+        assert name in answer.json["why"]

@@ -1,0 +1,235 @@
+"""passwordLogin: who gets in, in which form, and with what."""
+
+import json
+import re
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+
+from auth.limits import BODY_BYTES, REFRESH_COOKIE_SECONDS
+from auth.models import Role
+
+from .api import COOKIE, Api
+from .world import ORIGIN, PASSWORD, World, claims
+
+FORM = "application/x-www-form-urlencoded"
+
+
+def multipart(**fields: str) -> tuple[bytes, str]:
+    parts = "".join(
+        f'--frontier\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in fields.items()
+    )
+    return f"{parts}--frontier--\r\n".encode(), "multipart/form-data; boundary=frontier"
+
+
+def test_a_form_logs_in(api: Api, world: World) -> None:
+    user = world.user(email="ada@example.org", org_id="sdu.dk")
+    tokens = api.login(user, PASSWORD, world.login_service()).ok()
+    payload = claims(tokens["accessToken"])
+    assert set(tokens) == {"accessToken", "csrfToken", "refreshToken"}
+    assert (payload["sub"], payload["aud"], payload["extendedByChain"]) == (user, ["all:write"], [])
+    assert (payload["firstNames"], payload["lastName"]) == ("Ada", "Lovelace")
+    assert (payload["email"], payload["orgId"]) == ("ada@example.org", "sdu.dk")
+    assert api.refresh(tokens["refreshToken"]).status == 200
+
+
+def test_a_multipart_form_logs_in(api: Api, world: World) -> None:
+    user = world.user(password="pässwörd 密码")
+    body, content_type = multipart(username=user, password="pässwörd 密码", service=world.login_service())
+    assert api.call("POST", "/auth/login", data=body, Content_Type=content_type, Accept="application/json").ok()
+
+
+def test_json_logs_in(api: Api, world: World) -> None:
+    user = world.user(role=Role.ADMIN)
+    body = {"username": user, "password": PASSWORD, "service": world.login_service(), "unknown": 1}
+    tokens = api.call("POST", "/auth/login", json_body=body, Accept="text/html, application/JSON").ok()
+    assert claims(tokens["accessToken"])["role"] == "ADMIN"
+
+
+def test_a_password_is_taken_as_it_is(api: Api, world: World) -> None:
+    user, service = world.user(password=" Pass\0word+%20 "), world.login_service()
+    assert api.login(user, " Pass\0word+%20 ", service).status == 200
+    for other in ("Pass\0word+%20", " pass\0word+%20 ", " Pass\0word  ", " Pass"):
+        api.login(user, other, service).refused(401, "INCORRECT_CREDENTIALS")
+
+
+def test_a_web_service_keeps_the_refresh_token_from_scripts(api: Api, world: World) -> None:
+    answer = api.login(world.user(), PASSWORD, world.login_service(mode="WEB"))
+    cookie = answer.cookies[COOKIE]
+    assert answer.ok()["refreshToken"] is None
+    assert cookie["httponly"]
+    assert cookie["secure"]
+    assert (cookie["samesite"], cookie["path"], cookie["domain"]) == ("Strict", "/", "")
+    assert int(cookie["max-age"]) == REFRESH_COOKIE_SECONDS
+    assert api.web_refresh(cookie.value, answer.json["csrfToken"], ORIGIN).status == 200
+    assert answer.header("Cache-Control") == "no-store, private"
+    assert answer.header("Pragma") == "no-cache"
+
+
+def test_the_cookie_lives_as_long_as_the_refresh_token(api: Api, world: World) -> None:
+    answer = api.login(world.user(), PASSWORD, world.login_service(ttl=1234))
+    assert int(answer.cookies[COOKIE]["max-age"]) == 1234
+
+
+@pytest.mark.parametrize("accept", [None, "*/*", "text/html,application/xhtml+xml"])
+def test_a_browser_gets_a_page_that_sends_it_on(api: Api, world: World, accept: str | None) -> None:
+    service = world.login_service(mode="APPLICATION", endpoint="https://cloud.example.org/?a=1&b='\"<x>")
+    answer = api.login(world.user(), PASSWORD, service, Accept=accept)
+    page = answer.body.decode()
+    assert (answer.status, answer.header("Content-Type")) == (200, "text/html; charset=utf-8")
+    target = "https://cloud.example.org/?a=1&amp;b=%27%22&lt;x&gt;"
+    assert f'<meta http-equiv="refresh" content="0; url={target}">' in page
+    raw = next(value for name, value in answer.headers if value.startswith("authState="))
+    value = raw.partition(";")[0].removeprefix("authState=")
+    assert re.fullmatch(r"[A-Za-z0-9%._~-]+", value)
+    state = json.loads(unquote(value))
+    assert set(state) == {"accessToken", "csrfToken", "refreshToken"}
+    assert state["refreshToken"] == answer.cookies[COOKIE].value
+    assert "HttpOnly" not in raw
+    assert all(part in raw for part in ("Max-Age=300", "Path=/", "SameSite=Strict", "Secure"))
+
+
+def test_nobody_learns_which_half_was_wrong(api: Api, world: World) -> None:
+    service, disabled = world.login_service(), world.user()
+    world.db.one("principal_disable", id=disabled)
+    attempts = {
+        "wrong": api.login(world.user(), "wrong", service),
+        "unknown": api.login("nobody", PASSWORD, service),
+        "without a password": api.login(world.user(password=None), PASSWORD, service),
+        "disabled": api.login(disabled, PASSWORD, service),
+        "a service": api.login(world.service().id, PASSWORD, service),
+    }
+    for answer in attempts.values():
+        answer.refused(401, "INCORRECT_CREDENTIALS")
+        assert answer.json["why"] == "Incorrect username or password"
+        assert not answer.cookies
+    assert len({(answer.body, str(answer.headers)) for answer in attempts.values()}) == 1
+
+
+def test_every_refusal_costs_one_hash(api: Api, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from auth import passwords
+
+    hashed: list[object] = []
+    handler = passwords._context.handler("argon2")
+    verify = handler.verify
+
+    def counted(*arguments: object, **options: object) -> bool:
+        hashed.append(arguments)
+        return bool(verify(*arguments, **options))
+
+    monkeypatch.setattr(handler, "verify", counted)
+    service, disabled = world.login_service(), world.user()
+    world.db.one("principal_disable", id=disabled)
+    for username in (world.user(), "nobody", world.user(password=None), disabled):
+        hashed.clear()
+        api.login(username, "wrong", service).refused(401)
+        assert len(hashed) == 1
+
+
+def test_a_login_under_way_loses_to_a_new_password(api: Api, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from auth import passwords
+
+    user, verify = world.user(), passwords.verify
+
+    def verify_slowly(password: str, password_hash: str | None) -> bool:
+        world.db.one("principal_set_password", id=user, password_hash="another")
+        return verify(password, password_hash)
+
+    monkeypatch.setattr(passwords, "verify", verify_slowly)
+    api.login(user, PASSWORD, world.login_service()).refused(401, "INCORRECT_CREDENTIALS")
+
+
+@pytest.mark.parametrize(
+    ("fields", "error_code"),
+    [
+        ({"username": None}, "INVALID_REQUEST"),
+        ({"password": None}, "INVALID_REQUEST"),
+        ({"service": None}, "INVALID_REQUEST"),
+        ({"username": ""}, "INVALID_REQUEST"),
+        ({"password": ""}, "INVALID_REQUEST"),
+        ({"service": ""}, "INVALID_REQUEST"),
+        ({"username": "a" * 256}, "INVALID_REQUEST"),
+        ({"username": "a\0b"}, "INVALID_REQUEST"),
+        ({"password": "é" * 513}, "INVALID_REQUEST"),
+        ({"service": "nope"}, "UNKNOWN_LOGIN_SERVICE"),
+        ({"service": "no\0pe"}, "INVALID_REQUEST"),
+        ({"username": 5}, "INVALID_REQUEST"),
+        ({"username": ["a"]}, "INVALID_REQUEST"),
+    ],
+)
+def test_bad_fields_are_400(api: Api, world: World, fields: dict[str, Any], error_code: str) -> None:
+    good = {"username": world.user(), "password": PASSWORD, "service": world.login_service()}
+    body = {name: value for name, value in (good | fields).items() if value is not None}
+    api.call("POST", "/auth/login", json_body=body).refused(400, error_code)
+
+
+def test_the_largest_fields_are_let_through(api: Api, world: World) -> None:
+    api.login("a" * 255, "é" * 512, world.login_service()).refused(401, "INCORRECT_CREDENTIALS")
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status"),
+    [
+        (b"username=a&password=%ff&service=s", FORM, 400),
+        (b"username=\xff&password=b&service=s", FORM, 400),
+        (b"username=a", FORM, 400),
+        (b"&".join(b"a=b" for _ in range(200)), FORM, 400),
+        (b"", FORM, 400),
+        (multipart(username="a")[0], "multipart/form-data; boundary=frontier", 400),
+        (multipart(username="a")[0][:40], "multipart/form-data; boundary=frontier", 400),
+        (multipart(username="a")[0], "multipart/form-data", 400),
+        (
+            b'--f\r\nContent-Disposition: form-data; name="password"\r\n\r\n\xff\r\n--f--',
+            "multipart/form-data; boundary=f",
+            400,
+        ),
+        (b'{"username": "a"', "application/json", 400),
+        (b'{"username": "\\ud800", "password": "b", "service": "c"}', "application/json", 400),
+        (b'{"username": "\xff", "password": "b", "service": "c"}', "application/json", 400),
+        (b"null", "application/json", 400),
+        (b"[" * 50_000, "application/json", 400),
+        (b"", "application/json", 400),
+        (b"username=a&password=b&service=c", None, 400),
+        (b"username=a&password=b&service=c", "text/plain", 415),
+        (b"<a/>", "application/xml", 415),
+        (b"a" * (BODY_BYTES + 1), FORM, 413),
+        (multipart(username="a" * BODY_BYTES)[0], "multipart/form-data; boundary=frontier", 413),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_bad_bodies_are_refused(api: Api, body: bytes, content_type: str | None, status: int) -> None:
+    api.call("POST", "/auth/login", data=body, Content_Type=content_type).refused(status)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Origin": ORIGIN}, 200),
+        ({"Origin": " ", "Referer": ""}, 200),
+        ({"Referer": f"{ORIGIN}/login?next=1"}, 200),
+        ({"Origin": "https://evil.example"}, 400),
+        ({"Origin": "null"}, 400),
+        ({"Referer": "https://evil.example/"}, 400),
+        ({"Origin": " ", "Referer": "https://evil.example/"}, 400),
+        ({"Origin": "https://evil.example", "Referer": ORIGIN}, 400),
+    ],
+)
+def test_another_page_cannot_log_somebody_in(api: Api, world: World, headers: dict[str, str], status: int) -> None:
+    answer = api.login(world.user(), PASSWORD, world.login_service(), **headers)
+    assert answer.status == status
+    if status == 400:
+        answer.refused(400, "UNTRUSTED_ORIGIN")
+
+
+def test_a_login_sweeps_up_a_hundred_expired_rows(api: Api, world: World) -> None:
+    owner = world.user()
+    for _ in range(3):
+        world.session(owner, ttl=-1)
+    before = world.db.one("session_list", principal_id=owner, items_per_page=10, offset=0)
+    assert before is not None
+    assert before["items_in_total"] == 0
+    api.login(world.user(), PASSWORD, world.login_service()).ok()
+    assert world.db.run("refresh_token_delete_of", principal_id=owner) == 0

@@ -1,0 +1,118 @@
+"""Bad requests of every kind: a clear 4xx with a stable code, and nothing happens."""
+
+import io
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from auth.limits import BODY_BYTES
+
+from .api import Api
+from .world import World
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "error_code"),
+    [
+        ("GET", "/", 404, "NOT_FOUND"),
+        ("GET", "/auth", 404, "NOT_FOUND"),
+        ("POST", "/auth/login/", 404, "NOT_FOUND"),
+        ("POST", "//auth/login", 404, "NOT_FOUND"),
+        ("POST", "/auth//login", 404, "NOT_FOUND"),
+        ("POST", "/auth/%00", 404, "NOT_FOUND"),
+        ("POST", "/auth/%ff", 404, "NOT_FOUND"),
+        ("POST", "/AUTH/login", 404, "NOT_FOUND"),
+        ("GET", "/static/x", 404, "NOT_FOUND"),
+        ("GET", "/auth/login", 405, "METHOD_NOT_ALLOWED"),
+        ("GET", "/auth/refresh", 405, "METHOD_NOT_ALLOWED"),
+        ("PUT", "/auth/logout", 405, "METHOD_NOT_ALLOWED"),
+        ("PATCH", "/auth/sessions", 405, "METHOD_NOT_ALLOWED"),
+        ("DELETE", "/auth/claim", 405, "METHOD_NOT_ALLOWED"),
+        ("POST", "/.well-known/jwks.json", 405, "METHOD_NOT_ALLOWED"),
+    ],
+)
+def test_unknown_paths_and_methods(api: Api, method: str, path: str, status: int, error_code: str) -> None:
+    answer = api.call(method, path).refused(status, error_code)
+    assert (answer.header("Allow") is not None) is (status == 405)
+    if path.startswith("/auth/"):
+        assert answer.header("Cache-Control") == "no-store, private"
+
+
+JSON_RPCS = ["/auth/logout/bulk", "/auth/extend"]
+
+
+@pytest.mark.parametrize("path", JSON_RPCS)
+@pytest.mark.parametrize(
+    ("body", "content_type", "status"),
+    [
+        (b"", "application/json", 400),
+        (b"{", "application/json", 400),
+        (b"null", "application/json", 400),
+        (b"[]", "application/json", 400),
+        (b"[" * 100_000, "application/json", 400),
+        (b'{"tokens": ["\xff"]}', "application/json", 400),
+        (b'{"tokens": ["\\ud800"]}', "application/json", 400),
+        (b'{"tokens": [], "validJWT": NaN}', "application/json", 400),
+        ('{"tokens": []}'.encode("utf-16"), "application/json; charset=utf-16", 400),
+        (b"\xef\xbb\xbf{}", "application/json", 400),
+        (b"{}", "text/plain", 415),
+        (b"{}", "application/x-www-form-urlencoded", 415),
+        (b"{}", "application/problem+json", 415),
+        (b"{}", None, 400),
+        (b" " * (BODY_BYTES + 1), "application/json", 413),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_bad_json(api: Api, world: World, path: str, body: bytes, content_type: str | None, status: int) -> None:
+    answer = api.call("POST", path, world.service().access_token, data=body, Content_Type=content_type)
+    answer.refused(status)
+    assert "codec" not in answer.json["why"]
+    assert "Expected" not in answer.json["why"]
+
+
+def test_json_needs_no_media_type(api: Api, world: World) -> None:
+    bearer = world.service().access_token
+    for content_type in (None, "application/json", "Application/JSON; charset=utf-8"):
+        answer = api.call("POST", "/auth/logout/bulk", bearer, data=b'{"tokens": []}', Content_Type=content_type)
+        assert answer.status == 200
+
+
+@pytest.mark.parametrize("path", [*JSON_RPCS, "/auth/claim?jti=", "/auth/request?audience=", "/auth/sessions?page=x"])
+def test_the_bearer_is_looked_at_first(api: Api, path: str) -> None:
+    method = "GET" if "sessions" in path else "POST"
+    answer = api.call(method, path, data=b"{" * (BODY_BYTES + 1), Content_Type="text/plain").refused(
+        401, "INVALID_TOKEN"
+    )
+    assert answer.header("WWW-Authenticate") == "Bearer"
+
+
+@pytest.mark.parametrize(
+    "path", ["/auth/login", "/auth/refresh", "/auth/logout", "/auth/refresh/web", "/auth/logout/web"]
+)
+def test_a_huge_body_is_413_whether_announced_or_not(app: Flask, path: str) -> None:
+    from auth.limits import BODY_BYTES
+
+    for length in (str(BODY_BYTES + 1), None):
+        stream = io.BytesIO(b"a" * (BODY_BYTES + 1))
+        environ: dict[str, Any] = {"wsgi.input": stream, "wsgi.input_terminated": True, "CONTENT_TYPE": "text/plain"}
+        if path == "/auth/login":
+            environ["CONTENT_TYPE"] = "application/json"
+        if length:
+            environ["CONTENT_LENGTH"] = length
+        response = app.test_client().open(path, method="POST", environ_overrides=environ)
+        assert response.status_code == 413
+        assert response.get_json()["errorCode"] == "BODY_TOO_LARGE"
+
+
+def test_a_failure_of_ours_tells_nothing(app: Flask, api: Api, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from auth.tokens import AccessTokens
+
+    def fail(*_: object) -> str:
+        raise RuntimeError("secret detail")
+
+    session = world.session()
+    monkeypatch.setattr(AccessTokens, "mint", fail)
+    answer = api.refresh(session.refresh_token).refused(500, "INTERNAL_ERROR")
+    assert b"secret" not in answer.body
+    assert answer.header("Cache-Control") == "no-store, private"

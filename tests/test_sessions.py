@@ -1,0 +1,119 @@
+"""listUserSessions and invalidateSessions."""
+
+import time
+
+import pytest
+
+from auth.models import Role
+
+from .api import COOKIE, Api
+from .world import PASSWORD, World
+
+
+def test_a_session_remembers_where_it_came_from(api: Api, world: World) -> None:
+    user = world.user()
+    long = "Mozilla/5.0 " + "é" * 5000
+    answer = api.login(user, PASSWORD, world.login_service(), User_Agent=long).ok()
+    page = api.sessions(answer["accessToken"]).ok()
+    assert (page["itemsInTotal"], page["itemsPerPage"], page["pageNumber"]) == (1, 50, 0)
+    [session] = page["items"]
+    assert session["ipAddress"] == "203.0.113.7"
+    assert len(session["userAgent"]) == 4096
+    assert session["userAgent"].startswith("Mozilla/5.0 ")
+    assert abs(session["createdAt"] / 1000 - time.time()) < 5
+
+
+def test_what_is_not_known_is_said_so(api: Api, world: World) -> None:
+    session = world.session(ip_address=None, user_agent=None)
+    [item] = api.sessions(session.access_token).ok()["items"]
+    assert (item["ipAddress"], item["userAgent"]) == ("Unknown location", "Unknown device")
+
+
+def test_pages_are_newest_first_and_lose_nothing(api: Api, world: World) -> None:
+    user = world.user()
+    for number in range(23):
+        session = world.session(user, user_agent=str(number))
+    world.session(user, ttl=-1)
+    world.session()
+    pages = [api.sessions(session.access_token, f"?itemsPerPage=10&page={number}").ok() for number in range(4)]
+    assert [len(page["items"]) for page in pages] == [10, 10, 3, 0]
+    assert {page["itemsInTotal"] for page in pages} == {23}
+    assert [page["pageNumber"] for page in pages] == [0, 1, 2, 3]
+    seen = [item["userAgent"] for page in pages for item in page["items"]]
+    assert seen == [str(number) for number in reversed(range(23))]
+
+
+def test_sessions_of_the_same_instant_keep_their_order(api: Api, world: World, database_url: str) -> None:
+    import psycopg
+
+    user = world.user()
+    for number in range(30):
+        session = world.session(user, user_agent=str(number))
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE refresh_token SET created_at = now() WHERE principal_id = %s", [user])
+    pages = [api.sessions(session.access_token, f"?itemsPerPage=10&page={number}").ok() for number in range(3)]
+    assert len({item["userAgent"] for page in pages for item in page["items"]}) == 30
+
+
+@pytest.mark.parametrize(
+    ("query", "size", "number"),
+    [
+        ("", 50, 0),
+        ("?itemsPerPage=10", 10, 0),
+        ("?itemsPerPage=25&page=1", 25, 1),
+        ("?itemsPerPage=100", 100, 0),
+        ("?itemsPerPage=250&page=3", 250, 3),
+        ("?itemsPerPage=11", 50, 0),
+        ("?itemsPerPage=0", 50, 0),
+        ("?itemsPerPage=-10", 50, 0),
+        ("?itemsPerPage=99999999999999999999999", 50, 0),
+        ("?page=-1", 50, 0),
+        ("?page=-99999999999999999999999", 50, 0),
+        ("?page=2147483647", 50, 2147483647),
+        ("?page=1&page=x", 50, 1),
+        ("?unknown=1", 50, 0),
+    ],
+)
+def test_page_numbers_and_sizes(api: Api, world: World, query: str, size: int, number: int) -> None:
+    page = api.sessions(world.session().access_token, query).ok()
+    assert (page["itemsPerPage"], page["pageNumber"], page["itemsInTotal"]) == (size, number, 1)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["?page=x", "?page=", "?page=1.5", "?page=%00", "?page=null", "?page=2147483648", "?page=" + "9" * 5000,
+     "?itemsPerPage=ten", "?itemsPerPage=", "?itemsPerPage=%D9%A1%D9%A0", "?page=%ff"],
+)  # fmt: skip
+def test_what_is_not_a_number_is_400(api: Api, world: World, query: str) -> None:
+    api.sessions(world.session().access_token, query).refused(400, "INVALID_REQUEST")
+
+
+def test_all_sessions_end_and_the_cookie_with_them(api: Api, world: World) -> None:
+    user = world.user(Role.ADMIN)
+    sessions, stranger = [world.session(user) for _ in range(3)], world.session()
+    answer = api.invalidate_sessions(sessions[0].access_token)
+    assert answer.ok() == {}
+    assert (answer.cookies[COOKIE].value, answer.cookies[COOKIE]["max-age"]) == ("", "0")
+    for session in sessions:
+        api.refresh(session.refresh_token).refused(401)
+    assert api.refresh(stranger.refresh_token).status == 200
+    assert api.invalidate_sessions(sessions[0].access_token).ok() == {}
+
+
+def test_only_end_users_have_sessions(api: Api, world: World) -> None:
+    user = world.user()
+    for bearer in (None, world.service().access_token, world.access_token(user, ["files:write"]), "x"):
+        for answer in (api.sessions(bearer), api.invalidate_sessions(bearer)):
+            assert answer.refused(401).header("WWW-Authenticate") == "Bearer"
+    read = world.access_token(user, ["auth:read", "all:read"])
+    api.invalidate_sessions(read).refused(401, "SCOPE_NOT_COVERED")
+
+
+def test_an_extended_or_narrowed_token_sees_no_sessions(api: Api, world: World) -> None:
+    user = world.session()
+    extended = world.access_token(user.id, ["all:write"], extended_by="_a")
+    narrowed = world.access_token(user.id, ["auth:write", "all:read", "all.x:write", "all:write:k!dg=="])
+    for bearer in (extended, narrowed):
+        api.sessions(bearer, "?page=0").refused(403, "SESSION_TOKEN_NEEDED")
+        api.invalidate_sessions(bearer).refused(403, "SESSION_TOKEN_NEEDED")
+    assert api.refresh(user.refresh_token).status == 200

@@ -1,0 +1,120 @@
+"""Makes the people, services and tokens that a test needs, under names that nobody else has."""
+
+import base64
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from auth import refresh_tokens
+from auth.db import Database
+from auth.models import Role
+from auth.passwords import hash_password
+from auth.tokens import AccessTokens, Grant
+
+ORIGIN = "https://cloud.example.org"
+PASSWORD = "correct horse battery staple"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A refresh token that the database knows, and the access token it would mint."""
+
+    id: str
+    refresh_token: str
+    access_token: str
+
+    @property
+    def csrf(self) -> str:
+        return refresh_tokens.csrf_token(self.refresh_token)
+
+
+def claims(token: str) -> dict[str, Any]:
+    """The payload of a JWT, unverified."""
+    payload = token.split(".")[1]
+    found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return found
+
+
+@cache
+def _hashed(password: str) -> str:
+    return hash_password(password)
+
+
+class World:
+    def __init__(self, db: Database, tokens: AccessTokens) -> None:
+        self.db = db
+        self.tokens = tokens
+
+    def user(self, role: Role = Role.USER, password: str | None = PASSWORD, **columns: object) -> str:
+        """A new user's id."""
+        user_id = f"user-{secrets.token_hex(8)}"
+        row = {"first_names": "Ada", "last_name": "Lovelace", "email": None, "org_id": None} | columns
+        password_hash = None if password is None else _hashed(password)
+        self.db.one(
+            "principal_insert",
+            id=user_id,
+            role=role.value,
+            principal_type="password",
+            password_hash=password_hash,
+            **row,
+        )
+        return user_id
+
+    def service(self, *scopes: str) -> Stored:
+        """A new service that may ask for those scopes, with its own token."""
+        service_id = f"_service-{secrets.token_hex(8)}"
+        nobody = {"first_names": None, "last_name": None, "email": None, "org_id": None, "password_hash": None}
+        self.db.one("principal_insert", id=service_id, role="SERVICE", principal_type="service", **nobody)
+        self.db.run("service_scope_insert", service_id=service_id, scopes=list(scopes))
+        token = refresh_tokens.generate()
+        self.db.run(
+            "refresh_token_insert_service",
+            token_hash=refresh_tokens.digest(token),
+            principal_id=service_id,
+            scopes=["all:write"],
+            access_token_lifetime_ms=600_000,
+        )
+        return Stored(service_id, token, self.access_token(service_id))
+
+    def login_service(
+        self, mode: str = "APPLICATION", endpoint: str = "https://cloud.example.org/app", ttl: int | None = None
+    ) -> str:
+        """A new login service's name."""
+        name = f"service-{secrets.token_hex(8)}"
+        self.db.one("login_service_insert", name=name, endpoint=endpoint, mode=mode, refresh_token_ttl_seconds=ttl)
+        return name
+
+    def session(self, user_id: str | None = None, ttl: int | None = None, **columns: Any) -> Stored:
+        """A new session, of a new user where none is given."""
+        user_id = user_id or self.user()
+        token = refresh_tokens.generate()
+        values = {"ip_address": "203.0.113.7", "user_agent": "curl/8", "password_generation": 0} | columns
+        row = self.db.one(
+            "session_insert",
+            token_hash=refresh_tokens.digest(token),
+            principal_id=user_id,
+            scopes=["all:write"],
+            access_token_lifetime_ms=600_000,
+            ttl_seconds=ttl,
+            **values,
+        )
+        assert row is not None
+        return Stored(user_id, token, self.access_token(user_id, session=row["public_session_reference"]))
+
+    def access_token(
+        self,
+        principal_id: str,
+        scopes: Sequence[str] = ("all:write",),
+        lifetime_ms: int = 600_000,
+        session: object | None = None,
+        extended_by: str | None = None,
+        jti: str | None = None,
+    ) -> str:
+        """An access token of a principal, as the service would mint it."""
+        principal = self.db.one("principal_find", id=principal_id)
+        assert principal is not None
+        chain = [extended_by] if extended_by else []
+        return self.tokens.mint(principal, Grant(scopes, lifetime_ms, session, extended_by, chain, jti))
