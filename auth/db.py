@@ -7,7 +7,7 @@ statement was sent, its outcome is unknown, and only the caller's caller may dec
 import logging
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -21,6 +21,7 @@ from psycopg_pool import ConnectionPool
 from .errors import DatabaseUnavailable
 
 Row = dict[str, Any]
+AnyConnection = psycopg.Connection[Row]
 Result = TypeVar("Result")
 
 SQL_FOLDER: Final = Path(__file__).parent.parent / "sql"
@@ -47,35 +48,37 @@ _UNAVAILABLE: Final = (
 # Faults of this one connection: read-only after a failover, a server that shuts down, starts or was shut down.
 _CONNECTION_FAULTS: Final = ("25006", "57P01", "57P02", "57P03", "08")
 
+_CONNECT_OPTIONS: Final[dict[str, Any]] = {
+    "autocommit": True,
+    "row_factory": dict_row,
+    "connect_timeout": CONNECT_SECONDS,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 2,
+    "tcp_user_timeout": int(SILENCE_SECONDS * 1000),
+    "application_name": "auth",
+}
+
 logger = logging.getLogger(__name__)
 
 
 class Connection(psycopg.Connection[Row]):
     """A connection on which every wait ends, even when the peer's kernel still acknowledges what we send."""
 
-    silence_seconds: float | None = SILENCE_SECONDS
-
     def wait(self, gen: PQGen[Result], interval: float = 0.1, timeout: float | None = None) -> Result:
         try:
-            return super().wait(gen, interval, self.silence_seconds if timeout is None else timeout)
+            return super().wait(gen, interval, SILENCE_SECONDS if timeout is None else timeout)
         except pg._WaitTimeout:
             self.close()
             raise psycopg.OperationalError("the server does not answer") from None
 
 
-class PatientConnection(Connection):
-    """A connection for commands, which may wait as long as it takes."""
-
-    silence_seconds = None
-
-
 class Database:
     """Runs the statements of `sql/` by their file names. Every fault of the database is `DatabaseUnavailable`."""
 
-    def __init__(self, url: str, *, size: int = DEFAULT_POOL_SIZE, patient: bool = False) -> None:
+    def __init__(self, url: str, size: int = DEFAULT_POOL_SIZE) -> None:
         self._url = url
         self._size = size
-        self._patient = patient
         self._statements = _read_statements()
         self._pool: ConnectionPool[Connection] | None = None
         self._opening = threading.Lock()
@@ -116,55 +119,45 @@ class Database:
                 self._pool = None
 
     @contextmanager
-    def _connection(self) -> Iterator[Connection]:
-        pool = self._pool
-        if pool is None:
-            self.open()
-            pool = cast(ConnectionPool[Connection], self._pool)
+    def _connection(self) -> Iterator[AnyConnection]:
         try:
-            with pool.connection() as connection:
+            with self._checkout() as connection:
                 try:
                     yield connection
                 except _UNAVAILABLE as fault:
-                    self._drop_if_faulty(pool, connection, fault)
+                    self._drop_if_faulty(connection, fault)
                     raise
         except _UNAVAILABLE as fault:
             logger.warning("database unavailable: %s %s", type(fault).__name__, fault.sqlstate or "")
             raise DatabaseUnavailable from fault
 
-    @staticmethod
-    def _drop_if_faulty(pool: ConnectionPool[Connection], connection: Connection, fault: psycopg.Error) -> None:
+    def _checkout(self) -> AbstractContextManager[AnyConnection]:
+        if self._pool is None:
+            self.open()
+        return cast(ConnectionPool[Connection], self._pool).connection()
+
+    def _drop_if_faulty(self, connection: AnyConnection, fault: psycopg.Error) -> None:
         """What broke one connection has most likely broken the idle ones too: drop them all at once."""
         if connection.closed or (fault.sqlstate or "").startswith(_CONNECTION_FAULTS):
             connection.close()
-            pool.drain()
+            if self._pool is not None:
+                self._pool.drain()
 
     def _new_pool(self) -> ConnectionPool[Connection]:
         return ConnectionPool(
             self._url,
-            connection_class=PatientConnection if self._patient else Connection,
-            kwargs={
-                "autocommit": True,
-                "row_factory": dict_row,
-                "connect_timeout": CONNECT_SECONDS,
-                "keepalives_idle": 5,
-                "keepalives_interval": 2,
-                "keepalives_count": 2,
-                "tcp_user_timeout": int(SILENCE_SECONDS * 1000),
-                "application_name": "auth",
-            },
+            connection_class=Connection,
+            kwargs=_CONNECT_OPTIONS,
             configure=self._configure,
             min_size=self._size,
             max_size=self._size,
-            timeout=30 if self._patient else POOL_WAIT_SECONDS,
+            timeout=POOL_WAIT_SECONDS,
             reconnect_timeout=RECONNECT_SECONDS,
             num_workers=min(self._size, 3),
             open=True,
         )
 
     def _configure(self, connection: Connection) -> None:
-        if self._patient:
-            return
         milliseconds = str(int(STATEMENT_SECONDS * 1000))
         parameters = {"milliseconds": milliseconds, "backend_pid": connection.info.backend_pid}
         direct = connection.execute(self._statements["connection_configure"], parameters).fetchone()
@@ -172,10 +165,20 @@ class Database:
             connection.prepare_threshold = None  # PgBouncer's sessions do not keep prepared statements
 
 
+class PatientDatabase(Database):
+    """For commands: a connection for each statement or transaction, and all the time that these need."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, size=0)
+
+    def _checkout(self) -> AbstractContextManager[AnyConnection]:
+        return AnyConnection.connect(self._url, **_CONNECT_OPTIONS)
+
+
 class Transaction:
     """The methods of `Database`, inside one transaction."""
 
-    def __init__(self, connection: Connection, statements: Mapping[str, str]) -> None:
+    def __init__(self, connection: AnyConnection, statements: Mapping[str, str]) -> None:
         self._connection = connection
         self._statements = statements
 

@@ -11,7 +11,7 @@ from gunicorn.app.wsgiapp import WSGIApplication
 
 from . import refresh_tokens
 from .cli.common import EMBEDDED_HOME
-from .db import Database
+from .db import Database, PatientDatabase
 from .embedded import EmbeddedPostgres, sole_use
 from .keys import generate_private_key
 from .limits import ACCESS_TOKEN_MS
@@ -82,13 +82,10 @@ def _prepare(database_url: str, address: str) -> dict[str, str]:
         names = ("user", "admin", "service")
         _write_secret(path, json.dumps({name: refresh_tokens.generate() for name in names}))
     secret: dict[str, str] = json.loads(path.read_text())
-    database = Database(database_url, size=1, patient=True)
-    try:
-        migrate(database)
-        _make_users(database, secret, fresh)
-        _make_services(database, secret["service"], address)
-    finally:
-        database.close()
+    database = PatientDatabase(database_url)
+    migrate(database)
+    _make_users(database, secret, fresh)
+    _make_services(database, secret["service"], address)
     return secret
 
 

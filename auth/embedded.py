@@ -140,13 +140,22 @@ def _account() -> pwd.struct_passwd | None:
 def _base(home: Path, account: pwd.struct_passwd | None) -> Path:
     if account is None:
         return home
-    if not _is_open(home):
-        name = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
-        home = Path("/var/lib") / f"user-authentication-{name}"
-    base = home / "database"
-    base.mkdir(parents=True, exist_ok=True)
+    base = (home if _is_open(home) else _elsewhere(home)) / "database"
+    base.mkdir(exist_ok=True)
     os.chown(base, account.pw_uid, account.pw_gid)
     return base
+
+
+def _elsewhere(home: Path) -> Path:
+    """A folder of this home's own where every account may pass, with a link to it, so that one can find it."""
+    name = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
+    folder = Path("/var/lib") / f"user-authentication-{name}"
+    folder.mkdir(mode=0o711, exist_ok=True)
+    folder.chmod(0o711)
+    link = home / "elsewhere"
+    if not link.is_symlink():
+        link.symlink_to(folder)
+    return folder
 
 
 def _is_open(folder: Path) -> bool:

@@ -16,7 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 from app import create_app
 from auth.config import Config, from_environment
 from auth.current import EXTENSION
-from auth.db import Database
+from auth.db import PatientDatabase
 from auth.embedded import EmbeddedPostgres
 from auth.keys import generate_private_key
 from auth.migrations import migrate
@@ -44,9 +44,7 @@ def server_url() -> Iterator[str]:
 def database_url(server_url: str) -> Iterator[str]:
     """The URL of a fresh, migrated database."""
     with NewDatabase(server_url) as url:
-        database = Database(url, size=1, patient=True)
-        migrate(database)
-        database.close()
+        migrate(PatientDatabase(url))
         yield url
 
 

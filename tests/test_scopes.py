@@ -28,8 +28,8 @@ def test_a_scope_has_one_canonical_form(text: str, canonical: str) -> None:
     "text",
     ["", ":", "a", "a:", ":read", "a:rw", "a:read:", "a:read:k", "a:read:!dg==", "a:read:k!dg", "a:read:k!dh==",
      "a:read:k!d g==", "a:read:k!_-8=", "a:read:k!/w==", "a:read:k!dg==,", "a:read:k!dg==,k!dg==", "a:read:k!dg==:x",
-     ".a:read", "a.:read", "a..b:read", "a b:read", " a:read", "a:read ", "a:read\n", "a\n:read", "é:read", "a:r\u0435ad",
-     "a/b:read", "API", "api:read:", "a:read:ké!dg==", "a" * 1020 + ":read"],
+     ".a:read", "a.:read", "a..b:read", "a b:read", " a:read", "a:read ", "a:read\n", "a\n:read", "é:read",
+     "a:r\u0435ad",     "a/b:read", "API", "api:read:", "a:read:ké!dg==", "a" * 1020 + ":read"],
 )  # fmt: skip
 def test_anything_else_is_malformed(text: str) -> None:
     with pytest.raises(MalformedScope):

@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from ..config import Misconfigured, read_database_url
-from ..db import Database, Row
+from ..db import PatientDatabase, Row
 from ..embedded import EmbeddedPostgres, sole_use
 from ..errors import DatabaseUnavailable
 
@@ -19,15 +19,11 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @contextmanager
-def database() -> Iterator[Database]:
+def database() -> Iterator[PatientDatabase]:
     """The database of DATABASE_URL, or the embedded one where there is one. Mistakes end the command in a line."""
     try:
         with _url() as url:
-            opened = Database(url, size=1, patient=True)
-            try:
-                yield opened
-            finally:
-                opened.close()
+            yield PatientDatabase(url)
     except Misconfigured as problem:
         raise click.ClickException(str(problem)) from None
     except DatabaseUnavailable as fault:

@@ -1,0 +1,65 @@
+"""Real servers for tests: gunicorn processes on ports of their own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from .api import Api, send_to_server
+
+PROJECT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Server:
+    """One gunicorn with its workers."""
+
+    def __init__(self, environment: Mapping[str, str], workers: int = 1) -> None:
+        self.port = free_port()
+        self.api = Api(send_to_server(self.port))
+        self.process = subprocess.Popen(
+            [BIN / "gunicorn", "app:app", "--bind", f"127.0.0.1:{self.port}", "--workers", str(workers)],
+            cwd=PROJECT,
+            env={"PATH": os.environ["PATH"], "LOG_LEVEL": "warning", **environment},
+        )
+
+    def wait_until_up(self, seconds: float = 20) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            with suppress(OSError):
+                if self.api.call("GET", "/.well-known/jwks.json").status == 200:
+                    return
+            assert self.process.poll() is None, "the server did not start"
+            time.sleep(0.05)
+        raise AssertionError("the server did not answer")
+
+    def stop(self) -> int:
+        """Ask the server to end, and wait for it; its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+
+@contextmanager
+def serving(environment: Mapping[str, str], count: int = 1, workers: int = 1) -> Iterator[list[Server]]:
+    """That many servers, up and answering."""
+    servers = [Server(environment, workers) for _ in range(count)]
+    try:
+        for server in servers:
+            server.wait_until_up()
+        yield servers
+    finally:
+        for server in servers:
+            if server.process.poll() is None:
+                server.stop()

@@ -1,0 +1,249 @@
+"""The command line, run as an operator runs it."""
+
+import json
+import os
+import pty
+import subprocess
+from typing import Any
+
+import pytest
+
+from auth.models import Role
+
+from .api import Api
+from .servers import BIN, PROJECT
+from .world import PASSWORD, World, claims
+
+
+class Flask:
+    """Runs `flask …` with only what it needs in the environment."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._environment = {"PATH": os.environ["PATH"], **environment}
+
+    def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [BIN / "flask", *arguments], cwd=PROJECT, env=self._environment, input=stdin, capture_output=True,
+            text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+    def json(self, *arguments: str, stdin: str = "") -> Any:
+        finished = self.run(*arguments, "--json", stdin=stdin)
+        assert finished.returncode == 0, finished.stderr
+        return json.loads(finished.stdout)
+
+    def fails(self, *arguments: str, stdin: str = "") -> str:
+        """The one line that a mistake gets."""
+        finished = self.run(*arguments, stdin=stdin)
+        assert finished.returncode != 0
+        assert finished.stdout == ""
+        assert "Traceback" not in finished.stderr
+        return finished.stderr.strip().splitlines()[-1]
+
+
+@pytest.fixture
+def flask(database_url: str) -> Flask:
+    return Flask({"DATABASE_URL": database_url})
+
+
+def test_a_users_life(flask: Flask, api: Api, world: World) -> None:
+    user, service = f"{world.user()}@cli", world.login_service()
+    names = ("--first-names", "Ada", "--last-name", "Lovelace", "--email", "a@example.org")
+    assert flask.json("users", "create", user, "--role", "ADMIN", *names, "--password-stdin", stdin="first pass\n") == {
+        "id": user,
+        "role": "ADMIN",
+    }
+    [listed] = [row for row in flask.json("users", "list") if row["id"] == user]
+    assert (listed["role"], listed["disabled"], listed["email"]) == ("ADMIN", False, "a@example.org")
+    assert "password_hash" not in listed
+    token = api.login(user, "first pass", service).ok()["refreshToken"]
+
+    flask.json("users", "set-password", user, "--password-stdin", stdin="second pass")
+    api.refresh(token).refused(401)
+    api.login(user, "first pass", service).refused(401)
+    token = api.login(user, "second pass", service).ok()["refreshToken"]
+
+    flask.json("users", "disable", user)
+    api.refresh(token).refused(401)
+    api.login(user, "second pass", service).refused(401)
+    flask.json("users", "enable", user)
+    api.refresh(token).refused(401)
+    token = api.login(user, "second pass", service).ok()["refreshToken"]
+
+    flask.json("users", "delete", user)
+    api.refresh(token).refused(401)
+    assert user not in flask.run("users", "list").stdout
+    for command in ("disable", "enable", "delete"):
+        assert flask.fails("users", command, user) == f"Error: There is no user {user}."
+    assert "no user" in flask.fails("users", "set-password", user, "--password-stdin", stdin="third pass")
+
+
+@pytest.mark.parametrize("command", ["set-password", "disable", "delete"])
+def test_what_ends_a_user_ends_extended_tokens_too(flask: Flask, api: Api, world: World, command: str) -> None:
+    session, service = world.session(), world.service("files:read")
+    extended = api.extend(service.access_token, session.access_token, "files:read", refreshes=True).ok()
+    stdin = ["--password-stdin"] if command == "set-password" else []
+    flask.json("users", command, session.id, *stdin, stdin="a new password")
+    for token in (session.refresh_token, extended["refreshToken"]):
+        api.refresh(token).refused(401)
+
+
+def test_a_password_is_asked_for_on_the_terminal_and_not_shown(flask: Flask, api: Api, world: World) -> None:
+    user = f"{world.user()}@tty"
+    controller, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [BIN / "flask", "users", "create", user, "--role", "USER", "--first-names", "A", "--last-name", "B"],
+        cwd=PROJECT, env=flask._environment, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
+    )  # fmt: skip
+    os.close(terminal)
+    shown = b""
+    for prompt in (b"Password:", b"Repeat for confirmation:"):
+        while prompt not in shown:
+            shown += os.read(controller, 1024)
+        os.write(controller, b"typed password\n")
+    while b"created" not in shown:
+        shown += os.read(controller, 1024)
+    assert process.wait(30) == 0
+    os.close(controller)
+    assert b"typed password" not in shown
+    assert api.login(user, "typed password", world.login_service()).status == 200
+
+
+@pytest.mark.parametrize("user_id", ["", "_a", "__a", "#P_a", "a\nb", "a" * 256, "a\x7f", "a\x85"])
+def test_an_id_that_cannot_be_a_users_is_refused(flask: Flask, user_id: str) -> None:
+    arguments = (
+        "users",
+        "create",
+        user_id,
+        "--role",
+        "USER",
+        "--first-names",
+        "A",
+        "--last-name",
+        "B",
+        "--password-stdin",
+    )
+    assert flask.fails(*arguments, stdin="a good password").startswith("Error: An id has 1 to 255 characters")
+
+
+def test_other_mistakes_of_users_create(flask: Flask, world: World) -> None:
+    names = ("--first-names", "A", "--last-name", "B", "--password-stdin")
+    taken = world.user()
+    assert flask.fails("users", "create", taken, "--role", "USER", *names, stdin="a good password").endswith("already.")
+    assert "'SERVICE' is not" in flask.fails("users", "create", "a@b", "--role", "SERVICE", *names, stdin="good enough")
+    assert "1024 bytes" in flask.fails("users", "create", "a@b", "--role", "USER", *names, stdin="é" * 513)
+    assert "a@b" not in flask.run("users", "list").stdout
+
+
+def test_a_services_life(flask: Flask, api: Api, world: World) -> None:
+    service_id = world.service().id + "-cli"
+    created = flask.json("services", "create", service_id, "--scope", "files:READ", "--scope", "jobs:write")
+    assert created | {"refreshToken": ...} == {
+        "id": service_id,
+        "scopes": ["files:read", "jobs:write"],
+        "refreshToken": ...,
+    }
+    bearer = api.refresh(created["refreshToken"]).ok()["accessToken"]
+    assert (claims(bearer)["aud"], claims(bearer)["role"]) == (["all:write"], "SERVICE")
+    user = world.session()
+    assert api.extend(bearer, user.access_token, "jobs:read").status == 200
+
+    changed = flask.json("services", "scopes", service_id, "--remove", "jobs:write", "--add", "mail:read")
+    assert changed == {"id": service_id, "scopes": ["files:read", "mail:read"]}
+    api.extend(bearer, user.access_token, "jobs:read").refused(401)
+    assert api.extend(bearer, user.access_token, "mail:read").status == 200
+    assert flask.json("services", "scopes", service_id) == changed
+    assert changed in flask.json("services", "list")
+    assert f"{service_id}\tfiles:read mail:read" in flask.run("services", "list").stdout
+
+    flask.json("services", "delete", service_id)
+    api.refresh(created["refreshToken"]).refused(401)
+    assert "no service" in flask.fails("services", "delete", service_id)
+    assert "no service" in flask.fails("services", "scopes", service_id)
+
+
+def test_mistakes_of_services(flask: Flask, world: World) -> None:
+    taken = world.service()
+    assert "already" in flask.fails("services", "create", taken.id)
+    for service_id in ("a", "__a", "_" + "a" * 255, "_\n"):
+        assert "starts with one _" in flask.fails("services", "create", service_id)
+    assert "scope looks like" in flask.fails("services", "create", "_fresh", "--scope", "files")
+    assert "scope looks like" in flask.fails("services", "scopes", taken.id, "--add", "files")
+    assert "_fresh" not in flask.run("services", "list").stdout
+
+
+def test_a_login_services_life(flask: Flask, api: Api, world: World) -> None:
+    name, user = world.login_service() + "-cli", world.user()
+    flask.json(
+        "login-services",
+        "create",
+        name,
+        "--endpoint",
+        "https://a.example/x",
+        "--mode",
+        "WEB",
+        "--refresh-token-ttl",
+        "60",
+    )
+    listed = {"name": name, "endpoint": "https://a.example/x", "mode": "WEB", "refresh_token_ttl_seconds": 60}
+    assert listed in flask.json("login-services", "list")
+    assert api.login(user, PASSWORD, name).ok()["refreshToken"] is None
+    assert "already" in flask.fails(
+        "login-services", "create", name, "--endpoint", "https://a.example", "--mode", "WEB"
+    )
+    flask.json("login-services", "delete", name)
+    api.login(user, PASSWORD, name).refused(400, "UNKNOWN_LOGIN_SERVICE")
+    assert "no login service" in flask.fails("login-services", "delete", name)
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["javascript:alert(1)", "/x", "https://u:p@a.example/", "https://", "ftp://a.example"]
+)
+def test_a_browser_is_only_sent_to_the_web(flask: Flask, endpoint: str) -> None:
+    assert "must be an http" in flask.fails("login-services", "create", "x", "--endpoint", endpoint, "--mode", "WEB")
+
+
+def test_keys(flask: Flask) -> None:
+    bare = Flask({})
+    for algorithm in ("ES256", "RS256", "EdDSA"):
+        made = bare.json("keys", "generate", "--algorithm", algorithm)
+        [shown] = Flask({"JWT_PRIVATE_KEY": made["privateKey"]}).json("keys", "show")["keys"]
+        assert shown["alg"] == algorithm
+        assert not {"d", "p", "q"} & set(shown)
+    pem = bare.run("keys", "generate").stdout
+    assert pem.startswith("-----BEGIN PRIVATE KEY-----")
+    assert bare.fails("keys", "show").startswith("Error: JWT_PRIVATE_KEY is not set")
+
+
+def test_the_schema(flask: Flask) -> None:
+    assert flask.json("db", "status")["pending"] == []
+    assert flask.json("db", "migrate") == {"applied": []}
+    assert flask.run("db", "migrate").stdout == "nothing to apply\n"
+
+
+def test_a_database_that_is_away_is_one_line(flask: Flask) -> None:
+    away = Flask({"DATABASE_URL": "postgresql://user:hunter2@127.0.0.1:1/auth"})
+    for command in (["users", "list"], ["db", "migrate"], ["db", "status"]):
+        line = away.fails(*command)
+        assert line.startswith("Error: The database cannot be used: ")
+        assert "hunter2" not in line
+    assert (
+        Flask({"DATABASE_URL": "nonsense"}).fails("users", "list") == "Error: DATABASE_URL is not a postgresql:// URL."
+    )
+
+
+@pytest.mark.parametrize("group", ["db", "users", "services", "login-services", "keys"])
+def test_every_command_explains_itself(flask: Flask, group: str) -> None:
+    listing = flask.run(group, "--help").stdout
+    names = [
+        line.split()[0] for line in listing.partition("Commands:")[2].strip().splitlines() if line.startswith("  ")
+    ]
+    assert names or "Commands:" in listing
+    for name in names:
+        text = flask.run(group, name, "--help").stdout
+        assert "--json" in text
+        assert "--password " not in text
+
+
+def test_roles_of_users(flask: Flask) -> None:
+    assert {row["role"] for row in flask.json("users", "list")} <= {Role.USER, Role.ADMIN}

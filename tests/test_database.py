@@ -1,0 +1,203 @@
+"""The schema and the statements: migrated once, constrained, and never reading a table from end to end."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from auth import db as db_module
+from auth.db import SQL_FOLDER, Database, PatientDatabase
+from auth.errors import DatabaseUnavailable
+from auth.migrations import all_migrations, migrate, pending
+
+from .conftest import NewDatabase
+from .world import World
+
+PER_REQUEST: dict[str, dict[str, Any]] = {
+    "expired_delete": {"batch": 100, "claim_days": 30},
+    "extension_find": {"principal_id": "user-7", "service_id": "_service-7"},
+    "jti_claim_insert": {"jti": "new"},
+    "login_find": {"username": "user-7", "service": "service-7"},
+    "principal_find": {"id": "user-7"},
+    "refresh_token_delete": {"token_hash": b"x" * 32},
+    "refresh_token_delete_many": {"token_hashes": [b"x" * 32, b"y" * 32]},
+    "refresh_token_find": {"token_hash": b"x" * 32},
+    "refresh_token_insert_extended": {
+        "token_hash": b"z" * 32, "principal_id": "user-7", "scopes": ["a:read"], "access_token_lifetime_ms": 1,
+        "extended_by": "_service-7", "extended_by_chain": ["_service-7"], "ttl_days": 30,
+    },
+    "session_delete_all": {"principal_id": "user-7"},
+    "session_insert": {
+        "token_hash": b"w" * 32, "principal_id": "user-7", "password_generation": 0, "scopes": ["a:read"],
+        "access_token_lifetime_ms": 1, "ttl_seconds": None, "ip_address": None, "user_agent": None,
+    },
+    "session_list": {"principal_id": "user-7", "items_per_page": 10, "offset": 0},
+}  # fmt: skip
+
+FILL = """
+INSERT INTO principal (id, role, principal_type, first_names, last_name)
+SELECT 'user-' || n, 'USER', 'password', 'A', 'B' FROM generate_series(1, 20000) n;
+INSERT INTO principal (id, role, principal_type)
+SELECT '_service-' || n, 'SERVICE', 'service' FROM generate_series(1, 2000) n;
+INSERT INTO service_scope SELECT '_service-' || n, 'a:read' FROM generate_series(1, 2000) n;
+INSERT INTO login_service SELECT 'service-' || n, 'https://example.org/', 'WEB', NULL FROM generate_series(1, 2000) n;
+INSERT INTO refresh_token (token_hash, principal_id, scopes, access_token_lifetime_ms, expires_at)
+SELECT sha256(n::text::bytea), 'user-' || (n % 20000 + 1), '{a:read}', 1,
+    now() + make_interval(days => CASE WHEN n % 1000 = 0 THEN -1 ELSE 30 END)
+FROM generate_series(1, 40000) n;
+INSERT INTO jti_claim SELECT 'jti-' || n, now() - make_interval(days => CASE WHEN n % 1000 = 0 THEN 31 ELSE 0 END)
+FROM generate_series(1, 40000) n;
+ANALYZE;
+"""
+
+
+@pytest.fixture(scope="module")
+def filled(server_url: str) -> Any:
+    with NewDatabase(server_url) as url:
+        migrate(PatientDatabase(url))
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(FILL)
+            yield connection
+
+
+@pytest.mark.parametrize("name", PER_REQUEST)
+def test_no_request_reads_a_table_from_end_to_end(filled: psycopg.Connection[Any], name: str) -> None:
+    statement = (SQL_FOLDER / f"{name}.sql").read_text()
+    with filled.transaction(force_rollback=True):
+        plan = filled.execute("EXPLAIN " + statement, PER_REQUEST[name]).fetchall()
+    text = "\n".join(line for (line,) in plan)
+    assert "Seq Scan" not in text, text
+
+
+def test_every_statement_is_one_and_says_what_it_does() -> None:
+    code = "\n".join(path.read_text() for path in SQL_FOLDER.parent.glob("auth/**/*.py"))
+    for path in SQL_FOLDER.glob("*.sql"):
+        text = path.read_text()
+        assert text.startswith("-- "), path
+        assert ";" not in re.sub(r"--.*", "", text), path
+        assert f'"{path.stem}"' in code, f"nobody runs {path.name}"
+    used = set(re.findall(r'\.(?:one|many|run)\(\s*"(\w+)"', code))
+    assert used <= {path.stem for path in SQL_FOLDER.glob("*.sql")}
+
+
+def test_sql_is_in_files_only() -> None:
+    for path in SQL_FOLDER.parent.glob("auth/**/*.py"):
+        assert not re.search(r"\b(SELECT|INSERT INTO|DELETE FROM|UPDATE \w+ SET)\b", path.read_text()), path
+
+
+def test_only_the_database_module_knows_the_driver() -> None:
+    for path in SQL_FOLDER.parent.glob("auth/**/*.py"):
+        assert path.name == "db.py" or "psycopg" not in path.read_text(), path
+
+
+def test_migrations_apply_once_however_many_processes_start(server_url: str) -> None:
+    with NewDatabase(server_url) as url:
+        databases = [PatientDatabase(url) for _ in range(8)]
+        assert len(pending(databases[0])) == len(all_migrations())
+        with ThreadPoolExecutor(8) as pool:
+            applied = [name for names in pool.map(migrate, databases) for name in names]
+        assert sorted(applied) == [migration.name for migration in all_migrations()]
+        assert pending(databases[0]) == []
+        assert migrate(databases[0]) == []
+
+
+def test_a_migration_that_fails_leaves_nothing(server_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from auth import migrations
+
+    broken = migrations.Migration(1, "0001_broken", "CREATE TABLE half (id int); SELECT 1 / 0;")
+    with NewDatabase(server_url) as url:
+        database = PatientDatabase(url)
+        monkeypatch.setattr(migrations, "all_migrations", lambda: [broken])
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            migrate(database)
+        assert pending(database) == ["0001_broken"]
+        with psycopg.connect(url) as connection:
+            assert connection.execute("SELECT to_regclass('half')").fetchone() == (None,)
+
+
+def test_migration_versions_are_unique_and_in_order() -> None:
+    versions = [migration.version for migration in all_migrations()]
+    assert versions == list(range(1, len(versions) + 1))
+
+
+INSERT_PERSON = "INSERT INTO principal (id, role, principal_type, first_names, last_name) VALUES ({}, {}, {}, 'A', 'B')"
+INSERT_SERVICE = "INSERT INTO principal (id, role, principal_type) VALUES ({}, {}, {})"
+
+
+@pytest.mark.parametrize(
+    ("template", "values"),
+    [
+        (INSERT_PERSON, ("", "USER", "password")),
+        (INSERT_PERSON, ("a" * 256, "USER", "password")),
+        (INSERT_PERSON, ("a\nb", "USER", "password")),
+        (INSERT_PERSON, ("_a", "USER", "password")),
+        (INSERT_PERSON, ("#P_a", "USER", "password")),
+        (INSERT_PERSON, ("a", "SERVICE", "password")),
+        (INSERT_PERSON, ("a", "UNKNOWN", "password")),
+        (INSERT_PERSON, ("a", "USER", "magic")),
+        (INSERT_PERSON, ("_a", "SERVICE", "service")),
+        (INSERT_SERVICE, ("a", "SERVICE", "service")),
+        (INSERT_SERVICE, ("__a", "SERVICE", "service")),
+        (INSERT_SERVICE, ("_a", "ADMIN", "service")),
+        (INSERT_SERVICE, ("a", "USER", "password")),
+        (INSERT_SERVICE, ("a", "PROVIDER", "provider")),
+    ],
+)  # fmt: skip
+def test_the_schema_refuses_what_cannot_be(
+    filled: psycopg.Connection[Any], template: str, values: tuple[str, ...]
+) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation), filled.transaction():
+        filled.execute(sql.SQL(template).format(*map(sql.Literal, values)))
+
+
+@pytest.mark.parametrize(
+    ("columns", "values"),
+    [
+        ("extended_by, expires_at", "'_service-7', now()"),
+        ("extended_by_chain, expires_at", "'{_service-7}', now()"),
+        ("extended_by, extended_by_chain, expires_at", "'_service-7', '{_service-7,_service-8}', now()"),
+        ("extended_by, extended_by_chain", "'_service-7', '{_service-7}'"),
+        ("user_agent", "repeat('a', 4097)"),
+    ],
+)
+def test_the_schema_refuses_tokens_that_cannot_be(filled: psycopg.Connection[Any], columns: str, values: str) -> None:
+    statement = (
+        f"INSERT INTO refresh_token (token_hash, principal_id, scopes, access_token_lifetime_ms, {columns}) "
+        f"VALUES (sha256('x'), 'user-7', '{{a:read}}', 1, {values})"
+    )
+    with pytest.raises(psycopg.errors.CheckViolation), filled.transaction():
+        filled.execute(statement)
+
+
+def test_the_purge_takes_at_most_a_batch_and_passes_over_locked_rows(server_url: str) -> None:
+    with NewDatabase(server_url) as url:
+        database = PatientDatabase(url)
+        migrate(database)
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(FILL)  # 40 dead tokens and 40 dead claims
+            with connection.transaction():
+                connection.execute("SELECT 1 FROM refresh_token WHERE expires_at < now() LIMIT 5 FOR UPDATE")
+                first = database.one("expired_delete", batch=50, claim_days=30)
+                assert first == {"refresh_token": 35, "jti_claim": 15}
+        assert database.one("expired_delete", batch=50, claim_days=30) == {"refresh_token": 5, "jti_claim": 25}
+        assert database.one("expired_delete", batch=50, claim_days=30) == {"refresh_token": 0, "jti_claim": 0}
+
+
+def test_a_database_without_tables_is_unavailable(server_url: str, world: World) -> None:
+    with NewDatabase(server_url) as url:
+        database = Database(url, size=1)
+        with pytest.raises(DatabaseUnavailable):
+            database.one("principal_find", id="a")
+
+
+def test_statements_are_bounded(database_url: str) -> None:
+    database = Database(database_url, size=1)
+    with database._connection() as connection:
+        row = connection.execute("SHOW statement_timeout").fetchone()
+        assert row is not None
+        expected = db_module.STATEMENT_SECONDS * 1000
+        assert row["statement_timeout"] in (f"{expected:.0f}ms", f"{expected / 1000:g}s")
+    database.close()

@@ -1,0 +1,152 @@
+"""`make run`: the service with a database of its own, for somebody who just cloned the project."""
+
+import os
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .api import Api, send_to_server
+from .servers import BIN, PROJECT, free_port
+
+
+class Clone:
+    """A copy of the project, as a fresh clone would be."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.port = free_port()
+        for name in ("app.py", "gunicorn.conf.py"):
+            shutil.copy(PROJECT / name, home)
+        for name in ("auth", "sql"):
+            shutil.copytree(PROJECT / name, home / name, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def run(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "auth.development"], cwd=self.home, stdout=subprocess.PIPE, text=True,
+            env={"PATH": os.environ["PATH"], "PORT": str(self.port), "HOME": str(self.home), "WEB_CONCURRENCY": "1"},
+        )  # fmt: skip
+
+    def printed(self, process: subprocess.Popen[str]) -> dict[str, str]:
+        """The variables that the service prints for pasting."""
+        assert process.stdout is not None
+        found: dict[str, str] = {}
+        while "DEMO_REFRESH_TOKEN" not in found:
+            line = process.stdout.readline()
+            assert line, "the service ended early"
+            if match := re.fullmatch(r"export (\w+)=(\S+)\n", line):
+                found[match[1]] = match[2]
+        return found
+
+    def api(self) -> Api:
+        api = Api(send_to_server(self.port))
+        for _ in range(200):
+            try:
+                api.jwks()
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return api
+        raise AssertionError("the service did not answer")
+
+    def postgres(self) -> list[str]:
+        """The command lines of the servers that run on this clone's data."""
+        return [
+            line
+            for line in subprocess.check_output(["ps", "axww", "-o", "args"], text=True).splitlines()
+            if "postgres" in line and str(self.home) in line
+        ]
+
+
+@pytest.fixture
+def clone() -> Iterator[Clone]:
+    home = Path(tempfile.mkdtemp(prefix="auth-clone-"))
+    home.chmod(0o755)
+    yield Clone(home)
+    shutil.rmtree(home)
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGINT)
+    process.wait(30)
+    assert process.stdout is not None
+    process.stdout.close()
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.wait(30)
+    assert process.stdout is not None
+    process.stdout.close()
+
+
+def test_it_runs_stops_and_survives_a_kill(clone: Clone) -> None:
+    process = clone.run()
+    first = clone.printed(process)
+    api = clone.api()
+    user = api.login("user@dev", first["USER_PASSWORD"], "app").ok()
+    assert api.login("admin@dev", first["ADMIN_PASSWORD"], "web").ok()["refreshToken"] is None
+    service = api.refresh(first["DEMO_REFRESH_TOKEN"]).ok()["accessToken"]
+    assert api.extend(service, user["accessToken"], "files:read").status == 200
+    for name in ("signing-key.pem", "demo.json"):
+        assert stat.S_IMODE((clone.home / ".data" / name).stat().st_mode) == 0o600
+
+    second = clone.run()  # while the first one runs
+    assert second.wait(30) != 0
+    assert second.stdout is not None
+    second.stdout.close()
+    assert api.refresh(user["refreshToken"]).status == 200
+
+    kill(process)
+    assert clone.postgres()
+    time.sleep(2)  # in which the killed master's worker notices, and lets the port go
+    process = clone.run()
+    assert clone.printed(process) == first
+    assert clone.api().refresh(user["refreshToken"]).status == 200
+    stop(process)
+    assert not clone.postgres()
+    assert not (clone.home / ".gunicorn").exists()
+
+
+def test_commands_use_the_embedded_database_running_or_not(clone: Clone) -> None:
+    def flask(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [BIN / "flask", *arguments], cwd=clone.home, env={"PATH": os.environ["PATH"]}, capture_output=True,
+            text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+    assert flask("users", "list").stderr.startswith("Error: DATABASE_URL is not set")
+    process = clone.run()
+    clone.printed(process)
+    clone.api()
+    assert "user@dev" in flask("users", "list").stdout
+    assert clone.postgres()
+    stop(process)
+    assert "user@dev" in flask("users", "list").stdout
+    assert not clone.postgres()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's folders are closed to the account PostgreSQL runs as")
+def test_a_closed_home_stays_closed(clone: Clone) -> None:
+    clone.home.chmod(0o700)
+    process = clone.run()
+    elsewhere: Path | None = None
+    try:
+        password = clone.printed(process)["USER_PASSWORD"]
+        assert clone.api().login("user@dev", password, "app").status == 200
+        elsewhere = (clone.home / ".data" / "elsewhere").resolve()
+        assert stat.S_IMODE(clone.home.stat().st_mode) == 0o700
+        assert elsewhere.stat().st_uid == 0
+        assert stat.S_IMODE((elsewhere / "database" / "postgres").stat().st_mode) == 0o700
+    finally:
+        stop(process)
+        if elsewhere:
+            shutil.rmtree(elsewhere)

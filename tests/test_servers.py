@@ -1,0 +1,211 @@
+"""The service as it is deployed: gunicorn processes that share nothing but the database."""
+
+import http.client
+import io
+import json
+import secrets
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlencode
+
+import jwt
+import psycopg
+import pytest
+
+from auth import refresh_tokens
+from auth.models import Role
+
+from .api import COOKIE, Api
+from .servers import Server, serving
+from .test_login import multipart
+from .world import ORIGIN, PASSWORD, World, claims
+
+pytestmark = pytest.mark.xdist_group("servers")
+
+
+@pytest.fixture(scope="module")
+def servers(environment: dict[str, str]) -> Iterator[list[Server]]:
+    with serving(environment, count=2) as servers:
+        yield servers
+
+
+@pytest.fixture
+def one(servers: list[Server]) -> Api:
+    return servers[0].api
+
+
+@pytest.fixture
+def other(servers: list[Server]) -> Api:
+    return servers[1].api
+
+
+def test_a_user_logs_in_in_every_form(one: Api, other: Api, world: World) -> None:
+    user, service = world.user(), world.login_service()
+    fields = {"username": user, "password": PASSWORD, "service": service}
+    body, content_type = multipart(**fields)
+    logins = [
+        one.login(**fields),
+        one.call("POST", "/auth/login", data=body, Content_Type=content_type, Accept="application/json"),
+        one.call("POST", "/auth/login", json_body=fields, Accept="application/json"),
+    ]
+    for login in logins:
+        tokens = login.ok()
+        cookie = login.cookies[COOKIE].value
+        assert tokens["refreshToken"] == cookie
+        assert claims(other.refresh(tokens["refreshToken"]).ok()["accessToken"])["sub"] == user
+        assert claims(other.web_refresh(cookie, tokens["csrfToken"], ORIGIN).ok()["accessToken"])["sub"] == user
+    assert one.sessions(logins[0].json["accessToken"]).ok()["itemsInTotal"] == 3
+
+
+def test_three_services_act_for_a_user_in_turn(one: Api, other: Api, world: World) -> None:
+    services = [world.service("files:write") for _ in range(3)]
+    for refreshes in (True, False):
+        token, chain = one.login(world.user(), PASSWORD, world.login_service()).ok()["accessToken"], []
+        for service in services:
+            bearer = one.refresh(service.refresh_token).ok()["accessToken"]
+            extended = other.extend(bearer, token, "files:write", refreshes=refreshes).ok()
+            chain.append(service.id)
+            token = extended["accessToken"]
+            assert claims(token)["extendedByChain"] == chain
+            if refreshes:
+                again = one.refresh(extended["refreshToken"]).ok()["accessToken"]
+                assert claims(again)["extendedByChain"] == chain
+            else:
+                assert extended["refreshToken"] is None
+
+
+def test_a_download_happens_once(servers: list[Server], one: Api, other: Api, world: World) -> None:
+    """A resource server that has nothing but the key set's address lets the bearer of a token in one time."""
+    session, storage = world.session(), world.service()
+    minted = one.request_one_time_token(session.access_token, "files.download:write").ok()
+    keys = jwt.PyJWKClient(f"http://127.0.0.1:{servers[1].port}/.well-known/jwks.json")
+    key = keys.get_signing_key_from_jwt(minted["accessToken"])
+    payload = jwt.decode(
+        minted["accessToken"], key, [key.algorithm_name], audience="files.download:write", issuer="cloud.sdu.dk"
+    )
+    assert payload["sub"] == session.id
+    assert one.claim(storage.access_token, payload["jti"]).status == 200
+    other.claim(storage.access_token, payload["jti"]).refused(409, "ALREADY_CLAIMED")
+
+
+def test_sessions_are_seen_and_ended_everywhere(one: Api, other: Api, world: World) -> None:
+    user = world.user()
+    sessions = [world.session(user, user_agent=str(number)) for number in range(25)]
+    bearer = sessions[0].access_token
+    pages = [other.sessions(bearer, f"?itemsPerPage=10&page={page}").ok()["items"] for page in range(3)]
+    assert [item["userAgent"] for page in pages for item in page] == [str(n) for n in reversed(range(25))]
+    assert one.logout(sessions[0].refresh_token).status == 200
+    assert one.web_logout(sessions[1].refresh_token, sessions[1].csrf, ORIGIN).status == 200
+    assert one.bulk_invalidate(world.service().access_token, [sessions[2].refresh_token]).status == 200
+    assert other.sessions(bearer).ok()["itemsInTotal"] == 22
+    assert one.invalidate_sessions(bearer).status == 200
+    for session in sessions:
+        other.refresh(session.refresh_token).refused(401, "INVALID_TOKEN")
+
+
+def test_ten_thousand_tokens_end_in_one_statement(one: Api, other: Api, world: World) -> None:
+    user = world.user()
+    sessions = [world.session(user).refresh_token for _ in range(50)]
+    tokens = sessions + [refresh_tokens.generate() for _ in range(9_950)]
+    assert one.bulk_invalidate(world.access_token(world.user(Role.ADMIN)), tokens).status == 200
+    assert {other.refresh(token).status for token in sessions} == {401}
+
+
+def test_sixty_four_claims_of_each_of_two_hundred_jtis(servers: list[Server], world: World) -> None:
+    bearer = world.service().access_token
+    jtis = [secrets.token_hex(16) for _ in range(200)]
+
+    def claim_all(thread: int) -> list[int]:
+        connection = http.client.HTTPConnection("127.0.0.1", servers[thread % 2].port, timeout=60)
+        statuses = []
+        for jti in jtis:
+            connection.request("POST", f"/auth/claim?jti={jti}", headers={"Authorization": f"Bearer {bearer}"})
+            response = connection.getresponse()
+            response.read()
+            statuses.append(response.status)
+        connection.close()
+        return statuses
+
+    with ThreadPoolExecutor(64) as pool:
+        threads = list(pool.map(claim_all, range(64)))
+    for statuses in zip(*threads, strict=True):
+        assert Counter(statuses) == {200: 1, 409: 63}
+
+
+def test_a_dump_holds_no_secret(one: Api, world: World, database_url: str) -> None:
+    password = secrets.token_hex(16)
+    user, service = world.user(password=password), world.service("files:write")
+    login = one.login(user, password, world.login_service()).ok()
+    extended = one.extend(service.access_token, login["accessToken"], "files:read", refreshes=True).ok()
+    secret = [password, service.refresh_token, login["accessToken"], extended["accessToken"]]
+    secret += [tokens[name] for tokens in (login, extended) for name in ("refreshToken", "csrfToken")]
+    content = dump(database_url)
+    assert user in content
+    for text in secret:
+        for form in (text, text.encode().hex(), secrets_bytes(text).hex()):
+            assert form not in content
+
+
+def secrets_bytes(text: str) -> bytes:
+    import base64
+
+    return base64.urlsafe_b64decode(text.split(".")[-1] + "===")
+
+
+def dump(database_url: str) -> str:
+    """Everything that the database's tables hold, as text."""
+    content = io.BytesIO()
+    with psycopg.connect(database_url) as connection:
+        tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+        assert len(tables) >= 6
+        for (table,) in tables:
+            with connection.cursor().copy(
+                psycopg.sql.SQL("COPY {} TO STDOUT").format(psycopg.sql.Identifier(table))
+            ) as copy:
+                for data in copy:
+                    content.write(data)
+    return content.getvalue().decode()
+
+
+def test_a_stop_leaves_no_request_unanswered(environment: dict[str, str], world: World) -> None:
+    service, user = world.login_service(), world.user()
+    with serving(environment, workers=2) as [server], ThreadPoolExecutor(8) as pool:
+        logins = [pool.submit(server.api.login, user, PASSWORD, service) for _ in range(8)]
+        time.sleep(0.1)
+        assert server.stop() == 0
+        assert [login.result().status for login in logins] == [200] * 8
+
+
+def test_the_wire_carries_both_bodies(servers: list[Server], world: World) -> None:
+    """A chunked body is read like one whose length was announced."""
+    form = urlencode({"username": world.user(), "password": PASSWORD, "service": world.login_service()}).encode()
+    connection = http.client.HTTPConnection("127.0.0.1", servers[0].port, timeout=30)
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+    for body in (form, iter([form[:5], form[5:]])):
+        connection.request("POST", "/auth/login", body, headers, encode_chunked=not isinstance(body, bytes))
+        response = connection.getresponse()
+        assert (response.status, set(json.loads(response.read()))) == (
+            200,
+            {"accessToken", "csrfToken", "refreshToken"},
+        )
+    connection.close()
+
+
+@pytest.mark.parametrize("chunks", [b"zz\r\n", b"5\r\nabcde", b"5\r\nabcdeXX", b"-1\r\n"])
+def test_broken_chunks_are_400_and_close_the_connection(servers: list[Server], chunks: bytes) -> None:
+    import socket
+
+    head = (
+        b"POST /auth/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", servers[0].port), timeout=10) as connection:
+        connection.sendall(head + chunks)
+        connection.shutdown(socket.SHUT_WR)
+        received = b""
+        while data := connection.recv(65536):
+            received += data
+    assert received.startswith(b"HTTP/1.1 400 ")
+    assert received.count(b"HTTP/1.1") == 1
+    assert b"UNREADABLE_BODY" in received
