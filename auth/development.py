@@ -64,7 +64,7 @@ def _serve(database_url: str) -> None:
     os.environ.setdefault("LOG_LEVEL", "warning")
     secret = _prepare(database_url, address)
     print(WELCOME.format(address=address, **secret), flush=True)
-    sys.argv = ["gunicorn", "app:app"]
+    sys.argv = ["gunicorn", "--graceful-timeout", "5", "app:app"]
     WSGIApplication("%(prog)s [OPTIONS] [APP_MODULE]").run()
 
 
