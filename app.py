@@ -6,7 +6,9 @@ import click
 from flask import Flask
 
 from auth import cli, config, extension, login, logout, one_time, refresh, sessions, well_known
+from auth.clients import trust_proxies
 from auth.config import Config
+from auth.cors import allow_trusted_origins
 from auth.current import EXTENSION, Parts
 from auth.db import Database
 from auth.responses import protect_answers, register_error_handlers
@@ -31,6 +33,8 @@ def create_app(configuration: Config) -> Flask:
 
     register_error_handlers(app)
     protect_answers(app)
+    allow_trusted_origins(app)
+    trust_proxies(app, configuration.trusted_proxies)
     return app
 
 

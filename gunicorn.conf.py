@@ -16,7 +16,7 @@ except Misconfigured as problems:
 bind = f"0.0.0.0:{os.environ.get('PORT', '8080')}"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 worker_class = "gthread"
-threads = 8
+threads = 24  # twice the logins that may wait for a hash, so that a storm of them leaves room for the rest
 loglevel = os.environ.get("LOG_LEVEL", "info").lower()
 graceful_timeout = 30  # seconds that requests have to end after SIGTERM
 control_socket_disable = True  # it would be a file in somebody's home

@@ -2,21 +2,48 @@
 
 import ipaddress
 
-from flask import request
+from flask import Flask, request
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from .limits import USER_AGENT_CHARACTERS
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_PREFIX = {4: 32, 6: 64}
+
+
+def trust_proxies(app: Flask, count: int) -> None:
+    """Believe the last `count` entries of X-Forwarded-For, which that many proxies in front have appended."""
+    if count:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=0, x_host=0)  # type: ignore[method-assign]
 
 
 def client_address() -> str | None:
     """The client's IP address in canonical form (an IPv4-mapped one as IPv4), or None where there is none."""
-    try:
-        address = ipaddress.ip_address((request.remote_addr or "").partition("%")[0])
-    except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return str(mapped or address)
+    address = _client()
+    return None if address is None else str(address)
+
+
+def client_network() -> str:
+    """The network whose guesses are counted together: an IPv4 address or an IPv6 /64; empty where there is none."""
+    address = _client()
+    return "" if address is None else str(ipaddress.ip_network((address, _PREFIX[address.version]), strict=False))
 
 
 def user_agent() -> str | None:
     """What the client calls itself, cut to what a session keeps, or None where it does not say."""
     return request.headers.get("User-Agent", "").replace("\0", "")[:USER_AGENT_CHARACTERS] or None
+
+
+def _client() -> Address | None:
+    """Whom a trusted proxy names, or else the peer."""
+    forwarded = request.environ.get("werkzeug.proxy_fix.orig", {})
+    return _address(request.remote_addr) or _address(forwarded.get("REMOTE_ADDR"))
+
+
+def _address(text: str | None) -> Address | None:
+    try:
+        address = ipaddress.ip_address((text or "").strip().partition("%")[0])
+    except ValueError:
+        return None
+    return (isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped) or address

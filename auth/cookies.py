@@ -31,6 +31,8 @@ def web_credentials() -> tuple[str, str]:
     Raises `UntrustedOrigin`, `MissingCsrfToken`, `MissingRefreshCookie` and `AmbiguousRefreshCookie`.
     """
     require_trusted_origin()
+    if request.headers.get("Sec-Fetch-Site", "").strip().lower() == "cross-site":  # the browser's own word
+        raise UntrustedOrigin
     csrf = request.headers.get("X-CSRFToken")
     if not csrf:
         raise MissingCsrfToken

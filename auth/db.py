@@ -34,6 +34,7 @@ SILENCE_SECONDS: Final = 2.5
 CONNECT_SECONDS: Final = 2  # libpq's least
 RECONNECT_SECONDS: Final = 1.5  # then a waiting request starts a new attempt, however long the outage was
 DEFAULT_POOL_SIZE: Final = 4
+IDLE_CONNECTIONS: Final = 4  # kept open; the pool grows from there to a connection for each thread
 
 _UNAVAILABLE: Final = (
     psycopg.OperationalError,
@@ -149,7 +150,7 @@ class Database:
             connection_class=Connection,
             kwargs=_CONNECT_OPTIONS,
             configure=self._configure,
-            min_size=self._size,
+            min_size=min(self._size, IDLE_CONNECTIONS),
             max_size=self._size,
             timeout=POOL_WAIT_SECONDS,
             reconnect_timeout=RECONNECT_SECONDS,

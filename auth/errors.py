@@ -138,6 +138,13 @@ class SessionTokenNeeded(ApiError):
     error_code = "SESSION_TOKEN_NEEDED"
 
 
+class NoSuchSession(ApiError):
+    """You have no such session."""
+
+    status = 404
+    error_code = "NO_SUCH_SESSION"
+
+
 class AlreadyClaimed(ApiError):
     """This token has already been claimed."""
 
@@ -157,6 +164,25 @@ class UnsupportedMediaType(ApiError):
 
     status = 415
     error_code = "UNSUPPORTED_MEDIA_TYPE"
+
+
+class TooManyAttempts(ApiError):
+    """Too many attempts to log in. Try again later."""
+
+    status = 429
+    error_code = "TOO_MANY_ATTEMPTS"
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__()
+        self.headers = {"Retry-After": str(retry_after_seconds)}
+
+
+class HashingBusy(ApiError):
+    """Too many people are logging in right now. Try again in a moment."""
+
+    status = 503
+    error_code = "LOGIN_BUSY"
+    headers = {"Retry-After": "1"}
 
 
 class DatabaseUnavailable(ApiError):

@@ -5,7 +5,7 @@ from html import escape
 from flask import Blueprint, Response, request
 from msgspec import Struct
 
-from . import cookies, passwords, refresh_tokens
+from . import cookies, lockout, passwords, refresh_tokens
 from .clients import client_address, user_agent
 from .current import db, tokens
 from .db import Row
@@ -46,9 +46,10 @@ def password_login() -> Response:
     found = db().one("login_find", username=credentials.username, service=credentials.service)
     if found is None:
         raise UnknownLoginService
-    if not passwords.verify(credentials.password, found["password_hash"]):
-        raise IncorrectCredentials
-    return _answer(_new_session(found))
+    with lockout.attempt(credentials.username):
+        _verify(credentials.password, found)
+        session = _new_session(found)
+    return _answer(session)
 
 
 def _credentials() -> PasswordLoginRequest:
@@ -72,6 +73,14 @@ def _check_sizes(credentials: PasswordLoginRequest) -> None:
             raise InvalidRequest(f"The {field} must have 1 to {ID_CHARACTERS} characters, none of them NUL.")
     if not 1 <= len(credentials.password.encode()) <= PASSWORD_BYTES:
         raise InvalidRequest(f"The password must have 1 to {PASSWORD_BYTES} bytes.")
+
+
+def _verify(password: str, found: Row) -> None:
+    matches, new_hash = passwords.verify(password, found["password_hash"])
+    if not matches:
+        raise IncorrectCredentials
+    if new_hash is not None:
+        db().run("principal_rehash", id=found["id"], old_hash=found["password_hash"], new_hash=new_hash)
 
 
 def _new_session(found: Row) -> NewSession:

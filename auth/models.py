@@ -62,6 +62,8 @@ class Session(Struct, rename="camel"):
     ip_address: str
     user_agent: str
     created_at: int  # milliseconds since the epoch
+    id: str  # the publicSessionReference of its access tokens
+    current: bool  # whether it is the caller's own
 
 
 class PasswordLoginRequest(Struct):

@@ -1,21 +1,60 @@
 """Password hashing: argon2id by passlib. Bytes are hashed as received: not trimmed, folded or normalised."""
 
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from passlib.context import CryptContext
+from passlib.exc import PasswordValueError
+from passlib.hash import pbkdf2_sha512
 
-# OWASP's Password Storage Cheat Sheet: argon2id with 19 MiB of memory, 2 passes and 1 lane, or more.
-ARGON2_MEMORY_KIB: Final = 19 * 1024
-ARGON2_PASSES: Final = 2
-ARGON2_LANES: Final = 1
+from .errors import HashingBusy
 
-_context = CryptContext(
-    schemes=["argon2"],
-    argon2__type="ID",
-    argon2__memory_cost=ARGON2_MEMORY_KIB,
-    argon2__time_cost=ARGON2_PASSES,
-    argon2__parallelism=ARGON2_LANES,
-)
+# The least that OWASP's Password Storage Cheat Sheet accepts for argon2id with one lane.
+OWASP_MEMORY_KIB: Final = 19 * 1024
+OWASP_PASSES: Final = 2
+
+MEMORY_KIB: Final = OWASP_MEMORY_KIB
+PASSES: Final = OWASP_PASSES
+LANES: Final = 1
+
+CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+WAITING: Final = 12  # half of gunicorn.conf.py's threads: the other half stays free for calls that hash nothing
+WAIT_SECONDS: Final = 1.0
+BCRYPT_BYTES: Final = 72
+
+
+class OriginalPbkdf2(pbkdf2_sha512):  # type: ignore[misc]
+    """UCloud's own hashes: PBKDF2-HMAC-SHA512 with a key of 32 bytes, where passlib's handler insists on 64."""
+
+    name = "ucloud_pbkdf2_sha512"
+    ident = "$ucloud-pbkdf2-sha512$"
+    checksum_size = 32
+    encoded_checksum_size = 43
+    rounds_of_the_original = 10_000
+
+
+def context(memory_kib: int, passes: int, lanes: int) -> CryptContext:
+    """Hashes by argon2id at that cost, and reads older kinds. Raises `ValueError` below OWASP's floor."""
+    if memory_kib < OWASP_MEMORY_KIB or passes < OWASP_PASSES or lanes < 1:
+        raise ValueError("argon2id must cost at least what OWASP asks for")
+    older = ["bcrypt", "scrypt", "pbkdf2_sha256", "pbkdf2_sha512", "sha256_crypt", "sha512_crypt", OriginalPbkdf2]
+    return CryptContext(
+        schemes=["argon2", *older],
+        deprecated="auto",
+        argon2__type="ID",
+        argon2__memory_cost=memory_kib,
+        argon2__time_cost=passes,
+        argon2__parallelism=lanes,
+    )
+
+
+_context = context(MEMORY_KIB, PASSES, LANES)
+_context.dummy_verify()  # makes the hash that it compares with, so that the first unknown user takes no longer
+_running = threading.BoundedSemaphore(CORES)
+_admitted = threading.BoundedSemaphore(CORES + WAITING)
 
 
 def hash_password(password: str) -> str:
@@ -23,12 +62,62 @@ def hash_password(password: str) -> str:
     return str(_context.hash(password.encode()))
 
 
-def verify(password: str, password_hash: str | None) -> bool:
-    """Whether the password is the one. Without a hash to compare with it takes as long and is False."""
-    if password_hash is None:
-        _context.dummy_verify()
+def verify(password: str, password_hash: str | None) -> tuple[bool, str | None]:
+    """Whether the password is the one, and a new hash where that one is not of today's kind and cost.
+
+    Without a hash to compare with it takes as long, and is False. No more run at once than there are cores. Raises
+    `HashingBusy` after a second of waiting for a turn, and at once where too many are waiting already.
+    """
+    with _turn():
+        if password_hash is None:
+            _context.dummy_verify()
+            return False, None
+        return _verify(password.encode(), password_hash)
+
+
+def is_hash(password_hash: str) -> bool:
+    """Whether this is a complete hash of a kind that `verify` reads."""
+    try:
+        scheme = _context.identify(password_hash)
+        return scheme is not None and _context.handler(scheme).from_string(password_hash).checksum is not None
+    except ValueError:
         return False
-    return bool(_context.verify(password.encode(), password_hash))
 
 
-_context.dummy_verify()  # makes the hash it compares with, so that the first unknown user takes no longer
+def original_hash(salt: bytes, key: bytes) -> str:
+    """The hash to store for the salt and the key that UCloud stored."""
+    rounds = OriginalPbkdf2.rounds_of_the_original
+    return str(OriginalPbkdf2(rounds=rounds, salt=salt, checksum=key).to_string())
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    if not _admitted.acquire(blocking=False):
+        raise HashingBusy
+    try:
+        if not _running.acquire(timeout=WAIT_SECONDS):
+            raise HashingBusy
+        try:
+            yield
+        finally:
+            _running.release()
+    finally:
+        _admitted.release()
+
+
+def _verify(password: bytes, password_hash: str) -> tuple[bool, str | None]:
+    if _context.identify(password_hash) == "bcrypt":
+        return _verify_bcrypt(password, password_hash)
+    try:
+        return _context.verify_and_update(password, password_hash)  # type: ignore[no-any-return]
+    except PasswordValueError:  # a byte that this kind of hash cannot hold, so not the password
+        return False, None
+
+
+def _verify_bcrypt(password: bytes, password_hash: str) -> tuple[bool, str | None]:
+    """bcrypt reads 72 bytes at most and no NUL; the hash that replaces it is of the whole password."""
+    try:
+        matches = _context.verify(password[:BCRYPT_BYTES], password_hash)
+    except PasswordValueError:
+        return False, None
+    return (True, str(_context.hash(password))) if matches else (False, None)

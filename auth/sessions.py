@@ -1,11 +1,13 @@
-"""listUserSessions and invalidateSessions: people see and end their own logins."""
+"""listUserSessions, invalidateSessions and invalidateSession: people see and end their own logins."""
+
+from uuid import UUID
 
 from flask import Blueprint, Response
 
 from . import cookies
 from .current import db
 from .db import Row
-from .errors import InvalidRequest
+from .errors import InvalidRequest, NoSuchSession
 from .models import ListUserSessionsRequest, Page, Session, Unit
 from .responses import json_response
 from .rpc import END_USERS, Rpc
@@ -39,6 +41,16 @@ INVALIDATE_SESSIONS = Rpc(
     response=Unit,
     errors=(401, 403, 503),
 )
+INVALIDATE_SESSION = Rpc(
+    name="invalidateSession",
+    method="DELETE",
+    path="/auth/sessions/<session_id>",
+    roles=END_USERS,
+    access=Access.WRITE,
+    own_session=True,
+    response=Unit,
+    errors=(401, 403, 404, 503),
+)
 
 
 @LIST_USER_SESSIONS.register(blueprint)
@@ -48,7 +60,7 @@ def list_user_sessions(bearer: Bearer, query: ListUserSessionsRequest) -> Page[S
     if number > LAST_PAGE:
         raise InvalidRequest(f"page is at most {LAST_PAGE}.")
     rows = db().many("session_list", principal_id=bearer.principal_id, items_per_page=size, offset=number * size)
-    items = [_session(row) for row in rows if row["public_session_reference"] is not None]
+    items = [_session(row, bearer) for row in rows if row["public_session_reference"] is not None]
     return Page(rows[0]["items_in_total"], size, number, items)
 
 
@@ -58,5 +70,32 @@ def invalidate_sessions(bearer: Bearer) -> Response:
     return cookies.expire_refresh_cookie(json_response(Unit()))
 
 
-def _session(row: Row) -> Session:
-    return Session(row["ip_address"] or "Unknown location", row["user_agent"] or "Unknown device", row["created_at_ms"])
+@INVALIDATE_SESSION.register(blueprint)
+def invalidate_session(bearer: Bearer, session_id: str) -> Response:
+    reference = _reference(session_id)
+    ended = db().one("session_delete", session_id=reference, principal_id=bearer.principal_id)
+    if ended is None:
+        raise NoSuchSession
+    answer = json_response(Unit())
+    return cookies.expire_refresh_cookie(answer) if session_id == bearer.session_reference else answer
+
+
+def _reference(session_id: str) -> UUID:
+    try:
+        reference = UUID(session_id)
+    except ValueError:
+        raise NoSuchSession from None
+    if str(reference) != session_id:  # one session, one path
+        raise NoSuchSession
+    return reference
+
+
+def _session(row: Row, bearer: Bearer) -> Session:
+    reference = str(row["public_session_reference"])
+    return Session(
+        row["ip_address"] or "Unknown location",
+        row["user_agent"] or "Unknown device",
+        row["created_at_ms"],
+        reference,
+        reference == bearer.session_reference,
+    )

@@ -1,7 +1,9 @@
 """The eleven RPCs as a client calls them, over the WSGI app or over a socket to a running server."""
 
 import http.client
+import ipaddress
 import json
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.cookies import SimpleCookie
@@ -56,7 +58,12 @@ class Answer:
 Send = Callable[[str, str, Headers, bytes | None], Answer]
 
 
-def send_to_app(app: Flask, address: str = "203.0.113.7") -> Send:
+def any_address() -> str:
+    """An address that no other test has, so that its wrong guesses count for nobody else."""
+    return str(ipaddress.IPv4Address(secrets.randbits(32) | 1))
+
+
+def send_to_app(app: Flask, address: str) -> Send:
     """Calls the WSGI app, as from that network address."""
 
     def send(method: str, path: str, headers: Headers, body: bytes | None) -> Answer:
@@ -68,13 +75,14 @@ def send_to_app(app: Flask, address: str = "203.0.113.7") -> Send:
     return send
 
 
-def send_to_server(port: int, timeout: float = 30) -> Send:
-    """Calls a server on this machine, over a connection for each request."""
+def send_to_server(port: int, address: str | None = None, timeout: float = 30) -> Send:
+    """Calls a server on this machine, over a connection for each request; as a proxy would, for that address."""
 
     def send(method: str, path: str, headers: Headers, body: bytes | None) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
         try:
-            connection.request(method, path, body, dict(headers))
+            forwarded = {"X-Forwarded-For": address} if address else {}
+            connection.request(method, path, body, {**forwarded, **headers})
             response = connection.getresponse()
             return Answer(response.status, response.getheaders(), response.read())
         finally:
@@ -145,6 +153,9 @@ class Api:
 
     def invalidate_sessions(self, bearer: str | None) -> Answer:
         return self.call("DELETE", "/auth/sessions", bearer)
+
+    def invalidate_session(self, bearer: str | None, session_id: str) -> Answer:
+        return self.call("DELETE", f"/auth/sessions/{quote(session_id, safe='')}", bearer)
 
     def jwks(self) -> Any:
         return self.call("GET", "/.well-known/jwks.json").ok()

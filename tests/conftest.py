@@ -21,7 +21,7 @@ from auth.embedded import EmbeddedPostgres
 from auth.keys import generate_private_key
 from auth.migrations import migrate
 
-from .api import Api, send_to_app
+from .api import Api, any_address, send_to_app
 from .world import ORIGIN, World
 
 
@@ -91,8 +91,13 @@ def app(config: Config) -> Iterator[Flask]:
 
 
 @pytest.fixture
-def api(app: Flask) -> Api:
-    return Api(send_to_app(app))
+def address() -> str:
+    return any_address()
+
+
+@pytest.fixture
+def api(app: Flask, address: str) -> Api:
+    return Api(send_to_app(app, address))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .api import Api, send_to_server
+from .api import Api, any_address, send_to_server
 
 PROJECT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -28,12 +28,16 @@ class Server:
 
     def __init__(self, environment: Mapping[str, str], workers: int = 1) -> None:
         self.port = free_port()
-        self.api = Api(send_to_server(self.port))
+        self.api = self.client()
         self.process = subprocess.Popen(
             [BIN / "gunicorn", "app:app", "--bind", f"127.0.0.1:{self.port}", "--workers", str(workers)],
             cwd=PROJECT,
-            env={"PATH": os.environ["PATH"], "LOG_LEVEL": "warning", **environment},
+            env={"PATH": os.environ["PATH"], "LOG_LEVEL": "warning", "TRUSTED_PROXIES": "1", **environment},
         )
+
+    def client(self, address: str | None = None) -> Api:
+        """Somebody at that address, or at one of their own."""
+        return Api(send_to_server(self.port, address or any_address()))
 
     def wait_until_up(self, seconds: float = 20) -> None:
         deadline = time.monotonic() + seconds

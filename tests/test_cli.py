@@ -131,7 +131,7 @@ def test_other_mistakes_of_users_create(flask: Flask, world: World) -> None:
     taken = world.user()
     assert flask.fails("users", "create", taken, "--role", "USER", *names, stdin="a good password").endswith("already.")
     assert "'SERVICE' is not" in flask.fails("users", "create", "a@b", "--role", "SERVICE", *names, stdin="good enough")
-    assert "1024 bytes" in flask.fails("users", "create", "a@b", "--role", "USER", *names, stdin="é" * 513)
+    assert "1,024 bytes" in flask.fails("users", "create", "a@b", "--role", "USER", *names, stdin="é" * 513)
     assert "a@b" not in flask.run("users", "list").stdout
 
 

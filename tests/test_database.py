@@ -2,7 +2,9 @@
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -20,8 +22,16 @@ PER_REQUEST: dict[str, dict[str, Any]] = {
     "expired_delete": {"batch": 100, "claim_days": 30},
     "extension_find": {"principal_id": "user-7", "service_id": "_service-7"},
     "jti_claim_insert": {"jti": "new"},
+    "login_attempt_return": {"keys": [b"x" * 32] * 3, "attempted_at": datetime.now(UTC)},
+    "login_attempt_start": {
+        "pair": b"x" * 32, "network": b"y" * 32, "username": b"z" * 32, "principal_id": "user-7",
+        "network_address": "10.0.0.1/32", "pair_failures": 5, "pair_seconds": 300, "wide_failures": 100,
+        "username_seconds": 3600, "most_severe": 5, "severity_seconds": 3600, "memory_seconds": 7200,
+    },
     "login_find": {"username": "user-7", "service": "service-7"},
+    "login_limit_insert": {"keys": [b"x" * 32] * 3, "memory_seconds": 7200},
     "principal_find": {"id": "user-7"},
+    "principal_rehash": {"id": "user-7", "old_hash": "a", "new_hash": "b"},
     "refresh_token_delete": {"token_hash": b"x" * 32},
     "refresh_token_delete_many": {"token_hashes": [b"x" * 32, b"y" * 32]},
     "refresh_token_find": {"token_hash": b"x" * 32},
@@ -29,6 +39,7 @@ PER_REQUEST: dict[str, dict[str, Any]] = {
         "token_hash": b"z" * 32, "principal_id": "user-7", "scopes": ["a:read"], "access_token_lifetime_ms": 1,
         "extended_by": "_service-7", "extended_by_chain": ["_service-7"], "ttl_days": 30,
     },
+    "session_delete": {"session_id": uuid4(), "principal_id": "user-7"},
     "session_delete_all": {"principal_id": "user-7"},
     "session_insert": {
         "token_hash": b"w" * 32, "principal_id": "user-7", "password_generation": 0, "scopes": ["a:read"],
@@ -47,6 +58,9 @@ INSERT INTO login_service SELECT 'service-' || n, 'https://example.org/', 'WEB',
 INSERT INTO refresh_token (token_hash, principal_id, scopes, access_token_lifetime_ms, expires_at)
 SELECT sha256(n::text::bytea), 'user-' || (n % 20000 + 1), '{a:read}', 1,
     now() + make_interval(days => CASE WHEN n % 1000 = 0 THEN -1 ELSE 30 END)
+FROM generate_series(1, 40000) n;
+INSERT INTO login_limit (key, expires_at)
+SELECT sha256(n::text::bytea), now() + make_interval(hours => CASE WHEN n % 1000 = 0 THEN -1 ELSE 1 END)
 FROM generate_series(1, 40000) n;
 INSERT INTO jti_claim SELECT 'jti-' || n, now() - make_interval(days => CASE WHEN n % 1000 = 0 THEN 31 ELSE 0 END)
 FROM generate_series(1, 40000) n;
@@ -181,9 +195,17 @@ def test_the_purge_takes_at_most_a_batch_and_passes_over_locked_rows(server_url:
             with connection.transaction():
                 connection.execute("SELECT 1 FROM refresh_token WHERE expires_at < now() LIMIT 5 FOR UPDATE")
                 first = database.one("expired_delete", batch=50, claim_days=30)
-                assert first == {"refresh_token": 35, "jti_claim": 15}
-        assert database.one("expired_delete", batch=50, claim_days=30) == {"refresh_token": 5, "jti_claim": 25}
-        assert database.one("expired_delete", batch=50, claim_days=30) == {"refresh_token": 0, "jti_claim": 0}
+                assert first == {"refresh_token": 35, "jti_claim": 15, "login_limit": 0}
+        assert database.one("expired_delete", batch=50, claim_days=30) == {
+            "refresh_token": 5,
+            "jti_claim": 25,
+            "login_limit": 20,
+        }
+        assert database.one("expired_delete", batch=50, claim_days=30) == {
+            "refresh_token": 0,
+            "jti_claim": 0,
+            "login_limit": 20,
+        }
 
 
 def test_a_database_without_tables_is_unavailable(server_url: str, world: World) -> None:

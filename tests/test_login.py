@@ -133,7 +133,7 @@ def test_a_login_under_way_loses_to_a_new_password(api: Api, world: World, monke
 
     user, verify = world.user(), passwords.verify
 
-    def verify_slowly(password: str, password_hash: str | None) -> bool:
+    def verify_slowly(password: str, password_hash: str | None) -> tuple[bool, str | None]:
         world.db.one("principal_set_password", id=user, password_hash="another")
         return verify(password, password_hash)
 

@@ -7,19 +7,22 @@ import pytest
 from auth.models import Role
 
 from .api import COOKIE, Api
-from .world import PASSWORD, World
+from .world import PASSWORD, World, claims
 
 
-def test_a_session_remembers_where_it_came_from(api: Api, world: World) -> None:
+def test_a_session_remembers_where_it_came_from(api: Api, world: World, address: str) -> None:
     user = world.user()
     long = "Mozilla/5.0 " + "é" * 5000
     answer = api.login(user, PASSWORD, world.login_service(), User_Agent=long).ok()
     page = api.sessions(answer["accessToken"]).ok()
     assert (page["itemsInTotal"], page["itemsPerPage"], page["pageNumber"]) == (1, 50, 0)
     [session] = page["items"]
-    assert session["ipAddress"] == "203.0.113.7"
+    assert session["ipAddress"] == address
     assert len(session["userAgent"]) == 4096
     assert session["userAgent"].startswith("Mozilla/5.0 ")
+    assert session["id"] == claims(answer["accessToken"])["publicSessionReference"]
+    assert session["current"]
+    assert set(session) == {"ipAddress", "userAgent", "createdAt", "id", "current"}
     assert abs(session["createdAt"] / 1000 - time.time()) < 5
 
 
@@ -116,4 +119,41 @@ def test_an_extended_or_narrowed_token_sees_no_sessions(api: Api, world: World) 
     for bearer in (extended, narrowed):
         api.sessions(bearer, "?page=0").refused(403, "SESSION_TOKEN_NEEDED")
         api.invalidate_sessions(bearer).refused(403, "SESSION_TOKEN_NEEDED")
+    assert api.refresh(user.refresh_token).status == 200
+
+
+def test_one_session_ends(api: Api, world: World) -> None:
+    user = world.user()
+    mine, other = world.session(user), world.session(user)
+    listed = {item["current"]: item["id"] for item in api.sessions(mine.access_token).ok()["items"]}
+    answer = api.invalidate_session(mine.access_token, listed[False])
+    assert answer.ok() == {}
+    assert not answer.cookies
+    api.refresh(other.refresh_token).refused(401)
+    assert api.refresh(mine.refresh_token).status == 200
+    answer = api.invalidate_session(mine.access_token, listed[True])
+    assert answer.ok() == {}
+    assert (answer.cookies[COOKIE].value, answer.cookies[COOKIE]["max-age"]) == ("", "0")
+    api.refresh(mine.refresh_token).refused(401)
+    api.invalidate_session(mine.access_token, listed[True]).refused(404, "NO_SUCH_SESSION")
+
+
+def test_only_ones_own_living_sessions_end_by_id(api: Api, world: World) -> None:
+    user, service = world.session(), world.service("files:read")
+    stranger, dead = world.session(), world.session(user.id, ttl=-1)
+    delegated = api.extend(service.access_token, user.access_token, "files:read", refreshes=True).ok()
+    own = claims(user.access_token)["publicSessionReference"]
+    others = [
+        claims(t)["publicSessionReference"]
+        for t in (stranger.access_token, dead.access_token, delegated["accessToken"])
+    ]
+    spellings = [own.upper(), own.replace("-", ""), f"{{{own}}}", f"urn:uuid:{own}", f" {own}"]
+    for session_id in (*others, *spellings, "x", "\0", "é", "0" * 5000, "00000000-0000-0000-0000-000000000000"):
+        api.invalidate_session(user.access_token, session_id).refused(404, "NO_SUCH_SESSION")
+    for token in (user.refresh_token, stranger.refresh_token, delegated["refreshToken"]):
+        assert api.refresh(token).status == 200
+    extended = world.access_token(user.id, extended_by="_a")
+    api.invalidate_session(extended, own).refused(403, "SESSION_TOKEN_NEEDED")
+    for bearer in (None, service.access_token, world.access_token(user.id, ["auth:read"])):
+        api.invalidate_session(bearer, own).refused(401)
     assert api.refresh(user.refresh_token).status == 200

@@ -25,7 +25,7 @@ from auth.keys import (
 from auth.models import Role
 from auth.tokens import AccessTokens
 
-from .api import Api, send_to_app
+from .api import Api, any_address, send_to_app
 from .world import World, claims
 
 
@@ -93,7 +93,7 @@ def test_the_key_set_is_public(api: Api, world: World) -> None:
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_the_key_decides_the_algorithm(config: Config, world: World, algorithm: str) -> None:
     key = load_private_key(generate_private_key(algorithm))
-    api = Api(send_to_app(create_app(replace(config, keyring=Keyring.of(key)))))
+    api = Api(send_to_app(create_app(replace(config, keyring=Keyring.of(key))), any_address()))
     answer = api.refresh(world.session().refresh_token).ok()
     assert jwt.get_unverified_header(answer["accessToken"])["alg"] == algorithm
     assert verified(api, answer["accessToken"])["role"] == "USER"
@@ -119,7 +119,7 @@ def test_a_rotation_fails_nobody(config: Config, world: World) -> None:
 
     def service(signing: str, *publics: str) -> Api:
         ring = Keyring.of(load_private_key(signing), load_public_keys("\n".join(publics)))
-        return Api(send_to_app(create_app(replace(config, keyring=ring))))
+        return Api(send_to_app(create_app(replace(config, keyring=ring)), any_address()))
 
     refresh_token = world.session().refresh_token
     published, switched = service(old, public_pem(new)), service(new, public_pem(old))

@@ -5,13 +5,15 @@ import sys
 import click
 
 from ..db import Row
-from ..limits import PASSWORD_BYTES
 from ..models import Role
+from ..password_rules import problem_with
 from ..passwords import hash_password
 from ..principals import is_person_id
 from .common import as_json, database, done, show
+from .user_import import import_command
 
 commands = click.Group("users", help="People who log in by password.")
+commands.add_command(import_command)
 
 password_stdin = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 
@@ -120,8 +122,8 @@ def _ask_password(from_stdin: bool) -> str:
         password = sys.stdin.read().removesuffix("\n").removesuffix("\r")
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    if not 1 <= len(password.encode()) <= PASSWORD_BYTES:
-        raise click.ClickException(f"A password has 1 to {PASSWORD_BYTES} bytes.")
+    if problem := problem_with(password):
+        raise click.ClickException(problem)
     return password
 
 

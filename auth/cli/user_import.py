@@ -1,0 +1,101 @@
+"""flask users import: people with the password hashes they have elsewhere."""
+
+import base64
+import binascii
+from collections.abc import Iterator
+from typing import IO
+
+import click
+import msgspec
+from msgspec import Struct
+
+from ..models import Role
+from ..passwords import is_hash, original_hash
+from ..principals import is_person_id
+from .common import as_json, database, done
+
+SALT_BYTES = 16
+KEY_BYTES = 32
+
+
+class ImportedUser(Struct, rename="camel", forbid_unknown_fields=True):
+    id: str
+    role: str
+    first_names: str
+    last_name: str
+    email: str | None = None
+    org_id: str | None = None
+    password_hash: str | None = None
+    hashed_password: str | None = None
+    salt: str | None = None
+
+
+class Mistake(Exception):
+    """What is wrong with a line of the file; never what stands in it."""
+
+
+@click.command("import", help="Bring users over from a file of JSON lines: all of them, or none.")
+@click.argument("file", type=click.File("rb"))
+@as_json
+def import_command(file: IO[bytes], as_json: bool) -> None:
+    count = 0
+    with database() as opened, opened.transaction() as transaction:
+        for number, row in _rows(file):
+            if transaction.one("principal_insert", principal_type="password", **row) is None:
+                raise click.ClickException(f"line {number}: There is a principal with this id already.")
+            count += 1
+    done({"imported": count}, as_json, f"imported {count} users")
+
+
+def _rows(file: IO[bytes]) -> Iterator[tuple[int, dict[str, str | None]]]:
+    for number, line in enumerate(file, 1):
+        if not line.strip():
+            continue
+        try:
+            yield number, _row(line)
+        except Mistake as mistake:
+            raise click.ClickException(f"line {number}: {mistake}") from None
+
+
+def _row(line: bytes) -> dict[str, str | None]:
+    try:
+        user = msgspec.json.decode(line, type=ImportedUser)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        raise Mistake("This is not a user as JSON; see `flask users import --help`.") from None
+    if not is_person_id(user.id):
+        raise Mistake("This id cannot be a user's.")
+    if user.role not in (Role.USER, Role.ADMIN):
+        raise Mistake("The role must be USER or ADMIN.")
+    texts = (user.first_names, user.last_name, user.email, user.org_id)
+    if any("\0" in text for text in texts if text is not None):
+        raise Mistake("A text holds a NUL character.")
+    return {
+        "id": user.id,
+        "role": user.role,
+        "first_names": user.first_names,
+        "last_name": user.last_name,
+        "email": user.email,
+        "org_id": user.org_id,
+        "password_hash": _password_hash(user),
+    }
+
+
+def _password_hash(user: ImportedUser) -> str:
+    if user.password_hash is not None and user.hashed_password is None and user.salt is None:
+        if not is_hash(user.password_hash):
+            raise Mistake("The passwordHash is not of a kind that is known.")
+        return user.password_hash
+    if user.password_hash is None and user.hashed_password is not None and user.salt is not None:
+        salt, key = _decoded(user.salt, SALT_BYTES), _decoded(user.hashed_password, KEY_BYTES)
+        return original_hash(salt, key)
+    raise Mistake("There must be either a passwordHash, or a hashedPassword and its salt.")
+
+
+def _decoded(text: str, size: int) -> bytes:
+    try:
+        value = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        value = b""
+    if len(value) != size:
+        raise Mistake(f"The salt must be base64 of {SALT_BYTES} bytes, the hashedPassword of {KEY_BYTES}.")
+    return value
