@@ -6,7 +6,6 @@ import click
 from flask import Flask
 
 from auth import cli, config, extension, login, logout, one_time, refresh, sessions, well_known
-from auth.clients import trust_proxies
 from auth.config import Config
 from auth.cors import allow_trusted_origins
 from auth.current import EXTENSION, Parts
@@ -34,7 +33,6 @@ def create_app(configuration: Config) -> Flask:
     register_error_handlers(app)
     protect_answers(app)
     allow_trusted_origins(app)
-    trust_proxies(app, configuration.trusted_proxies)
     return app
 
 

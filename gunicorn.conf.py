@@ -7,6 +7,7 @@ from gunicorn.workers.base import Worker
 
 from auth.config import Misconfigured, from_environment
 from auth.current import EXTENSION
+from auth.passwords import WAITING
 
 try:
     from_environment()
@@ -16,12 +17,12 @@ except Misconfigured as problems:
 bind = f"0.0.0.0:{os.environ.get('PORT', '8080')}"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 worker_class = "gthread"
-threads = 24  # twice the logins that may wait for a hash, so that a storm of them leaves room for the rest
+threads = WAITING + 12  # a storm of logins leaves these for the other calls
 loglevel = os.environ.get("LOG_LEVEL", "info").lower()
 graceful_timeout = 30  # seconds that requests have to end after SIGTERM
 control_socket_disable = True  # it would be a file in somebody's home
 
 
 def post_worker_init(worker: Worker) -> None:
-    """Connect to the database, with a connection for each thread: in the worker, so after the fork."""
-    worker.wsgi.extensions[EXTENSION].db.open(size=worker.cfg.threads)
+    """Connect to the database, in the worker and so after the fork; who waits for a hash needs no connection."""
+    worker.wsgi.extensions[EXTENSION].db.open(size=max(worker.cfg.threads - WAITING, 4))

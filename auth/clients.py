@@ -2,20 +2,14 @@
 
 import ipaddress
 
-from flask import Flask, request
-from werkzeug.middleware.proxy_fix import ProxyFix
+from flask import request
 
+from .current import config
 from .limits import USER_AGENT_CHARACTERS
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _PREFIX = {4: 32, 6: 64}
-
-
-def trust_proxies(app: Flask, count: int) -> None:
-    """Believe the last `count` entries of X-Forwarded-For, which that many proxies in front have appended."""
-    if count:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=0, x_host=0)  # type: ignore[method-assign]
 
 
 def client_address() -> str | None:
@@ -36,9 +30,14 @@ def user_agent() -> str | None:
 
 
 def _client() -> Address | None:
-    """Whom a trusted proxy names, or else the peer."""
-    forwarded = request.environ.get("werkzeug.proxy_fix.orig", {})
-    return _address(request.remote_addr) or _address(forwarded.get("REMOTE_ADDR"))
+    """Whom the trusted proxies name, or else the peer.
+
+    Split here, since Werkzeug's ProxyFix honours quotes: a client's own `"` would swallow what a proxy appends.
+    """
+    proxies = config().trusted_proxies
+    entries = request.headers.get("X-Forwarded-For", "").split(",") if proxies else []
+    named = entries[-proxies] if 0 < proxies <= len(entries) else None
+    return _address(named) or _address(request.remote_addr)
 
 
 def _address(text: str | None) -> Address | None:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import Final
 
 from passlib.context import CryptContext
-from passlib.exc import PasswordValueError
 from passlib.hash import pbkdf2_sha512
 
 from .errors import HashingBusy
@@ -21,9 +20,9 @@ PASSES: Final = OWASP_PASSES
 LANES: Final = 1
 
 CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-WAITING: Final = 12  # half of gunicorn.conf.py's threads: the other half stays free for calls that hash nothing
+WAITING: Final = 36  # threads that logins may wait in; gunicorn.conf.py adds to these for calls that hash nothing
 WAIT_SECONDS: Final = 1.0
-BCRYPT_BYTES: Final = 72
+BCRYPT_BYTES: Final = 72  # all that bcrypt reads; the hash that replaces one is of the whole password
 
 
 class OriginalPbkdf2(pbkdf2_sha512):  # type: ignore[misc]
@@ -106,18 +105,12 @@ def _turn() -> Iterator[None]:
 
 
 def _verify(password: bytes, password_hash: str) -> tuple[bool, str | None]:
-    if _context.identify(password_hash) == "bcrypt":
-        return _verify_bcrypt(password, password_hash)
-    try:
+    scheme = _context.identify(password_hash)
+    if scheme == "argon2":
         return _context.verify_and_update(password, password_hash)  # type: ignore[no-any-return]
-    except PasswordValueError:  # a byte that this kind of hash cannot hold, so not the password
+    if b"\0" in password:  # the crypt kinds cannot hold it, and to PBKDF2 and scrypt one at the end is no difference
+        return _context.dummy_verify(), None
+    readable = password[:BCRYPT_BYTES] if scheme == "bcrypt" else password
+    if not _context.verify(readable, password_hash):
         return False, None
-
-
-def _verify_bcrypt(password: bytes, password_hash: str) -> tuple[bool, str | None]:
-    """bcrypt reads 72 bytes at most and no NUL; the hash that replaces it is of the whole password."""
-    try:
-        matches = _context.verify(password[:BCRYPT_BYTES], password_hash)
-    except PasswordValueError:
-        return False, None
-    return (True, str(_context.hash(password))) if matches else (False, None)
+    return True, str(_context.hash(password))

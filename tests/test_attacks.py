@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -219,7 +220,7 @@ def test_only_the_url_safe_alphabet_counts(api: Api, world: World, forge: Forge,
         {"extendedBy": 5}, {"extendedBy": None}, {"extendedByChain": "a"}, {"extendedByChain": None},
         {"extendedByChain": [5]}, {"extendedByChain": ["a\0"]}, {"publicSessionReference": 5},
     ],
-    ids=str,
+    ids=map(str, itertools.count()),
 )  # fmt: skip
 def test_every_claim_has_its_type_and_bounds(api: Api, world: World, forge: Forge, change: dict[str, Any]) -> None:
     token = forge.token(payload=change)

@@ -203,27 +203,6 @@ def test_bad_bodies_are_refused(api: Api, body: bytes, content_type: str | None,
     api.call("POST", "/auth/login", data=body, Content_Type=content_type).refused(status)
 
 
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        ({}, 200),
-        ({"Origin": ORIGIN}, 200),
-        ({"Origin": " ", "Referer": ""}, 200),
-        ({"Referer": f"{ORIGIN}/login?next=1"}, 200),
-        ({"Origin": "https://evil.example"}, 400),
-        ({"Origin": "null"}, 400),
-        ({"Referer": "https://evil.example/"}, 400),
-        ({"Origin": " ", "Referer": "https://evil.example/"}, 400),
-        ({"Origin": "https://evil.example", "Referer": ORIGIN}, 400),
-    ],
-)
-def test_another_page_cannot_log_somebody_in(api: Api, world: World, headers: dict[str, str], status: int) -> None:
-    answer = api.login(world.user(), PASSWORD, world.login_service(), **headers)
-    assert answer.status == status
-    if status == 400:
-        answer.refused(400, "UNTRUSTED_ORIGIN")
-
-
 def test_a_login_sweeps_up_a_hundred_expired_rows(api: Api, world: World) -> None:
     owner = world.user()
     for _ in range(3):

@@ -1,7 +1,6 @@
 """refresh and webRefresh."""
 
 import time
-from typing import Any
 
 import pytest
 
@@ -57,50 +56,6 @@ def test_a_cookie_and_its_csrf_token_refresh(api: Api, world: World) -> None:
     assert answer.json["csrfToken"] == session.csrf
     assert claims(answer.json["accessToken"])["sub"] == session.id
     assert not answer.cookies
-
-
-@pytest.mark.parametrize("path", ["/auth/refresh/web", "/auth/logout/web"])
-@pytest.mark.parametrize(
-    ("headers", "status", "error_code"),
-    [
-        ({"Origin": None}, 400, "UNTRUSTED_ORIGIN"),
-        ({"Origin": "", "Referer": ""}, 400, "UNTRUSTED_ORIGIN"),
-        ({"Origin": "null"}, 400, "UNTRUSTED_ORIGIN"),
-        ({"Origin": "https://evil.example"}, 400, "UNTRUSTED_ORIGIN"),
-        ({"Origin": "https://evil.example", "Referer": ORIGIN}, 400, "UNTRUSTED_ORIGIN"),
-        ({"Origin": None, "X_CSRFToken": None, "Cookie": None}, 400, "UNTRUSTED_ORIGIN"),
-        ({"X_CSRFToken": None}, 400, "MISSING_CSRF_TOKEN"),
-        ({"X_CSRFToken": ""}, 400, "MISSING_CSRF_TOKEN"),
-        ({"X_CSRFToken": None, "Cookie": None}, 400, "MISSING_CSRF_TOKEN"),
-        ({"Cookie": None}, 400, "MISSING_REFRESH_COOKIE"),
-        ({"Cookie": f"{COOKIE}="}, 400, "MISSING_REFRESH_COOKIE"),
-        ({"Cookie": "refreshToken=x"}, 400, "MISSING_REFRESH_COOKIE"),
-        ({"X_CSRFToken": "é"}, 401, "INVALID_TOKEN"),
-        ({"X_CSRFToken": "0" * 64}, 401, "INVALID_TOKEN"),
-        ({"Cookie": f"{COOKIE}=unknown"}, 401, "INVALID_TOKEN"),
-    ],
-)
-def test_the_web_calls_check_in_order(
-    api: Api, world: World, path: str, headers: dict[str, Any], status: int, error_code: str
-) -> None:
-    session = world.session()
-    good: dict[str, Any] = {
-        "Origin": ORIGIN,
-        "X_CSRFToken": session.csrf,
-        "Cookie": f"{COOKIE}={session.refresh_token}",
-    }
-    answer = api.call("POST", path, None, **(good | headers)).refused(status, error_code)
-    assert not answer.cookies
-    assert api.refresh(session.refresh_token).status == 200
-
-
-def test_the_referer_serves_where_there_is_no_origin(api: Api, world: World) -> None:
-    session = world.session()
-    cookie = f"{COOKIE}={session.refresh_token}"
-    either: list[dict[str, Any]] = [{"Referer": f"{ORIGIN}/page"}, {"Origin": " ", "Referer": ORIGIN}]
-    for headers in either:
-        answer = api.call("POST", "/auth/refresh/web", Cookie=cookie, X_CSRFToken=session.csrf, **headers)
-        assert answer.status == 200
 
 
 @pytest.mark.parametrize(

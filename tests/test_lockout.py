@@ -1,0 +1,290 @@
+"""The limits on guessing. Time passes in these tests by moving what the database remembers into the past."""
+
+import secrets
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+from flask import Flask
+
+from auth import passwords
+from auth.errors import HashingBusy
+from auth.limits import LOCKOUT_MEMORY_SECONDS
+from auth.lockout import _key
+
+from .api import Answer, Api, any_address, send_to_app
+from .servers import serving
+from .world import PASSWORD, World
+
+At = Callable[..., Api]
+
+
+@pytest.fixture
+def at(app: Flask) -> At:
+    """Somebody at an address: a given one, or one of their own."""
+    return lambda address=None: Api(send_to_app(app, address or any_address()))
+
+
+@pytest.fixture
+def service(world: World) -> str:
+    return world.login_service()
+
+
+def pass_time(database_url: str, seconds: float, *keys: bytes) -> None:
+    """Moves the rows of these keys that many seconds into the past."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            """
+            UPDATE login_limit
+            SET failures = ARRAY(SELECT failure - make_interval(secs => %(s)s) FROM unnest(failures) AS failure),
+                cooled_down_at = cooled_down_at - make_interval(secs => %(s)s)
+            WHERE key = ANY (%(keys)s)
+            """,
+            {"s": seconds, "keys": list(keys)},
+        )
+
+
+def pair(address: str, username: str) -> bytes:
+    return _key("pair", f"{address}/32", username)
+
+
+def fail(api: Api, username: str, service: str, times: int) -> None:
+    for _ in range(times):
+        api.login(username, "wrong", service).refused(401, "INCORRECT_CREDENTIALS")
+
+
+def locked(answer: Answer) -> int:
+    """Assert that there is a cooldown; the seconds it still lasts."""
+    answer.refused(429, "TOO_MANY_ATTEMPTS")
+    seconds = answer.header("Retry-After")
+    assert seconds is not None
+    return int(seconds)
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_the_fifth_failure_starts_a_cooldown(
+    at: At, world: World, service: str, database_url: str, exists: bool
+) -> None:
+    username, address = world.user() if exists else secrets.token_hex(8), any_address()
+    api = at(address)
+    fail(api, username, service, 5)
+    assert locked(api.login(username, PASSWORD, service)) == 5
+    pass_time(database_url, 4, pair(address, username))
+    assert locked(api.login(username, "wrong", service)) == 1
+    pass_time(database_url, 1.1, pair(address, username))
+    fail(api, username, service, 1)
+
+
+def test_no_password_is_looked_at_in_a_cooldown(
+    at: At, world: World, service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api, user = at(), world.user()
+    fail(api, user, service, 5)
+
+    def verify(*_: object) -> tuple[bool, None]:
+        raise AssertionError("a hash was computed")
+
+    monkeypatch.setattr(passwords, "verify", verify)
+    locked(api.login(user, PASSWORD, service))
+
+
+def test_cooldowns_grow_and_are_forgotten_after_an_hour(at: At, world: World, service: str, database_url: str) -> None:
+    user, address = world.user(), any_address()
+    api, key = at(address), pair(address, user)
+    for seconds in (5, 25, 125, 625, 3125, 3125):
+        fail(api, user, service, 5)
+        assert seconds - 1 <= locked(api.login(user, PASSWORD, service)) <= seconds
+        pass_time(database_url, seconds + 0.1, key)
+    pass_time(database_url, 3590, key)
+    fail(api, user, service, 5)
+    assert locked(api.login(user, PASSWORD, service)) > 3000
+    pass_time(database_url, 3125 + 3601, key)
+    fail(api, user, service, 5)
+    assert locked(api.login(user, PASSWORD, service)) == 5
+
+
+def test_a_refused_attempt_neither_counts_nor_prolongs(at: At, world: World, service: str, database_url: str) -> None:
+    user, address = world.user(), any_address()
+    api = at(address)
+    fail(api, user, service, 5)
+    pass_time(database_url, 3, pair(address, user))
+    for _ in range(10):
+        assert locked(api.login(user, "wrong", service)) <= 2
+    pass_time(database_url, 2, pair(address, user))
+    fail(api, user, service, 4)
+    assert api.login(user, PASSWORD, service).status == 200
+
+
+def test_failures_count_for_five_minutes(at: At, world: World, service: str, database_url: str) -> None:
+    user, address = world.user(), any_address()
+    api = at(address)
+    fail(api, user, service, 4)
+    pass_time(database_url, 299, pair(address, user))
+    fail(api, user, service, 1)
+    locked(api.login(user, PASSWORD, service))
+    user = world.user()
+    fail(api, user, service, 4)
+    pass_time(database_url, 301, pair(address, user))
+    fail(api, user, service, 4)
+    assert api.login(user, PASSWORD, service).status == 200
+
+
+def test_a_success_takes_only_its_own_count_back(at: At, world: World, service: str) -> None:
+    api, user = at(), world.user()
+    fail(api, user, service, 4)
+    for _ in range(6):
+        assert api.login(user, PASSWORD, service).status == 200
+    fail(api, user, service, 1)
+    locked(api.login(user, PASSWORD, service))
+
+
+def test_a_400_does_not_count(at: At, world: World, service: str) -> None:
+    api, user = at(), world.user()
+    for _ in range(10):
+        api.login(user, "wrong", "no such service").refused(400)
+        api.login(user, "", service).refused(400)
+        api.login(user, "wrong", service, Origin="https://evil.example").refused(400)
+    fail(api, user, service, 4)
+    assert api.login(user, PASSWORD, service).status == 200
+
+
+def test_a_503_does_not_count(at: At, world: World, service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    api, user = at(), world.user()
+
+    def busy(*_: object) -> tuple[bool, None]:
+        raise HashingBusy
+
+    with monkeypatch.context() as patch:
+        patch.setattr(passwords, "verify", busy)
+        for _ in range(10):
+            assert api.login(user, PASSWORD, service).refused(503, "LOGIN_BUSY").header("Retry-After") == "1"
+    fail(api, user, service, 4)
+    assert api.login(user, PASSWORD, service).status == 200
+
+
+def test_a_stranger_does_not_lock_out_the_owner(at: At, world: World, service: str) -> None:
+    user, stranger, owner = world.user(), at(), at()
+    fail(stranger, user, service, 5)
+    locked(stranger.login(user, PASSWORD, service))
+    assert owner.login(user, PASSWORD, service).status == 200
+    assert stranger.login(world.user(), PASSWORD, service).status == 200
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "together"),
+    [
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", True),
+        ("2001:db8:1:3::1", "2001:db8:1:4::1", False),
+        ("198.51.100.7", "::ffff:198.51.100.7", True),
+        ("198.51.100.8", "198.51.100.9", False),
+        ("fe80::1%eth0", "fe80::2", True),
+    ],
+)
+def test_a_network_is_an_address_or_a_64(
+    at: At, world: World, service: str, first: str, second: str, together: bool
+) -> None:
+    user = world.user()
+    fail(at(first), user, service, 5)
+    answer = at(second).login(user, PASSWORD, service)
+    assert answer.status == (429 if together else 200)
+
+
+def test_a_network_has_a_hundred_failures(at: At, world: World, service: str, database_url: str) -> None:
+    address = any_address()
+    api, key = at(address), _key("network", f"{address}/32")
+    for _ in range(100):
+        fail(api, secrets.token_hex(8), service, 1)
+    user = world.user()
+    assert 290 <= locked(api.login(user, PASSWORD, service)) <= 300
+    assert at().login(user, PASSWORD, service).status == 200
+    pass_time(database_url, 301, key)
+    assert api.login(user, PASSWORD, service).status == 200
+
+
+def test_a_name_has_a_hundred_failures_an_hour_but_where_its_owner_is(
+    at: At, world: World, service: str, database_url: str
+) -> None:
+    user, home = world.user(), any_address()
+    assert at(home).login(user, PASSWORD, service).status == 200
+    for _ in range(25):
+        fail(at(), user, service, 4)
+    assert 3500 <= locked(at().login(user, PASSWORD, service)) <= 3600
+    owner = at(home)
+    token = owner.login(user, PASSWORD, service).ok()["accessToken"]
+    fail(owner, user, service, 1)
+    owner.invalidate_sessions(token).ok()
+    locked(owner.login(user, PASSWORD, service))
+    pass_time(database_url, 3601, _key("username", user))
+    assert at().login(user, PASSWORD, service).status == 200
+
+
+def test_a_name_that_nobody_has_is_limited_alike(at: At, service: str) -> None:
+    username = secrets.token_hex(8)
+    for _ in range(25):
+        fail(at(), username, service, 4)
+    locked(at().login(username, PASSWORD, service))
+
+
+def test_a_row_is_no_larger_for_a_longer_name(at: At, world: World, service: str, database_url: str) -> None:
+    name = "é" * 255
+    api = at()
+    fail(api, name, service, 5)
+    locked(api.login(name, "wrong", service))
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute(
+            "SELECT max(octet_length(key)), max(cardinality(failures)) FROM login_limit"
+        ).fetchone()
+    assert row is not None
+    assert row[0] == 32
+    assert row[1] <= 100
+
+
+@pytest.mark.xdist_group("servers")
+def test_sixty_four_guesses_at_once_over_two_servers(environment: dict[str, str], world: World, service: str) -> None:
+    with serving(environment, count=2) as servers, ThreadPoolExecutor(64) as pool:
+        for _ in range(3):
+            user, address = world.user(), any_address()
+            clients = [server.client(address) for server in servers]
+            guesses = pool.map(lambda n, c=clients, u=user: c[n % 2].login(u, "wrong", service).status, range(64))
+            counted = Counter(guesses)
+            assert set(counted) <= {401, 429, 503}, counted
+            assert counted[401] <= 5
+            assert counted[401] + counted[503] > 0
+            for client in clients:
+                locked(client.login(user, PASSWORD, service))
+            assert servers[0].client().login(user, PASSWORD, service).status == 200
+
+
+@pytest.mark.xdist_group("servers")
+def test_right_passwords_at_once_leave_nothing_counted(environment: dict[str, str], world: World, service: str) -> None:
+    with serving(environment, count=2) as servers, ThreadPoolExecutor(32) as pool:
+        user, address = world.user(), any_address()
+        clients = [server.client(address) for server in servers]
+        counted = Counter(pool.map(lambda n: clients[n % 2].login(user, PASSWORD, service).status, range(64)))
+        assert set(counted) <= {200, 429, 503}, counted
+        fail(clients[0], user, service, 4)
+        assert clients[1].login(user, PASSWORD, service).status == 200
+
+
+def test_a_name_typed_into_the_login_is_not_kept(at: At, service: str, database_url: str) -> None:
+    typed = f"a-password-{secrets.token_hex(8)}"
+    at().login(typed, "x", service).refused(401)
+    from .test_servers import dump
+
+    content = dump(database_url)
+    assert typed not in content
+    assert typed.encode().hex() not in content
+
+
+def test_what_a_login_is_counted_in_is_purged(world: World, database_url: str) -> None:
+    keys = [secrets.token_bytes(32) for _ in range(3)]
+    world.db.run("login_limit_insert", keys=keys, memory_seconds=-1)
+    deleted = 0
+    while purged := world.db.one("expired_delete", batch=100, claim_days=30):
+        deleted += purged["login_limit"]
+        if not any(purged.values()):
+            break
+    assert deleted >= 3
+    assert LOCKOUT_MEMORY_SECONDS >= 5**5 + 3600

@@ -1,0 +1,271 @@
+"""Passwords: what a hash costs, how many run at once, which new ones are taken, and how old hashes are replaced."""
+
+import base64
+import hashlib
+import itertools
+import json
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from passlib.hash import argon2, bcrypt, pbkdf2_sha256, pbkdf2_sha512, scrypt, sha256_crypt, sha512_crypt
+
+from auth import passwords
+from auth.current import EXTENSION
+from auth.errors import HashingBusy
+from auth.password_rules import problem_with
+
+from .api import Api
+from .test_cli import Flask, flask  # noqa: F401
+from .world import PASSWORD, World
+
+
+def test_a_hash_costs_what_owasp_asks_for() -> None:
+    made = passwords.hash_password(PASSWORD)
+    assert made.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert passwords.hash_password(PASSWORD) != made
+
+
+@pytest.mark.parametrize("cost", [(19 * 1024 - 1, 2, 1), (19 * 1024, 1, 1), (19 * 1024, 2, 0)])
+def test_a_lower_cost_is_refused(cost: tuple[int, int, int]) -> None:
+    with pytest.raises(ValueError, match="OWASP"):
+        passwords.context(*cost)
+
+
+class Slow:
+    """Stands in for the hashing itself: takes as long as the test wants, and counts how many run."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.running = self.most = 0
+        self.go_on = threading.Event()
+        self._lock = threading.Lock()
+        monkeypatch.setattr(passwords, "_verify", self)
+
+    def __call__(self, *_: object) -> tuple[bool, None]:
+        with self._lock:
+            self.running += 1
+            self.most = max(self.most, self.running)
+        self.go_on.wait(10)
+        with self._lock:
+            self.running -= 1
+        return True, None
+
+
+def test_no_more_hash_at_once_than_there_are_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow(monkeypatch)
+    with ThreadPoolExecutor(passwords.CORES + 8) as pool:
+        results = [pool.submit(passwords.verify, "x", "y") for _ in range(passwords.CORES + 8)]
+        time.sleep(0.2)
+        assert slow.most == passwords.CORES
+        slow.go_on.set()
+        assert [result.result() for result in results] == [(True, None)] * len(results)
+    assert slow.most == passwords.CORES
+
+
+def test_a_login_waits_a_second_for_its_turn(api: Api, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow(monkeypatch)
+    user, service, refresh_token = world.user(), world.login_service(), world.session().refresh_token
+    with ThreadPoolExecutor(passwords.CORES) as pool:
+        running = [pool.submit(passwords.verify, "x", "y") for _ in range(passwords.CORES)]
+        time.sleep(0.1)
+        started = time.monotonic()
+        answer = api.login(user, PASSWORD, service).refused(503, "LOGIN_BUSY")
+        assert 0.9 < time.monotonic() - started < 2
+        assert answer.header("Retry-After") == "1"
+        assert api.refresh(refresh_token).status == 200
+        slow.go_on.set()
+        assert all(result.result() for result in running)
+    monkeypatch.undo()
+    assert api.login(user, PASSWORD, service).status == 200
+
+
+def test_when_too_many_wait_the_next_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow(monkeypatch)
+    most = passwords.CORES + passwords.WAITING
+    with ThreadPoolExecutor(most) as pool:
+        for _ in range(most):
+            pool.submit(passwords.verify, "x", "y")
+        time.sleep(0.2)
+        started = time.monotonic()
+        with pytest.raises(HashingBusy):
+            passwords.verify("x", "y")
+        assert time.monotonic() - started < 0.1
+        slow.go_on.set()
+
+
+def test_no_connection_is_held_while_hashing(api: Api, world: World, app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    db = app.extensions[EXTENSION].db
+    db.open()
+    db._pool.wait(10)
+    user, service = world.user(), world.login_service()
+    seen = []
+
+    def verify(*_: object) -> tuple[bool, None]:
+        stats = db._pool.get_stats()
+        seen.append((stats["pool_available"], stats["pool_size"]))
+        return True, None
+
+    monkeypatch.setattr(passwords, "_verify", verify)
+    api.login(user, PASSWORD, service).ok()
+    [(available, size)] = seen
+    assert available == size
+
+
+@pytest.mark.parametrize(
+    ("password", "problem"),
+    [
+        ("", "at least 8"),
+        ("1234567", "at least 8"),
+        ("éééééé", "at least 8"),
+        ("password", "most common"),
+        ("PassWord", "most common"),
+        ("iloveyou1", "most common"),
+        ("x" * 1025, "at most 1,024"),
+        ("é" * 513, "at most 1,024"),
+        ("x" * 1024, None),
+        ("é" * 512, None),
+        ("        ", None),
+        ("éééééééé", None),
+        ("correct horse", None),
+    ],
+)
+def test_what_a_new_password_must_be(password: str, problem: str | None) -> None:
+    found = problem_with(password)
+    assert found is None if problem is None else problem in (found or "")
+
+
+def test_three_thousand_common_passwords_are_refused() -> None:
+    lines = (Path(passwords.__file__).parent / "common_passwords.txt").read_text().splitlines()
+    words = [line for line in lines if not line.startswith("#")]
+    assert len(set(words)) == len(words) == 3000
+    assert all(problem_with(word) for word in words)
+
+
+def test_the_command_line_refuses_weak_passwords(flask: Flask, world: World) -> None:  # noqa: F811
+    user = world.user()
+    create = ("users", "create", f"{user}-2", "--role", "USER", "--first-names", "A", "--last-name", "B")
+    for arguments in (create, ("users", "set-password", user)):
+        for password in ("short", "12345678", "x" * 1025):
+            assert "password" in flask.fails(*arguments, "--password-stdin", stdin=password)
+
+
+KINDS: dict[str, Callable[[str], str]] = {
+    "argon2i": argon2.using(type="I", memory_cost=1024, time_cost=2, parallelism=1).hash,
+    "argon2id": argon2.using(type="ID", memory_cost=8192, time_cost=1, parallelism=1).hash,
+    "bcrypt": bcrypt.using(rounds=4).hash,
+    "bcrypt 2y": lambda password: bcrypt.using(rounds=4, ident="2y").hash(password),
+    "scrypt": scrypt.using(rounds=4).hash,
+    "pbkdf2_sha256": pbkdf2_sha256.using(rounds=1000).hash,
+    "pbkdf2_sha512": pbkdf2_sha512.using(rounds=1000).hash,
+    "sha256_crypt": sha256_crypt.using(rounds=1000).hash,
+    "sha512_crypt": sha512_crypt.using(rounds=1000).hash,
+}
+
+
+def original(password: str) -> dict[str, str]:
+    """As UCloud stores it."""
+    salt = secrets.token_bytes(16)
+    key = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, 10_000, 32)
+    return {"hashedPassword": base64.b64encode(key).decode(), "salt": base64.b64encode(salt).decode()}
+
+
+def person(**fields: Any) -> dict[str, Any]:
+    return {"id": f"import-{secrets.token_hex(8)}", "role": "USER", "firstNames": "A", "lastName": "B", **fields}
+
+
+def stored_hash(world: World, user: str) -> str:
+    row = world.db.one("login_find", username=user, service=world.login_service())
+    assert row is not None
+    return str(row["password_hash"])
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "original"])
+def test_people_are_brought_over_and_their_hashes_replaced(
+    flask: Flask, api: Api, world: World, tmp_path: Path, kind: str  # noqa: F811
+) -> None:  # fmt: skip
+    password = "pässwörd of old"
+    hashed = original(password) if kind == "original" else {"passwordHash": KINDS[kind](password)}
+    user = person(role="ADMIN", email="a@example.org", orgId="sdu", **hashed)
+    file = tmp_path / "users.jsonl"
+    file.write_text(json.dumps(user) + "\n\n")
+    assert flask.json("users", "import", str(file)) == {"imported": 1}
+    before, service = stored_hash(world, user["id"]), world.login_service()
+    for wrong in ("pässwörd", "pässwörd of old\0", "x" * 200, "\0"):
+        api.login(user["id"], wrong, service).refused(401)
+    assert stored_hash(world, user["id"]) == before
+    token = api.login(user["id"], password, service).ok()["refreshToken"]
+    after = stored_hash(world, user["id"])
+    assert after.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert api.login(user["id"], password, service).status == 200
+    assert stored_hash(world, user["id"]) == after
+    assert api.refresh(token).status == 200
+
+
+def test_bcrypt_reads_72_bytes_and_its_replacement_all(flask: Flask, api: Api, world: World, tmp_path: Path) -> None:  # noqa: F811
+    password = "a" * 100
+    user = person(passwordHash=bcrypt.using(rounds=4).hash(password[:72]))
+    file = tmp_path / "users.jsonl"
+    file.write_text(json.dumps(user))
+    flask.json("users", "import", str(file))
+    service = world.login_service()
+    assert api.login(user["id"], password, service).status == 200
+    api.login(user["id"], password[:72], service).refused(401)
+    assert api.login(user["id"], password, service).status == 200
+
+
+GOOD_HASH = KINDS["sha256_crypt"]("a password")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{",
+        "[]",
+        "null",
+        '{"id": "a"}',
+        json.dumps(person(passwordHash=GOOD_HASH, more=1)),
+        json.dumps(person(passwordHash=GOOD_HASH) | {"role": "SERVICE"}),
+        json.dumps(person(passwordHash=GOOD_HASH) | {"role": "user"}),
+        json.dumps(person(passwordHash=GOOD_HASH) | {"id": "_a"}),
+        json.dumps(person(passwordHash=GOOD_HASH) | {"id": ""}),
+        json.dumps(person(passwordHash=GOOD_HASH) | {"id": "a\0"}),
+        json.dumps(person(passwordHash=GOOD_HASH) | {"firstNames": None}),
+        json.dumps(person(passwordHash=GOOD_HASH) | {"lastName": "\0"}),
+        json.dumps(person(passwordHash=GOOD_HASH, email=5)),
+        json.dumps(person(passwordHash=GOOD_HASH, email="\ud800")),
+        json.dumps(person()),
+        json.dumps(person(passwordHash="hunter2hunter2")),
+        json.dumps(person(passwordHash="$1$abc$hunter2")),
+        json.dumps(person(passwordHash="$5$rounds=1000$hunter2")),
+        json.dumps(person(passwordHash="$argon2id$v=19$m=1")),
+        json.dumps(person(passwordHash=GOOD_HASH, **original("hunter2"))),
+        json.dumps(person(hashedPassword=original("hunter2")["hashedPassword"])),
+        json.dumps(person(**(original("hunter2") | {"salt": "AAAA"}))),
+        json.dumps(person(**(original("hunter2") | {"salt": "hunter2!"}))),
+        json.dumps(person(**(original("hunter2") | {"hashedPassword": base64.b64encode(b"x" * 64).decode()}))),
+    ],
+    ids=map(str, itertools.count()),
+)
+def test_a_mistake_brings_nobody_over(flask: Flask, tmp_path: Path, line: str) -> None:  # noqa: F811
+    good = [person(passwordHash=GOOD_HASH) for _ in range(2)]
+    file = tmp_path / "users.jsonl"
+    file.write_text(f"{json.dumps(good[0])}\n{line}\n{json.dumps(good[1])}\n")
+    told = flask.fails("users", "import", str(file))
+    assert told.startswith("Error: line 2: ")
+    assert "hunter2" not in told
+    assert good[0]["id"] not in flask.run("users", "list").stdout
+
+
+def test_an_id_that_is_taken_brings_nobody_over(flask: Flask, world: World, tmp_path: Path) -> None:  # noqa: F811
+    good, taken = person(passwordHash=GOOD_HASH), person(passwordHash=GOOD_HASH, id=world.user())
+    file = tmp_path / "users.jsonl"
+    for lines, number in (([good, taken], 2), ([good, good], 2), ([taken, good], 1)):
+        file.write_text("\n".join(map(json.dumps, lines)))
+        assert flask.fails("users", "import", str(file)).startswith(f"Error: line {number}: ")
+    assert good["id"] not in flask.run("users", "list").stdout
+    assert "No such file" in flask.fails("users", "import", str(tmp_path / "missing"))
