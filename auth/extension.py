@@ -21,6 +21,7 @@ TOKEN_EXTENSION = Rpc(
     method="POST",
     path="/auth/extend",
     roles=PRIVILEGED,
+    credential="access token",
     access=Access.WRITE,
     body=TokenExtensionRequest,
     response=OptionalAuthenticationTokens,

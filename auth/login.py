@@ -9,10 +9,9 @@ from . import cookies, lockout, passwords, refresh_tokens
 from .clients import client_address, user_agent
 from .current import db, tokens
 from .db import Row
-from .errors import IncorrectCredentials, InvalidRequest, UnknownLoginService, UnsupportedMediaType
-from .limits import ACCESS_TOKEN_MS, CLAIM_DAYS, ID_CHARACTERS, PASSWORD_BYTES, PURGE_ROWS
+from .errors import IncorrectCredentials, InvalidRequest, UnknownLoginService
+from .limits import ACCESS_TOKEN_MS, CLAIM_DAYS, PASSWORD_BYTES, PURGE_ROWS
 from .models import OptionalAuthenticationTokens, PasswordLoginRequest
-from .requests import parse_json, read_body, read_form
 from .responses import json_response
 from .rpc import PUBLIC, Rpc
 from .scopes import ALL_WRITE
@@ -25,6 +24,8 @@ PASSWORD_LOGIN = Rpc(
     method="POST",
     path="/auth/login",
     roles=PUBLIC,
+    credential="password",
+    form=PasswordLoginRequest,
     response=OptionalAuthenticationTokens,
     errors=(400, 401, 413, 415, 429, 503),
 )
@@ -40,39 +41,17 @@ class NewSession(Struct):
 
 
 @PASSWORD_LOGIN.register(blueprint)
-def password_login() -> Response:
+def password_login(form: PasswordLoginRequest) -> Response:
     cookies.refuse_untrusted_origin()
-    credentials = _credentials()
-    found = db().one("login_find", username=credentials.username, service=credentials.service)
+    if len(form.password.encode()) > PASSWORD_BYTES:
+        raise InvalidRequest(f"The password must have 1 to {PASSWORD_BYTES} bytes.")
+    found = db().one("login_find", username=form.username, service=form.service)
     if found is None:
         raise UnknownLoginService
-    with lockout.attempt(credentials.username):
-        _verify(credentials.password, found)
+    with lockout.attempt(form.username):
+        _verify(form.password, found)
         session = _new_session(found)
     return _answer(session)
-
-
-def _credentials() -> PasswordLoginRequest:
-    match request.mimetype:
-        case "application/x-www-form-urlencoded" | "multipart/form-data":
-            credentials = read_form(PasswordLoginRequest)
-        case "application/json":
-            credentials = parse_json(read_body(), PasswordLoginRequest)
-        case "":
-            raise InvalidRequest("A login needs a Content-Type.")
-        case _:
-            raise UnsupportedMediaType
-    _check_sizes(credentials)
-    return credentials
-
-
-def _check_sizes(credentials: PasswordLoginRequest) -> None:
-    for field in ("username", "service"):
-        value = getattr(credentials, field)
-        if not 1 <= len(value) <= ID_CHARACTERS or "\0" in value:
-            raise InvalidRequest(f"The {field} must have 1 to {ID_CHARACTERS} characters, none of them NUL.")
-    if not 1 <= len(credentials.password.encode()) <= PASSWORD_BYTES:
-        raise InvalidRequest(f"The password must have 1 to {PASSWORD_BYTES} bytes.")
 
 
 def _verify(password: str, found: Row) -> None:

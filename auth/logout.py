@@ -6,7 +6,6 @@ from . import cookies, refresh_tokens
 from .current import db
 from .errors import InvalidToken
 from .models import BulkInvalidateRequest, Unit
-from .requests import bearer_token
 from .responses import error_response_of, json_response
 from .rpc import PRIVILEGED, PUBLIC, Rpc
 from .scopes import Access
@@ -14,20 +13,30 @@ from .tokens import Bearer
 
 blueprint = Blueprint("logout", __name__)
 
-LOGOUT = Rpc(name="logout", method="POST", path="/auth/logout", roles=PUBLIC, response=Unit, errors=(401, 503))
+LOGOUT = Rpc(
+    name="logout",
+    method="POST",
+    path="/auth/logout",
+    roles=PUBLIC,
+    credential="refresh token",
+    response=Unit,
+    errors=(400, 401, 413, 503),
+)
 WEB_LOGOUT = Rpc(
     name="webLogout",
     method="POST",
     path="/auth/logout/web",
     roles=PUBLIC,
+    credential="refresh cookie",
     response=Unit,
-    errors=(400, 401, 503),
+    errors=(400, 401, 413, 503),
 )
 BULK_INVALIDATE = Rpc(
     name="bulkInvalidate",
     method="POST",
     path="/auth/logout/bulk",
     roles=PRIVILEGED,
+    credential="access token",
     access=Access.WRITE,
     body=BulkInvalidateRequest,
     response=Unit,
@@ -36,18 +45,14 @@ BULK_INVALIDATE = Rpc(
 
 
 @LOGOUT.register(blueprint)
-def logout() -> Unit:
-    refresh_token = bearer_token()
-    if refresh_token is None or not _end(refresh_token):
+def logout(refresh_token: str) -> Unit:
+    if not _end(refresh_token):
         raise InvalidToken
     return Unit()
 
 
 @WEB_LOGOUT.register(blueprint)
-def web_logout() -> Response:
-    refresh_token, csrf = cookies.web_credentials()
-    if not refresh_tokens.is_pair(refresh_token, csrf):
-        raise InvalidToken
+def web_logout(refresh_token: str) -> Response:
     answer = json_response(Unit()) if _end(refresh_token) else error_response_of(InvalidToken())
     return cookies.expire_refresh_cookie(answer)
 

@@ -1,11 +1,19 @@
 """The data models of the API: what clients send and receive."""
 
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Annotated, Final, Generic, TypeVar
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
+
+from .limits import ID_CHARACTERS, JTI_CHARACTERS, PASSWORD_BYTES
+
+PAGE_SIZES: Final = (10, 25, 50, 100, 250)
+DEFAULT_PAGE_SIZE: Final = 50
+LAST_PAGE: Final = 2**31 - 1  # the original's Int
+NO_NUL: Final = r"^[^\x00]*$"  # which PostgreSQL cannot store
 
 Item = TypeVar("Item")
+Name = Annotated[str, Meta(min_length=1, max_length=ID_CHARACTERS, pattern=NO_NUL)]
 
 
 class Role(StrEnum):
@@ -67,9 +75,9 @@ class Session(Struct, rename="camel"):
 
 
 class PasswordLoginRequest(Struct):
-    username: str
-    password: str
-    service: str
+    username: Name
+    password: Annotated[str, Meta(min_length=1, max_length=PASSWORD_BYTES)]  # and at most as many bytes
+    service: Name
 
 
 class BulkInvalidateRequest(Struct):
@@ -77,7 +85,7 @@ class BulkInvalidateRequest(Struct):
 
 
 class ClaimOneTimeToken(Struct):
-    jti: str
+    jti: Annotated[str, Meta(min_length=1, max_length=JTI_CHARACTERS, pattern=NO_NUL)]
 
 
 class RequestOneTimeToken(Struct):
@@ -85,8 +93,8 @@ class RequestOneTimeToken(Struct):
 
 
 class ListUserSessionsRequest(Struct, rename="camel"):
-    items_per_page: int = 50
-    page: int = 0
+    items_per_page: int = DEFAULT_PAGE_SIZE  # one of `PAGE_SIZES`; any other counts as the default
+    page: Annotated[int, Meta(le=LAST_PAGE)] = 0  # a negative one counts as 0
 
 
 class TokenExtensionRequest(Struct, rename="camel"):

@@ -5,8 +5,8 @@ import uuid
 from flask import Blueprint
 
 from .current import db, tokens
-from .errors import AlreadyClaimed, InvalidRequest, InvalidToken, ScopeNotCovered
-from .limits import JTI_CHARACTERS, ONE_TIME_TOKEN_MS
+from .errors import AlreadyClaimed, InvalidToken, ScopeNotCovered
+from .limits import ONE_TIME_TOKEN_MS
 from .models import ClaimOneTimeToken, OneTimeAccessToken, RequestOneTimeToken, Unit
 from .rpc import AUTHENTICATED, PRIVILEGED, Rpc
 from .scopes import Access, all_covered, parse_all
@@ -19,20 +19,22 @@ REQUEST_ONE_TIME_TOKEN = Rpc(
     method="POST",
     path="/auth/request",
     roles=AUTHENTICATED,
+    credential="access token",
     access=Access.WRITE,
     query=RequestOneTimeToken,
     response=OneTimeAccessToken,
-    errors=(400, 401, 503),
+    errors=(400, 401, 413, 503),
 )
 CLAIM = Rpc(
     name="claim",
     method="POST",
     path="/auth/claim",
     roles=PRIVILEGED,
+    credential="access token",
     access=Access.WRITE,
     query=ClaimOneTimeToken,
     response=Unit,
-    errors=(400, 401, 409, 503),
+    errors=(400, 401, 409, 413, 503),
 )
 
 
@@ -58,8 +60,6 @@ def request_one_time_token(bearer: Bearer, query: RequestOneTimeToken) -> OneTim
 
 @CLAIM.register(blueprint)
 def claim(bearer: Bearer, query: ClaimOneTimeToken) -> Unit:
-    if not 1 <= len(query.jti) <= JTI_CHARACTERS or "\0" in query.jti:
-        raise InvalidRequest(f"The jti must have 1 to {JTI_CHARACTERS} characters, none of them NUL.")
     if db().one("jti_claim_insert", jti=query.jti) is None:
         raise AlreadyClaimed
     return Unit()

@@ -2,43 +2,43 @@
 
 from flask import Blueprint
 
-from . import cookies, refresh_tokens
+from . import refresh_tokens
 from .current import db, tokens
 from .errors import InvalidToken
 from .models import AccessToken, AccessTokenAndCsrf
-from .requests import bearer_token
 from .rpc import PUBLIC, Rpc
 from .tokens import Grant
 
 blueprint = Blueprint("refresh", __name__)
 
 REFRESH = Rpc(
-    name="refresh", method="POST", path="/auth/refresh", roles=PUBLIC, response=AccessToken, errors=(401, 503)
+    name="refresh",
+    method="POST",
+    path="/auth/refresh",
+    roles=PUBLIC,
+    credential="refresh token",
+    response=AccessToken,
+    errors=(400, 401, 413, 503),
 )
 WEB_REFRESH = Rpc(
     name="webRefresh",
     method="POST",
     path="/auth/refresh/web",
     roles=PUBLIC,
+    credential="refresh cookie",
     response=AccessTokenAndCsrf,
-    errors=(400, 401, 503),
+    errors=(400, 401, 413, 503),
 )
 
 
 @REFRESH.register(blueprint)
-def refresh() -> AccessToken:
-    refresh_token = bearer_token()
-    if refresh_token is None:
-        raise InvalidToken
+def refresh(refresh_token: str) -> AccessToken:
     return AccessToken(_mint(refresh_token))
 
 
 @WEB_REFRESH.register(blueprint)
-def web_refresh() -> AccessTokenAndCsrf:
-    refresh_token, csrf = cookies.web_credentials()
-    if not refresh_tokens.is_pair(refresh_token, csrf):
-        raise InvalidToken
-    return AccessTokenAndCsrf(_mint(refresh_token), csrf)
+def web_refresh(refresh_token: str) -> AccessTokenAndCsrf:
+    return AccessTokenAndCsrf(_mint(refresh_token), refresh_tokens.csrf_token(refresh_token))
 
 
 def _mint(refresh_token: str) -> str:

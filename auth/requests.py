@@ -1,5 +1,6 @@
 """How requests are read: the bearer token, the query, and bodies, none of which are believed before they fit."""
 
+from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
@@ -25,10 +26,7 @@ def bearer_token() -> str | None:
 
 def read_query(model: type[Model]) -> Model:
     """The query as the model; of a parameter given twice, the first value. Raises `InvalidRequest`."""
-    try:
-        return msgspec.convert(_form_fields(request.query_string), model, strict=False)
-    except (msgspec.ValidationError, ValueError) as error:
-        raise InvalidRequest(_explanation("query", error)) from None
+    return _convert("query", lambda: _form_fields(request.query_string), model, strict=False)
 
 
 def read_body() -> bytes:
@@ -50,11 +48,10 @@ def read_json(model: type[Model]) -> Model:
     body = read_body()
     if request.mimetype not in ("", "application/json"):
         raise UnsupportedMediaType
-    return parse_json(body, model)
+    return _parse_json(body, model)
 
 
-def parse_json(body: bytes, model: type[Model]) -> Model:
-    """JSON text as the model. Raises `InvalidRequest`."""
+def _parse_json(body: bytes, model: type[Model]) -> Model:
     try:
         return msgspec.json.decode(body, type=model)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
@@ -62,14 +59,31 @@ def parse_json(body: bytes, model: type[Model]) -> Model:
 
 
 def read_form(model: type[Model]) -> Model:
-    """The fields of a url-encoded or multipart form as the model. Raises `InvalidRequest`."""
+    """A url-encoded or multipart form, or a JSON object, as the model. Raises `InvalidRequest`."""
     body = read_body()
+    match request.mimetype:
+        case "application/x-www-form-urlencoded":
+            return _convert("form", lambda: _form_fields(body), model)
+        case "multipart/form-data":
+            return _convert("form", lambda: _parts(body), model)
+        case "application/json":
+            return _parse_json(body, model)
+        case "":
+            raise InvalidRequest("The request needs a Content-Type.")
+        case _:
+            raise UnsupportedMediaType
+
+
+def _parts(body: bytes) -> dict[str, str]:
+    body.decode()  # Werkzeug puts a replacement character for what is not UTF-8
+    return request.form.to_dict()
+
+
+def _convert(part: str, fields: Callable[[], dict[str, str]], model: type[Model], strict: bool = True) -> Model:
     try:
-        body.decode()
-        fields = request.form.to_dict() if request.mimetype == "multipart/form-data" else _form_fields(body)
-        return msgspec.convert(fields, model)
+        return msgspec.convert(fields(), model, strict=strict)
     except (msgspec.ValidationError, ValueError) as error:
-        raise InvalidRequest(_explanation("form", error)) from None
+        raise InvalidRequest(_explanation(part, error)) from None
 
 
 def _form_fields(encoded: bytes) -> dict[str, str]:

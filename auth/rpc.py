@@ -8,10 +8,11 @@ from typing import Any, Final, Literal
 from flask import Blueprint, Response
 from msgspec import Struct
 
+from . import cookies, refresh_tokens
 from .current import tokens
 from .errors import InvalidToken, RoleNotAllowed, ScopeNotCovered, SessionTokenNeeded
 from .models import Role
-from .requests import bearer_token, read_body, read_json, read_query
+from .requests import bearer_token, read_body, read_form, read_json, read_query
 from .responses import json_response
 from .scopes import ALL_WRITE, Access, Scope, all_covered
 from .tokens import Bearer
@@ -21,21 +22,24 @@ END_USERS: Final = frozenset({Role.USER, Role.ADMIN})
 PRIVILEGED: Final = frozenset({Role.ADMIN, Role.SERVICE})
 AUTHENTICATED: Final = END_USERS | PRIVILEGED | {Role.THIRD_PARTY_APP, Role.PROVIDER}
 
+Credential = Literal["access token", "refresh token", "refresh cookie", "password"]
 Handler = Callable[..., Struct | Response]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rpc:
-    """What an RPC takes, gives, and whom it lets in. There is no default for `roles`: somebody must say."""
+    """What an RPC takes, gives, and whom it lets in. `roles` and `credential` have no default: somebody must say."""
 
     name: str
     method: Literal["GET", "POST", "DELETE"]
     path: str
     roles: frozenset[Role] | Literal["public"]
+    credential: Credential
     access: Access | None = None  # of the scope auth.<name>; None for public calls
     response: Any  # the model of a success
     query: type[Struct] | None = None
     body: type[Struct] | None = None
+    form: type[Struct] | None = None  # url-encoded, multipart or JSON
     own_session: bool = False  # whether an extended or narrowed token is refused with 403
     errors: tuple[int, ...]
 
@@ -44,7 +48,8 @@ class Rpc:
         return None if self.access is None else Scope(("auth", self.name), self.access)
 
     def register(self, blueprint: Blueprint) -> Callable[[Handler], Handler]:
-        """Serve the RPC by the decorated handler, which gets `bearer`, `query` and `body` where declared."""
+        """Serve the RPC by the decorated handler, which gets what was declared: `bearer` or `refresh_token`, then
+        `query`, `body` or `form`."""
 
         def decorate(handler: Handler) -> Handler:
             @wraps(handler)
@@ -64,15 +69,34 @@ RPCS: Final[dict[str, Rpc]] = {}
 
 def _arguments(rpc: Rpc) -> Mapping[str, Any]:
     arguments: dict[str, Any] = {}
-    if rpc.roles != PUBLIC:
+    if rpc.credential == "access token":
         arguments["bearer"] = _admit(rpc)
+    read_body()  # also where none is asked for: a bad one is refused, and none is left on the connection
+    if rpc.credential == "refresh token":
+        arguments["refresh_token"] = _presented()
+    if rpc.credential == "refresh cookie":
+        arguments["refresh_token"] = _paired()
     if rpc.query is not None:
         arguments["query"] = read_query(rpc.query)
     if rpc.body is not None:
         arguments["body"] = read_json(rpc.body)
-    else:
-        read_body()  # so that a bad one is refused, and none is left for the next request on the connection
+    if rpc.form is not None:
+        arguments["form"] = read_form(rpc.form)
     return arguments
+
+
+def _presented() -> str:
+    refresh_token = bearer_token()
+    if refresh_token is None:
+        raise InvalidToken
+    return refresh_token
+
+
+def _paired() -> str:
+    refresh_token, csrf = cookies.web_credentials()
+    if not refresh_tokens.is_pair(refresh_token, csrf):
+        raise InvalidToken
+    return refresh_token
 
 
 def _admit(rpc: Rpc) -> Bearer:

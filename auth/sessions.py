@@ -7,16 +7,12 @@ from flask import Blueprint, Response
 from . import cookies
 from .current import db
 from .db import Row
-from .errors import InvalidRequest, NoSuchSession
-from .models import ListUserSessionsRequest, Page, Session, Unit
+from .errors import NoSuchSession
+from .models import DEFAULT_PAGE_SIZE, PAGE_SIZES, ListUserSessionsRequest, Page, Session, Unit
 from .responses import json_response
 from .rpc import END_USERS, Rpc
 from .scopes import Access
 from .tokens import Bearer
-
-PAGE_SIZES = (10, 25, 50, 100, 250)
-DEFAULT_PAGE_SIZE = 50
-LAST_PAGE = 2**31 - 1  # the original's Int
 
 blueprint = Blueprint("sessions", __name__)
 
@@ -25,31 +21,34 @@ LIST_USER_SESSIONS = Rpc(
     method="GET",
     path="/auth/sessions",
     roles=END_USERS,
+    credential="access token",
     access=Access.READ,
     own_session=True,
     query=ListUserSessionsRequest,
     response=Page[Session],
-    errors=(400, 401, 403, 503),
+    errors=(400, 401, 403, 413, 503),
 )
 INVALIDATE_SESSIONS = Rpc(
     name="invalidateSessions",
     method="DELETE",
     path="/auth/sessions",
     roles=END_USERS,
+    credential="access token",
     access=Access.WRITE,
     own_session=True,
     response=Unit,
-    errors=(401, 403, 503),
+    errors=(400, 401, 403, 413, 503),
 )
 INVALIDATE_SESSION = Rpc(
     name="invalidateSession",
     method="DELETE",
     path="/auth/sessions/<session_id>",
     roles=END_USERS,
+    credential="access token",
     access=Access.WRITE,
     own_session=True,
     response=Unit,
-    errors=(401, 403, 404, 503),
+    errors=(400, 401, 403, 404, 413, 503),
 )
 
 
@@ -57,8 +56,6 @@ INVALIDATE_SESSION = Rpc(
 def list_user_sessions(bearer: Bearer, query: ListUserSessionsRequest) -> Page[Session]:
     size = query.items_per_page if query.items_per_page in PAGE_SIZES else DEFAULT_PAGE_SIZE
     number = max(query.page, 0)
-    if number > LAST_PAGE:
-        raise InvalidRequest(f"page is at most {LAST_PAGE}.")
     rows = db().many("session_list", principal_id=bearer.principal_id, items_per_page=size, offset=number * size)
     items = [_session(row, bearer) for row in rows if row["public_session_reference"] is not None]
     return Page(rows[0]["items_in_total"], size, number, items)
