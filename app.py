@@ -5,7 +5,7 @@ import sys
 import click
 from flask import Flask
 
-from auth import cli, config, extension, login, logout, one_time, refresh, sessions, well_known
+from auth import cli, config, extension, health, login, logout, one_time, openapi, refresh, sessions, well_known
 from auth.config import Config
 from auth.cors import allow_trusted_origins
 from auth.current import EXTENSION, Parts
@@ -29,6 +29,8 @@ def create_app(configuration: Config) -> Flask:
     app.register_blueprint(extension.blueprint)
     app.register_blueprint(sessions.blueprint)
     app.register_blueprint(well_known.blueprint)
+    app.register_blueprint(health.blueprint)
+    app.register_blueprint(openapi.blueprint)
 
     register_error_handlers(app)
     protect_answers(app)

@@ -6,6 +6,7 @@ statement was sent, its outcome is unknown, and only the caller's caller may dec
 
 import logging
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -61,6 +62,22 @@ _CONNECT_OPTIONS: Final[dict[str, Any]] = {
 }
 
 logger = logging.getLogger(__name__)
+_patience = threading.local()
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Whatever this thread asks of the database in the block is answered, or given up, in that many seconds."""
+    _patience.ends_at = time.monotonic() + seconds
+    try:
+        yield
+    finally:
+        del _patience.ends_at
+
+
+def _at_most(seconds: float) -> float:
+    ends_at: float | None = getattr(_patience, "ends_at", None)
+    return seconds if ends_at is None else max(0.001, min(seconds, ends_at - time.monotonic()))
 
 
 class Connection(psycopg.Connection[Row]):
@@ -68,7 +85,7 @@ class Connection(psycopg.Connection[Row]):
 
     def wait(self, gen: PQGen[Result], interval: float = 0.1, timeout: float | None = None) -> Result:
         try:
-            return super().wait(gen, interval, SILENCE_SECONDS if timeout is None else timeout)
+            return super().wait(gen, interval, _at_most(SILENCE_SECONDS) if timeout is None else timeout)
         except pg._WaitTimeout:
             self.close()
             raise psycopg.OperationalError("the server does not answer") from None
@@ -135,7 +152,7 @@ class Database:
     def _checkout(self) -> AbstractContextManager[AnyConnection]:
         if self._pool is None:
             self.open()
-        return cast(ConnectionPool[Connection], self._pool).connection()
+        return cast(ConnectionPool[Connection], self._pool).connection(_at_most(POOL_WAIT_SECONDS))
 
     def _drop_if_faulty(self, connection: AnyConnection, fault: psycopg.Error) -> None:
         """What broke one connection has most likely broken the idle ones too: drop them all at once."""
@@ -152,7 +169,6 @@ class Database:
             configure=self._configure,
             min_size=min(self._size, IDLE_CONNECTIONS),
             max_size=self._size,
-            timeout=POOL_WAIT_SECONDS,
             reconnect_timeout=RECONNECT_SECONDS,
             num_workers=min(self._size, 3),
             open=True,

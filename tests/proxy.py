@@ -1,0 +1,99 @@
+"""A link to PostgreSQL that can be broken in the ways links break."""
+
+import socket
+import threading
+from contextlib import suppress
+from urllib.parse import parse_qs, urlsplit
+
+
+class Proxy:
+    """Forwards TCP on a port of its own to a server's socket, until told otherwise."""
+
+    def __init__(self, database_url: str) -> None:
+        query = parse_qs(urlsplit(database_url).query)
+        self._target = f"{query['host'][0]}/.s.PGSQL.{query['port'][0]}"
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self._open = threading.Event()  # cleared: a black hole, which accepts and never answers
+        self._open.set()
+        self._answer_bytes: int | None = None  # how much of the answers still passes, before the link is cut
+        self._drop_requests = False
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def url(self, database: str = "postgres") -> str:
+        port = self._listener.getsockname()[1]
+        return f"postgresql://postgres@127.0.0.1:{port}/{database}"
+
+    def swallow(self) -> None:
+        """From now on accept everything and forward nothing."""
+        self._open.clear()
+
+    def heal(self) -> None:
+        """Forward again; what was swallowed arrives late."""
+        self._drop_requests, self._answer_bytes = False, None
+        self._open.set()
+
+    def cut(self) -> None:
+        """Break every connection there is; new ones are made as ever."""
+        with self._lock:
+            pairs, self._pairs = self._pairs, []
+        for pair in pairs:
+            for end in pair:
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+
+    def cut_before_the_next_request(self) -> None:
+        """Break the link when a request comes, before any of it has passed."""
+        self._drop_requests = True
+
+    def cut_after(self, answer_bytes: int) -> None:
+        """Let the next request pass, and that much of the answers, then break the link."""
+        self._answer_bytes = answer_bytes
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.heal()
+        self.cut()
+        for thread in self._threads:
+            thread.join(10)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                server.connect(self._target)
+            except OSError:
+                client.close()
+                server.close()
+                continue
+            with self._lock:
+                self._pairs.append((client, server))
+            for arguments in ((client, server, False), (server, client, True)):
+                thread = threading.Thread(target=self._forward, args=arguments)
+                thread.start()
+                self._threads.append(thread)
+
+    def _forward(self, source: socket.socket, sink: socket.socket, is_answer: bool) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                self._open.wait()
+                if not is_answer and self._drop_requests:
+                    break
+                if is_answer and self._answer_bytes is not None:
+                    sink.sendall(data[: self._answer_bytes])
+                    self._answer_bytes -= len(data)
+                    if self._answer_bytes <= 0:
+                        break
+                else:
+                    sink.sendall(data)
+        for end in (source, sink):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        source.close()  # and the other direction's thread closes the other end

@@ -1,0 +1,391 @@
+"""When the database is away, in every way it can be: always 503, quickly, and afterwards as if nothing had been.
+
+Each test says what clients see, and what must be true in the database when it is back.
+"""
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from auth.db import PatientDatabase
+from auth.embedded import EmbeddedPostgres
+from auth.keys import Keyring, generate_private_key, load_private_key
+from auth.migrations import migrate
+from auth.tokens import AccessTokens
+
+from .api import Answer, Api
+from .proxy import Proxy
+from .servers import Server, serving
+from .world import ORIGIN, PASSWORD, World
+
+pytestmark = [
+    pytest.mark.xdist_group("faults"),
+    pytest.mark.skipif("TEST_DATABASE_URL" in os.environ, reason="breaks a server of its own, and not somebody's"),
+]
+
+LATEST = 3.0  # seconds in which an outage is answered
+LATEST_SILENCE = 6.0  # and one by a peer that accepts and never answers
+BACK = 2.0  # seconds until the first success
+
+
+class Site:
+    """A database that may be broken, a link to it that may too, and a server on that link."""
+
+    def __init__(self, home: Path) -> None:
+        self.postgres = EmbeddedPostgres(home, ["max_connections=40", "fsync=off", "restart_after_crash=off"])
+        self.postgres.start()
+        self.direct = self.postgres.url()
+        migrate(PatientDatabase(self.direct))
+        self.proxy = Proxy(self.direct)
+        pem = generate_private_key("ES256")
+        self.world = World(
+            PatientDatabase(self.direct), AccessTokens(Keyring.of(load_private_key(pem)), "cloud.sdu.dk")
+        )
+        self.environment = {"DATABASE_URL": self.proxy.url(), "JWT_PRIVATE_KEY": pem, "TRUSTED_ORIGINS": ORIGIN}
+        self.server: Server
+
+    @property
+    def api(self) -> Api:
+        return self.server.client()
+
+    def rows(self, query: str, *parameters: object) -> list[Any]:
+        with psycopg.connect(self.direct, autocommit=True) as connection:
+            return connection.execute(query, parameters).fetchall()
+
+    def start(self) -> None:
+        """The same server again, reached by the same path."""
+        self.postgres.start()
+
+    def wait_until_back(self, refresh_token: str, since: float) -> float:
+        """How many seconds after `since` the first refresh succeeded."""
+        while time.monotonic() < since + 30:
+            if self.api.refresh(refresh_token).status == 200:
+                return time.monotonic() - since
+            time.sleep(0.02)
+        raise AssertionError("it does not come back")
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    home = Path(tempfile.mkdtemp(prefix="auth-fault-"))
+    home.chmod(0o711)
+    site = Site(home)
+    try:
+        with serving(site.environment, workers=1) as [site.server]:
+            yield site
+    finally:
+        site.proxy.close()
+        site.postgres.stop("immediate")
+        shutil.rmtree(home)
+
+
+@pytest.fixture(autouse=True)
+def healthy(site: Site) -> Iterator[None]:
+    """Each test starts from a site that serves, and leaves one that does."""
+    yield
+    site.proxy.heal()
+    site.start()
+    site.wait_until_back(site.world.service().refresh_token, time.monotonic())
+
+
+def every_call(site: Site) -> dict[str, Callable[[], Answer]]:
+    """All RPCs, each with what would make it succeed."""
+    api, world = site.api, site.world
+    user, service = world.session(), world.service("files:read")
+    name, login_service, jti = world.user(), world.login_service(), secrets.token_hex(8)
+    reference = "00000000-0000-0000-0000-000000000000"
+    return {
+        "passwordLogin": lambda: api.login(name, PASSWORD, login_service),
+        "refresh": lambda: api.refresh(user.refresh_token),
+        "webRefresh": lambda: api.web_refresh(user.refresh_token, user.csrf, ORIGIN),
+        "logout": lambda: api.logout(user.refresh_token),
+        "webLogout": lambda: api.web_logout(user.refresh_token, user.csrf, ORIGIN),
+        "bulkInvalidate": lambda: api.bulk_invalidate(service.access_token, [user.refresh_token]),
+        "requestOneTimeTokenWithAudience": lambda: api.request_one_time_token(user.access_token, "files:read"),
+        "claim": lambda: api.claim(service.access_token, jti),
+        "tokenExtension": lambda: api.extend(service.access_token, user.access_token, "files:read", refreshes=True),
+        "listUserSessions": lambda: api.sessions(user.access_token),
+        "invalidateSession": lambda: api.invalidate_session(user.access_token, reference),
+        "invalidateSessions": lambda: api.invalidate_sessions(user.access_token),
+    }
+
+
+def unavailable(answer: Answer) -> None:
+    answer.refused(503, "DATABASE_UNAVAILABLE")
+    assert answer.header("Retry-After")
+
+
+def all_unavailable(calls: Mapping[str, Callable[[], Answer]], latest: float) -> None:
+    """Assert that every call is a 503 in time."""
+
+    def timed(call: Callable[[], Answer]) -> float:
+        started = time.monotonic()
+        unavailable(call())
+        return time.monotonic() - started
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        taken = dict(zip(calls, pool.map(timed, calls.values()), strict=True))
+    assert max(taken.values()) < latest, taken
+
+
+@pytest.mark.parametrize("mode", ["fast", "immediate"])
+def test_a_stopped_server(site: Site, mode: str) -> None:
+    """503 for every call, while what needs no database goes on; afterwards every credential is as good as before."""
+    calls = every_call(site)
+    site.postgres.stop(mode)
+    for _ in range(2):
+        all_unavailable(calls, LATEST)
+    assert site.api.jwks()["keys"]
+    assert site.api.call("GET", "/livez").status == 200
+    unavailable(site.api.call("GET", "/readyz"))
+    time.sleep(float(os.environ.get("OUTAGE_SECONDS", "2")))
+    all_unavailable(calls, LATEST)
+    site.start()
+    assert site.wait_until_back(site.world.service().refresh_token, time.monotonic()) < BACK
+    for name, call in calls.items():
+        status = call().status
+        expected = {"webLogout": {401}, "bulkInvalidate": {200}, "invalidateSession": {404}}.get(name, {200})
+        assert status in expected, (name, status)
+    assert site.api.call("GET", "/readyz").status == 200
+
+
+def test_no_errors_are_left_after_five_seconds(site: Site) -> None:
+    """Whatever was queued or broken is gone: 5 seconds after the return, no call fails any more."""
+    token = site.world.service().refresh_token
+    site.postgres.stop("immediate")
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda _: unavailable(site.api.refresh(token)), range(32)))
+        site.start()
+        time.sleep(5)
+        assert {answer.status for answer in pool.map(lambda _: site.api.refresh(token), range(200))} == {200}
+
+
+@contextmanager
+def claiming(site: Site, threads: int = 8) -> Iterator[dict[str, list[int | None]]]:
+    """Claims going on all the time, each jti several times over: the statuses that clients saw for each."""
+    bearer, seen = site.world.service().access_token, dict[str, list[int | None]]()
+    stop = threading.Event()
+
+    def claim() -> None:
+        while not stop.is_set():
+            jti = secrets.token_hex(8)
+            for _ in range(2):
+                try:
+                    status: int | None = site.api.claim(bearer, jti).status
+                except OSError:
+                    status = None  # the connection broke: nothing was acknowledged
+                seen.setdefault(jti, []).append(status)
+
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in range(threads):
+            pool.submit(claim)
+        try:
+            yield seen
+        finally:
+            stop.set()
+
+
+def assert_kept(site: Site, seen: dict[str, list[int | None]]) -> None:
+    """Every acknowledged claim is stored, none was given twice, and nobody was told anything but 200, 409 or 503."""
+    stored = {row[0] for row in site.rows("SELECT jti FROM jti_claim")}
+    counted = Counter(status for statuses in seen.values() for status in statuses)
+    assert set(counted) <= {200, 409, 503, None}, counted
+    assert counted[200] > 20
+    for jti, statuses in seen.items():
+        assert statuses.count(200) <= 1, jti
+        if 200 in statuses or 409 in statuses:
+            assert jti in stored
+
+
+def test_a_server_killed_under_load(site: Site) -> None:
+    """No acknowledged claim is lost or given twice. What was in flight may or may not be stored, and was not a 409."""
+    with claiming(site) as seen:
+        time.sleep(0.5)
+        os.kill(site.postgres.pid(), signal.SIGKILL)
+        time.sleep(1)
+        site.start()
+        since = time.monotonic()
+        assert site.wait_until_back(site.world.service().refresh_token, since) < BACK
+        time.sleep(0.5)
+    assert_kept(site, seen)
+
+
+def test_a_link_cut_under_load(site: Site) -> None:
+    """Connections break again and again, before, during and after statements: as above."""
+    with claiming(site) as seen:
+        for _ in range(10):
+            time.sleep(0.2)
+            site.proxy.cut()
+        time.sleep(0.5)
+    assert_kept(site, seen)
+
+
+def test_a_link_cut_before_the_statement(site: Site) -> None:
+    """503, and nothing has happened."""
+    service, jti = site.world.service(), secrets.token_hex(8)
+    site.proxy.cut_before_the_next_request()
+    unavailable(site.api.claim(service.access_token, jti))
+    site.proxy.heal()
+    assert site.rows("SELECT 1 FROM jti_claim WHERE jti = %s", jti) == []
+
+
+@pytest.mark.parametrize("answer_bytes", [0, 1, 20])
+def test_a_link_cut_in_the_answer(site: Site, answer_bytes: int) -> None:
+    """503 and not 409: the claim is stored, but nobody can know, and nobody asked a second time."""
+    service, jti = site.world.service(), secrets.token_hex(8)
+    assert site.api.claim(service.access_token, secrets.token_hex(8)).status == 200
+    site.proxy.cut_after(answer_bytes)
+    unavailable(site.api.claim(service.access_token, jti))
+    site.proxy.heal()
+    time.sleep(0.2)
+    site.api.claim(service.access_token, jti).refused(409)
+    assert len(site.rows("SELECT 1 FROM jti_claim WHERE jti = %s", jti)) == 1
+
+
+def test_a_black_hole(site: Site) -> None:
+    """The link accepts and never answers: 503 within 6 seconds, readyz within 2, and it recovers."""
+    calls = every_call(site)
+    site.proxy.swallow()
+    started = time.monotonic()
+    unavailable(site.api.call("GET", "/readyz"))
+    assert time.monotonic() - started < 2
+    all_unavailable(calls, LATEST_SILENCE)
+    all_unavailable(calls, LATEST_SILENCE)
+    site.proxy.cut()
+    site.proxy.heal()
+    token = site.world.service().refresh_token
+    assert site.wait_until_back(token, time.monotonic()) < LATEST
+
+
+def test_a_table_that_is_locked(site: Site) -> None:
+    """Statements time out and the pool runs dry: 503 in time, and calls that need another table go on."""
+    service = site.world.service("files:read")
+    jtis = [secrets.token_hex(8) for _ in range(30)]
+    with psycopg.connect(site.direct) as connection:
+        connection.execute("LOCK TABLE jti_claim IN ACCESS EXCLUSIVE MODE")
+        calls = {jti: partial(site.api.claim, service.access_token, jti) for jti in jtis}
+        all_unavailable(calls, LATEST)
+        assert site.api.refresh(service.refresh_token).status == 200
+    assert site.rows("SELECT 1 FROM jti_claim WHERE jti = ANY (%s)", jtis) == []
+    assert site.api.claim(service.access_token, jtis[0]).status == 200
+
+
+def test_a_server_that_is_read_only(site: Site) -> None:
+    """After a failover old connections only read: writing calls are 503, and nothing was written."""
+    calls, token = every_call(site), site.world.service().refresh_token
+    reading = {"refresh", "webRefresh", "requestOneTimeTokenWithAudience", "listUserSessions"}
+    site.rows("SELECT 1")
+    before = site.rows("SELECT count(*) FROM refresh_token")
+    with psycopg.connect(site.direct, autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+        connection.execute("SELECT pg_reload_conf()")
+    try:
+        time.sleep(0.3)
+        all_unavailable({name: call for name, call in calls.items() if name not in reading}, LATEST)
+        assert site.api.refresh(token).status == 200
+        assert site.rows("SELECT count(*) FROM refresh_token") == before
+    finally:
+        with psycopg.connect(site.direct, autocommit=True) as connection:
+            connection.execute("SET default_transaction_read_only = off")
+            connection.execute("ALTER SYSTEM RESET default_transaction_read_only")
+            connection.execute("SELECT pg_reload_conf()")
+    time.sleep(0.3)
+    assert calls["logout"]().status == 200
+
+
+def test_no_connection_left(site: Site) -> None:
+    """Somebody else has all of max_connections: 503 until they let go, and then at once."""
+    token = site.world.service().refresh_token
+    site.proxy.cut()
+    held = []
+    with suppress(psycopg.OperationalError):
+        while True:
+            held.append(psycopg.connect(site.direct))
+    for pid in [row[0] for row in held[0].execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'auth'")]:
+        held[0].execute("SELECT pg_terminate_backend(%s)", [pid])
+        with suppress(psycopg.OperationalError):
+            held.append(psycopg.connect(site.direct))
+    with suppress(psycopg.OperationalError):
+        while True:
+            held.append(psycopg.connect(site.direct))
+    started = time.monotonic()
+    unavailable(site.api.refresh(token))
+    assert time.monotonic() - started < LATEST
+    for connection in held:
+        connection.close()
+    assert site.wait_until_back(token, time.monotonic()) < BACK
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file system to fill")
+def test_a_full_disk(site: Site) -> None:
+    """Claims are 503 when nothing more can be stored, and none of these is stored; reading goes on."""
+    service, folder = site.world.service(), Path(tempfile.mkdtemp(prefix="auth-disk-"))
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        folder.rmdir()
+        pytest.skip("this machine lets nobody mount")
+    try:
+        shutil.chown(folder, "nobody")
+        with psycopg.connect(site.direct, autocommit=True) as connection:
+            connection.execute(f"CREATE TABLESPACE tiny LOCATION '{folder}'")
+            connection.execute("ALTER TABLE jti_claim SET TABLESPACE tiny")
+            connection.execute("ALTER INDEX jti_claim_pkey SET TABLESPACE tiny")
+        refused, kept = list[str](), list[str]()
+        while len(refused) < 20:
+            jti = secrets.token_hex(100)
+            answer = site.api.claim(service.access_token, jti)
+            (kept if answer.status == 200 else refused).append(jti)
+            if answer.status != 200:
+                unavailable(answer)
+        assert site.api.refresh(service.refresh_token).status == 200
+        stored = {row[0] for row in site.rows("SELECT jti FROM jti_claim")}
+        assert stored.issuperset(kept)
+        assert stored.isdisjoint(refused)
+        with psycopg.connect(site.direct, autocommit=True) as connection:
+            connection.execute("DELETE FROM jti_claim WHERE jti = ANY (%s)", [kept])
+            connection.execute("ALTER TABLE jti_claim SET TABLESPACE pg_default")
+            connection.execute("ALTER INDEX jti_claim_pkey SET TABLESPACE pg_default")
+            connection.execute("DROP TABLESPACE tiny")
+        assert site.api.claim(service.access_token, refused[0]).status == 200
+    finally:
+        subprocess.run(["umount", folder], check=False)
+        folder.rmdir()
+
+
+def test_another_host_takes_over(site: Site) -> None:
+    """Of several hosts in DATABASE_URL the one that can write is found; a dead first one costs nothing but time."""
+    port = site.proxy.url().rpartition(":")[2].partition("/")[0]
+    url = f"postgresql://postgres@127.0.0.1:1,127.0.0.1:{port}/postgres?target_session_attrs=read-write"
+    with serving(site.environment | {"DATABASE_URL": url}) as [server]:
+        assert server.api.refresh(site.world.service().refresh_token).status == 200
+
+
+def test_a_start_without_a_database(site: Site) -> None:
+    """The service starts, is 503, and serves as soon as the database does."""
+    token = site.world.service().refresh_token
+    site.postgres.stop()
+    with serving(site.environment) as [server]:
+        unavailable(server.api.refresh(token))
+        unavailable(server.api.call("GET", "/readyz"))
+        site.start()
+        since = time.monotonic()
+        while server.api.refresh(token).status != 200:
+            assert time.monotonic() - since < BACK
+            time.sleep(0.02)
