@@ -1,5 +1,6 @@
 """The application: from top to bottom, every moving part of the service."""
 
+import logging
 import sys
 
 import click
@@ -10,6 +11,7 @@ from auth.config import Config
 from auth.cors import allow_trusted_origins
 from auth.current import EXTENSION, Parts
 from auth.db import Database
+from auth.limits import BODY_BYTES
 from auth.responses import protect_answers, register_error_handlers
 from auth.tokens import AccessTokens
 
@@ -17,6 +19,7 @@ from auth.tokens import AccessTokens
 def create_app(configuration: Config) -> Flask:
     """The service with that configuration. It connects to its database at the first request, not before."""
     app = Flask(__name__, static_folder=None)
+    app.config["MAX_FORM_MEMORY_SIZE"] = BODY_BYTES  # the body as a whole is bounded when it is read
     app.url_map.merge_slashes = False  # //auth/login is not a path of ours, nor a reason to redirect
     database = Database(configuration.database_url)
     tokens = AccessTokens(configuration.keyring, configuration.issuer)
@@ -42,6 +45,7 @@ def create_command_line() -> Flask:
     """The commands alone, for `flask`: they need less of the environment than the service does."""
     app = Flask(__name__, static_folder=None)
     cli.register_commands(app)
+    logging.getLogger("auth").addHandler(logging.NullHandler())  # a command says what went wrong in one line
     return app
 
 

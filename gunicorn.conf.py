@@ -14,11 +14,11 @@ try:
 except Misconfigured as problems:
     sys.exit(str(problems))
 
-bind = f"0.0.0.0:{os.environ.get('PORT', '8080')}"
-workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
-worker_class = "gthread"
+bind = f"0.0.0.0:{os.environ.get('PORT') or '8080'}"
+workers = int(os.environ.get("WEB_CONCURRENCY") or "2")
+worker_class = "auth.worker.Worker"
 threads = WAITING + 12  # a storm of logins leaves these for the other calls
-loglevel = os.environ.get("LOG_LEVEL", "info").lower()
+loglevel = (os.environ.get("LOG_LEVEL") or "info").lower()
 graceful_timeout = 30  # seconds that requests have to end after SIGTERM
 control_socket_disable = True  # it would be a file in somebody's home
 

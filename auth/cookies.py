@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 import msgspec
 from flask import Response, request
-from werkzeug.http import parse_cookie
+from werkzeug.sansio.http import parse_cookie  # the other one fails on what is not UTF-8
 
 from .current import config
 from .errors import AmbiguousRefreshCookie, MissingCsrfToken, MissingRefreshCookie, UntrustedOrigin
@@ -65,14 +65,14 @@ def _refresh_cookie_name() -> str:
 
 
 def _refresh_cookie() -> str:
-    # gunicorn joins repeated Cookie headers with a comma, which no cookie value may hold (RFC 6265).
-    cookies = parse_cookie(request.headers.get("Cookie", "").replace(",", ";"))
+    cookies = parse_cookie(request.headers.get("Cookie", ""))
     values = {value for value in cookies.getlist(_refresh_cookie_name()) if value}
     if not values:
         raise MissingRefreshCookie
-    if len(values) > 1:
+    refresh_token = values.pop()
+    if values or "," in refresh_token:  # with which gunicorn joins two Cookie headers, and no token has
         raise AmbiguousRefreshCookie
-    return values.pop()
+    return refresh_token
 
 
 def _set_cookie(response: Response, name: str, value: str, max_age: int, http_only: bool = False) -> None:

@@ -19,7 +19,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
-from .errors import DatabaseUnavailable
+from .errors import DatabaseUnavailable, Unstorable
 
 Row = dict[str, Any]
 AnyConnection = psycopg.Connection[Row]
@@ -59,6 +59,7 @@ _CONNECT_OPTIONS: Final[dict[str, Any]] = {
     "keepalives_count": 2,
     "tcp_user_timeout": int(SILENCE_SECONDS * 1000),
     "application_name": "auth",
+    "client_encoding": "utf8",
 }
 
 logger = logging.getLogger(__name__)
@@ -104,17 +105,17 @@ class Database:
     def one(self, name: str, /, **parameters: object) -> Row | None:
         """The statement's only row, or None when it returns none."""
         with self._connection() as connection:
-            return connection.execute(self._statements[name], parameters).fetchone()
+            return Transaction(connection, self._statements).one(name, **parameters)
 
     def many(self, name: str, /, **parameters: object) -> list[Row]:
         """All the statement's rows."""
         with self._connection() as connection:
-            return connection.execute(self._statements[name], parameters).fetchall()
+            return Transaction(connection, self._statements).many(name, **parameters)
 
     def run(self, name: str, /, **parameters: object) -> int:
         """How many rows the statement touched."""
         with self._connection() as connection:
-            return connection.execute(self._statements[name], parameters).rowcount
+            return Transaction(connection, self._statements).run(name, **parameters)
 
     @contextmanager
     def transaction(self) -> Iterator["Transaction"]:
@@ -148,6 +149,8 @@ class Database:
         except _UNAVAILABLE as fault:
             logger.warning("database unavailable: %s %s", type(fault).__name__, fault.sqlstate or "")
             raise DatabaseUnavailable from fault
+        except (psycopg.DataError, psycopg.IntegrityError) as fault:  # what should have been refused before
+            raise Unstorable from fault
 
     def _checkout(self) -> AbstractContextManager[AnyConnection]:
         if self._pool is None:

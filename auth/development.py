@@ -3,16 +3,20 @@
 import json
 import os
 import secrets
+import signal
+import socket
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from gunicorn.app.wsgiapp import WSGIApplication
 
 from . import refresh_tokens
 from .cli.common import EMBEDDED_HOME
+from .config import Misconfigured, from_environment
 from .db import Database, PatientDatabase
-from .embedded import EmbeddedPostgres, sole_use
+from .embedded import EmbeddedPostgres, locked
+from .errors import DatabaseUnavailable
 from .keys import generate_private_key
 from .limits import ACCESS_TOKEN_MS
 from .migrations import migrate
@@ -20,6 +24,7 @@ from .models import Role
 from .passwords import hash_password
 from .scopes import ALL_WRITE
 
+TAKEOVER_SECONDS: Final = 5  # in which a killed service's workers notice, and let go of what they hold
 USERS: Final = {"user@dev": Role.USER, "admin@dev": Role.ADMIN}
 SERVICE: Final = "_demo"
 SERVICE_SCOPES: Final = ("files:write", "jobs:write")
@@ -40,32 +45,64 @@ The README goes on from here. Ctrl-C stops the service and its database.
 """
 
 
+class Service(WSGIApplication):  # type: ignore[misc]
+    """gunicorn for the developer of this machine alone, who is told when it is ready."""
+
+    welcome = ""
+
+    def load_config(self) -> None:
+        super().load_config()
+        self.cfg.set("bind", f"127.0.0.1:{os.environ['PORT']}")
+        self.cfg.set("graceful_timeout", 5)
+        self.cfg.set("when_ready", self._ready)
+
+    def _ready(self, _: Any) -> None:
+        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))  # the terminal was closed
+        print(self.welcome, flush=True)
+
+
 def main() -> None:
     """Serve until Ctrl-C, then stop the database too; after a kill, the next run takes over what is left."""
-    with sole_use(EMBEDDED_HOME) as alone:
-        if not alone:
-            sys.exit("The service is running already.")
-        server = EmbeddedPostgres(EMBEDDED_HOME)
-        starter = os.getpid()
-        try:
-            server.start()
-            _serve(server.url())
-        finally:
-            if os.getpid() == starter:  # and not a worker that gunicorn forked
-                server.stop()
+    starter = os.getpid()
+    try:
+        with locked(EMBEDDED_HOME / "lock", TAKEOVER_SECONDS) as alone:
+            if not alone:
+                sys.exit("The service is running already, or a command is.")
+            server = EmbeddedPostgres(EMBEDDED_HOME)
+            try:
+                server.start()
+                with locked(EMBEDDED_HOME / "serving", TAKEOVER_SECONDS):
+                    _serve(server.url())
+            finally:
+                if os.getpid() == starter:  # and not a worker that gunicorn forked
+                    server.stop()
+    except (Misconfigured, DatabaseUnavailable, OSError, RuntimeError) as problem:
+        sys.exit(str(problem))
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def _serve(database_url: str) -> None:
-    address = f"http://localhost:{os.environ.setdefault('PORT', '8080')}"
-    os.environ["DATABASE_URL"] = database_url
+    port = os.environ.get("PORT") or "8080"
+    address = f"http://localhost:{port}"
+    os.environ |= {"PORT": port, "DATABASE_URL": database_url}
     os.environ["JWT_PRIVATE_KEY"] = _signing_key(EMBEDDED_HOME / "signing-key.pem")
-    os.environ.setdefault("TRUSTED_ORIGINS", address)
-    os.environ.setdefault("COOKIE_SECURE", "0")
-    os.environ.setdefault("LOG_LEVEL", "warning")
-    secret = _prepare(database_url, address)
-    print(WELCOME.format(address=address, **secret), flush=True)
-    sys.argv = ["gunicorn", "--graceful-timeout", "5", "app:app"]
-    WSGIApplication("%(prog)s [OPTIONS] [APP_MODULE]").run()
+    for name, value in (("TRUSTED_ORIGINS", address), ("COOKIE_SECURE", "0"), ("LOG_LEVEL", "warning")):
+        os.environ.setdefault(name, value)
+    from_environment()
+    _check_port(int(port))
+    Service.welcome = WELCOME.format(address=address, **_prepare(database_url, address))
+    sys.argv = ["gunicorn", "app:app"]
+    Service("%(prog)s [OPTIONS] [APP_MODULE]").run()
+
+
+def _check_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise RuntimeError(f"Port {port} is in use. Another one: PORT=9000 make run") from None
 
 
 def _signing_key(path: Path) -> str:
@@ -75,21 +112,20 @@ def _signing_key(path: Path) -> str:
 
 
 def _prepare(database_url: str, address: str) -> dict[str, str]:
-    """Migrate, and make what one needs to log in; what somebody deleted is made again."""
+    """Migrate, and make what one needs to log in; what somebody changed or deleted is as it was told again."""
     path = EMBEDDED_HOME / "demo.json"
-    fresh = not path.exists()
-    if fresh:
+    if not path.exists():
         names = ("user", "admin", "service")
         _write_secret(path, json.dumps({name: refresh_tokens.generate() for name in names}))
     secret: dict[str, str] = json.loads(path.read_text())
     database = PatientDatabase(database_url)
     migrate(database)
-    _make_users(database, secret, fresh)
+    _make_users(database, secret)
     _make_services(database, secret["service"], address)
     return secret
 
 
-def _make_users(database: Database, secret: dict[str, str], fresh: bool) -> None:
+def _make_users(database: Database, secret: dict[str, str]) -> None:
     for user_id, role in USERS.items():
         name = user_id.removesuffix("@dev")
         password_hash = hash_password(secret[name])
@@ -104,22 +140,14 @@ def _make_users(database: Database, secret: dict[str, str], fresh: bool) -> None
             org_id=None,
             password_hash=password_hash,
         )
-        if fresh and not made:
+        if not made:
+            database.one("principal_enable", id=user_id)
             database.one("principal_set_password", id=user_id, password_hash=password_hash)
 
 
 def _make_services(database: Database, refresh_token: str, address: str) -> None:
-    database.one(
-        "principal_insert",
-        id=SERVICE,
-        role=Role.SERVICE.value,
-        principal_type="service",
-        first_names=None,
-        last_name=None,
-        email=None,
-        org_id=None,
-        password_hash=None,
-    )
+    nobody = dict.fromkeys(("first_names", "last_name", "email", "org_id", "password_hash"))
+    database.one("principal_insert", id=SERVICE, role=Role.SERVICE.value, principal_type="service", **nobody)
     database.run("service_scope_insert", service_id=SERVICE, scopes=list(SERVICE_SCOPES))
     database.run(
         "refresh_token_insert_service",
@@ -129,13 +157,9 @@ def _make_services(database: Database, refresh_token: str, address: str) -> None
         access_token_lifetime_ms=ACCESS_TOKEN_MS,
     )
     for name, mode in (("web", "WEB"), ("app", "APPLICATION")):
-        database.one(
-            "login_service_insert",
-            name=name,
-            endpoint=f"{address}/",
-            mode=mode,
-            refresh_token_ttl_seconds=None,
-        )
+        endpoint = f"{address}/livez"  # of this port: the last run may have had another
+        database.one("login_service_delete", name=name)
+        database.one("login_service_insert", name=name, endpoint=endpoint, mode=mode, refresh_token_ttl_seconds=None)
 
 
 def _write_secret(path: Path, text: str) -> None:

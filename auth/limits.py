@@ -16,6 +16,7 @@ LEEWAY_SECONDS: Final = 5
 JWKS_SECONDS: Final = 5 * 60
 
 ID_CHARACTERS: Final = 255
+NAME_CHARACTERS: Final = 100  # a browser keeps no cookie over 4,096 bytes, and authState holds both names
 JTI_CHARACTERS: Final = 255
 PASSWORD_BYTES: Final = 1024
 USER_AGENT_CHARACTERS: Final = 4096

@@ -12,6 +12,10 @@ class Migration:
     sql: str
 
 
+class UnusableDatabase(RuntimeError):
+    """A database that the service cannot use; the message says why."""
+
+
 def all_migrations() -> list[Migration]:
     """The migrations this version of the code knows, oldest first."""
     paths = sorted((SQL_FOLDER / "migrations").glob("*.sql"))
@@ -19,7 +23,13 @@ def all_migrations() -> list[Migration]:
 
 
 def migrate(database: Database) -> list[str]:
-    """Apply what is pending; the names of what was. Processes that start together take turns."""
+    """Apply what is pending; the names of what was. Processes that start together take turns.
+
+    Raises `UnusableDatabase` for one whose encoding is not UTF8.
+    """
+    encoding = database.one("database_encoding")
+    if not encoding or encoding["encoding"] != "UTF8":
+        raise UnusableDatabase("The encoding of the database must be UTF8.")
     applied = []
     while name := _apply_next(database):
         applied.append(name)

@@ -40,12 +40,12 @@ CLAIM = Rpc(
 
 @REQUEST_ONE_TIME_TOKEN.register(blueprint)
 def request_one_time_token(bearer: Bearer, query: RequestOneTimeToken) -> OneTimeAccessToken:
-    audience = parse_all(query.audience.split(","))
-    if not all_covered(audience, bearer.scopes):
-        raise ScopeNotCovered
     principal = db().one("principal_find", id=bearer.principal_id)
     if principal is None:
         raise InvalidToken
+    audience = parse_all(query.audience.split(","))
+    if not all_covered(audience, bearer.scopes):
+        raise ScopeNotCovered
     jti = str(uuid.uuid4())
     grant = Grant(
         [str(scope) for scope in audience],

@@ -40,6 +40,8 @@ def read_body() -> bytes:
         raise UnreadableBody from None
     if len(body) > BODY_BYTES:
         raise BodyTooLarge
+    if len(body) < (request.content_length or 0):  # the client hung up in the middle
+        raise UnreadableBody
     return body
 
 
@@ -76,7 +78,10 @@ def read_form(model: type[Model]) -> Model:
 
 def _parts(body: bytes) -> dict[str, str]:
     body.decode()  # Werkzeug puts a replacement character for what is not UTF-8
-    return request.form.to_dict()
+    try:
+        return request.form.to_dict()
+    except RequestEntityTooLarge:  # too many parts
+        raise ValueError("not a form of ours") from None
 
 
 def _convert(part: str, fields: Callable[[], dict[str, str]], model: type[Model], strict: bool = True) -> Model:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .errors import MalformedScope
+from .errors import InvalidRequest, MalformedScope
 from .limits import SCOPE_CHARACTERS, SCOPES_PER_REQUEST
 
 _SEGMENTS = re.compile(r"[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*")
@@ -61,8 +61,10 @@ ALL_WRITE = Scope(("all",), Access.WRITE)
 
 
 def parse_all(texts: Sequence[str]) -> list[Scope]:
-    """The scopes a caller asks for, each once, in their order. Raises `MalformedScope`, for none or too many too."""
-    if not 1 <= len(texts) <= SCOPES_PER_REQUEST:
+    """The scopes a caller asks for, each once, in their order. Raises `MalformedScope`, for none too."""
+    if len(texts) > SCOPES_PER_REQUEST:
+        raise InvalidRequest(f"At most {SCOPES_PER_REQUEST:,} scopes can be asked for at once.")
+    if not texts:
         raise MalformedScope
     return list(dict.fromkeys(Scope.parse(text) for text in texts))
 

@@ -36,7 +36,7 @@ def server_url() -> Iterator[str]:
     server = EmbeddedPostgres(home, ["fsync=off", "max_connections=300"])
     server.start()
     yield server.url()
-    server.stop("immediate")
+    server.remove()
     shutil.rmtree(home)
 
 

@@ -203,6 +203,49 @@ def test_a_browser_is_only_sent_to_the_web(flask: Flask, endpoint: str) -> None:
     assert "must be an http" in flask.fails("login-services", "create", "x", "--endpoint", endpoint, "--mode", "WEB")
 
 
+def test_a_command_for_users_does_not_touch_a_service(flask: Flask, api: Api, world: World) -> None:
+    service = world.service()
+    for command in (["disable"], ["delete"], ["enable"]):
+        assert "no user" in flask.fails("users", *command, service.id)
+    assert "no user" in flask.fails("users", "set-password", service.id, "--password-stdin", stdin="a new password")
+    assert "no service" in flask.fails("services", "delete", world.user())
+    assert api.refresh(service.refresh_token).status == 200
+
+
+def test_what_cannot_be_stored_is_one_line(flask: Flask, world: World) -> None:
+    odd = os.fsdecode(b"a\xff")
+    for command in (["users", "disable", odd], ["services", "scopes", odd], ["login-services", "delete", odd]):
+        assert flask.fails(*command).startswith("Error: ")
+    create = ["users", "create", f"{world.user()}-x", "--role", "USER", "--password-stdin"]
+    for names in (("", "B"), ("A", "B" * 101), (odd, "B"), ("A\n", "B")):
+        arguments = ["--first-names", names[0], "--last-name", names[1]]
+        assert flask.fails(*create, *arguments, stdin="a good password").startswith("Error: A name")
+
+
+def test_a_password_is_utf_8(flask: Flask, world: World) -> None:
+    finished = subprocess.run(
+        [BIN / "flask", "users", "set-password", world.user(), "--password-stdin"],
+        cwd=PROJECT, env=flask._environment, input=b"not \xff utf-8", capture_output=True, check=False,
+    )  # fmt: skip
+    assert (finished.returncode, finished.stderr) == (1, b"Error: A password is text in UTF-8.\n")
+
+
+def test_a_database_in_another_encoding_is_refused(server_url: str) -> None:
+    from urllib.parse import quote, urlencode
+
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict
+
+    name = f"latin_{os.getpid()}"
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+        url = f"postgresql://?{urlencode(conninfo_to_dict(server_url) | {'dbname': name}, quote_via=quote)}"
+        assert (
+            Flask({"DATABASE_URL": url}).fails("db", "migrate") == "Error: The encoding of the database must be UTF8."
+        )
+        connection.execute(f"DROP DATABASE {name}")
+
+
 def test_keys(flask: Flask) -> None:
     bare = Flask({})
     for algorithm in ("ES256", "RS256", "EdDSA"):
@@ -224,6 +267,7 @@ def test_the_schema(flask: Flask) -> None:
 def test_a_database_that_is_away_is_one_line(flask: Flask) -> None:
     away = Flask({"DATABASE_URL": "postgresql://user:hunter2@127.0.0.1:1/auth"})
     for command in (["users", "list"], ["db", "migrate"], ["db", "status"]):
+        assert len(away.run(*command).stderr.splitlines()) == 1
         line = away.fails(*command)
         assert line.startswith("Error: The database cannot be used: ")
         assert "hunter2" not in line

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -107,13 +108,42 @@ def test_it_runs_stops_and_survives_a_kill(clone: Clone) -> None:
 
     kill(process)
     assert clone.postgres()
-    time.sleep(2)  # in which the killed master's worker notices, and lets the port go
     process = clone.run()
     assert clone.printed(process) == first
     assert clone.api().refresh(user["refreshToken"]).status == 200
     stop(process)
     assert not clone.postgres()
     assert not (clone.home / ".gunicorn").exists()
+
+
+def test_the_database_may_be_killed_too(clone: Clone) -> None:
+    process = clone.run()
+    first = clone.printed(process)
+    pid = int(next((clone.home / ".data").rglob("postmaster.pid")).read_text().split()[0])
+    os.kill(pid, signal.SIGKILL)
+    kill(process)
+    process = clone.run()
+    assert clone.printed(process) == first
+    assert clone.api().login("user@dev", first["USER_PASSWORD"], "app").status == 200
+    process.send_signal(signal.SIGHUP)  # the terminal was closed
+    process.wait(30)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert not clone.postgres()
+
+
+@pytest.mark.parametrize("name", ['it\'s a $HOME, "quoted"', "é" * 60])
+def test_a_path_may_be_odd(name: str) -> None:
+    parent = Path(tempfile.mkdtemp(prefix="auth-odd-"))
+    parent.chmod(0o755)
+    (parent / name).mkdir()
+    clone = Clone(parent / name)
+    process = clone.run()
+    password = clone.printed(process)["USER_PASSWORD"]
+    assert clone.api().login("user@dev", password, "app").status == 200
+    stop(process)
+    shutil.rmtree(parent)
+    assert not list(Path(tempfile.gettempdir()).glob("auth-postgres-*"))
 
 
 def test_commands_use_the_embedded_database_running_or_not(clone: Clone) -> None:
@@ -130,7 +160,9 @@ def test_commands_use_the_embedded_database_running_or_not(clone: Clone) -> None
     assert "user@dev" in flask("users", "list").stdout
     assert clone.postgres()
     stop(process)
-    assert "user@dev" in flask("users", "list").stdout
+    with ThreadPoolExecutor(3) as pool:
+        for listed in pool.map(lambda _: flask("users", "list"), range(3)):
+            assert "user@dev" in listed.stdout, listed.stderr
     assert not clone.postgres()
 
 

@@ -90,7 +90,7 @@ def site() -> Iterator[Site]:
             yield site
     finally:
         site.proxy.close()
-        site.postgres.stop("immediate")
+        site.postgres.remove()
         shutil.rmtree(home)
 
 

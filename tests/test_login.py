@@ -195,6 +195,8 @@ def test_the_largest_fields_are_let_through(api: Api, world: World) -> None:
         (b"username=a&password=b&service=c", "text/plain", 415),
         (b"<a/>", "application/xml", 415),
         (b"a" * (BODY_BYTES + 1), FORM, 413),
+        (multipart(username="a" * 700_000)[0], "multipart/form-data; boundary=frontier", 400),
+        (multipart(**{f"field{n}": "a" for n in range(2000)})[0], "multipart/form-data; boundary=frontier", 400),
         (multipart(username="a" * BODY_BYTES)[0], "multipart/form-data; boundary=frontier", 413),
     ],
     ids=lambda value: str(value)[:40],

@@ -98,6 +98,16 @@ def test_two_different_refresh_cookies_are_ambiguous(api: Api, world: World) -> 
     assert status(f"a=b; {mine}; {mine}") == 200
     assert status(f"{mine}; {theirs}") == 400
     assert status(f"{mine},{theirs}") == 400  # two Cookie headers, as gunicorn joins them
+    assert status(f"a=1,{mine}") == 400  # a value of somebody else's cookie is no cookie
+    assert status(f"a=1,{theirs}; {mine}") == 200
+
+
+def test_other_cookies_may_hold_anything(api: Api, world: World) -> None:
+    session = world.session()
+    for other in ("lang=\xe9", "lang=\xff\xfe", 'q="a b"', "=", ";;", "a", "é=1"):
+        cookie = f"{other}; {COOKIE}={session.refresh_token}"
+        answer = api.call("POST", "/auth/refresh/web", Cookie=cookie, X_CSRFToken=session.csrf, Origin=ORIGIN)
+        assert answer.status == 200, other
 
 
 def test_a_csrf_token_does_not_fit_another_session(api: Api, world: World) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,10 +10,12 @@ import click
 
 from ..config import Misconfigured, read_database_url
 from ..db import PatientDatabase, Row
-from ..embedded import EmbeddedPostgres, sole_use
-from ..errors import DatabaseUnavailable
+from ..embedded import EmbeddedPostgres, locked
+from ..errors import DatabaseUnavailable, Unstorable
 
 EMBEDDED_HOME: Final = Path(__file__).parent.parent.parent / ".data"
+
+COMMAND_SECONDS: Final = 30  # that a command waits for the one before it
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -28,6 +30,10 @@ def database() -> Iterator[PatientDatabase]:
         raise click.ClickException(str(problem)) from None
     except DatabaseUnavailable as fault:
         raise click.ClickException(_reason(fault)) from None
+    except (Unstorable, UnicodeError):
+        raise click.ClickException("The database cannot store this.") from None
+    except (OSError, RuntimeError) as problem:  # the embedded database cannot be had
+        raise click.ClickException(" ".join(str(problem).split())) from None
 
 
 @contextmanager
@@ -38,12 +44,20 @@ def _url() -> Iterator[str]:
         return
     if not EMBEDDED_HOME.exists():
         raise click.ClickException("DATABASE_URL is not set, and there is no embedded database (`make run` makes one).")
-    with ExitStack() as cleanup:
-        server = EmbeddedPostgres(EMBEDDED_HOME)
-        if cleanup.enter_context(sole_use(EMBEDDED_HOME)):
-            cleanup.callback(server.stop)
-            server.start()
+    server = EmbeddedPostgres(EMBEDDED_HOME)
+    with locked(EMBEDDED_HOME / "serving", seconds=0) as nobody_serves:
+        pass
+    if not nobody_serves:  # `make run` has it up
         yield server.url()
+        return
+    with locked(EMBEDDED_HOME / "lock", COMMAND_SECONDS) as alone:
+        if not alone:
+            raise click.ClickException("The embedded database is in use by another command.")
+        try:
+            server.start()
+            yield server.url()
+        finally:
+            server.stop()
 
 
 def _reason(fault: DatabaseUnavailable) -> str:

@@ -25,5 +25,5 @@ def show_command(as_json: bool) -> None:
     try:
         jwks = read_keyring().jwks()
     except Misconfigured as problem:
-        raise click.ClickException(str(problem)) from None
+        raise click.ClickException(" ".join(str(problem).splitlines())) from None
     click.echo(json.dumps(jwks, indent=None if as_json else 2))

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from ..models import Role
 from ..passwords import is_hash, original_hash
-from ..principals import is_person_id
+from ..principals import is_person_id, problem_with_texts
 from .common import as_json, database, done
 
 SALT_BYTES = 16
@@ -66,9 +66,8 @@ def _row(line: bytes) -> dict[str, str | None]:
         raise Mistake("This id cannot be a user's.")
     if user.role not in (Role.USER, Role.ADMIN):
         raise Mistake("The role must be USER or ADMIN.")
-    texts = (user.first_names, user.last_name, user.email, user.org_id)
-    if any("\0" in text for text in texts if text is not None):
-        raise Mistake("A text holds a NUL character.")
+    if problem := problem_with_texts(user.first_names, user.last_name, user.email, user.org_id):
+        raise Mistake(problem)
     return {
         "id": user.id,
         "role": user.role,

@@ -8,7 +8,7 @@ from ..db import Row
 from ..models import Role
 from ..password_rules import problem_with
 from ..passwords import hash_password
-from ..principals import is_person_id
+from ..principals import is_person_id, problem_with_texts
 from .common import as_json, database, done, show
 from .user_import import import_command
 
@@ -39,6 +39,8 @@ def create(
         raise click.ClickException(
             "An id has 1 to 255 characters, none of them a control character, and starts with neither _ nor #P_."
         )
+    if problem := problem_with_texts(first_names, last_name, email):
+        raise click.ClickException(problem)
     password_hash = hash_password(_ask_password(password_stdin))
     with database() as opened:
         created = opened.one(
@@ -105,11 +107,9 @@ def delete(user_id: str, as_json: bool) -> None:
 
 def _change_and_end_tokens(statement: str, user_id: str, **parameters: object) -> None:
     """The change locks the person's row, so that a login under way either is ended here or comes too late."""
-    with database() as opened:
-        with opened.transaction() as transaction:
-            found = transaction.one(statement, id=user_id, **parameters)
-            transaction.run("refresh_token_delete_of", principal_id=user_id)
-        _require(found, user_id)
+    with database() as opened, opened.transaction() as transaction:
+        _require(transaction.one(statement, id=user_id, **parameters), user_id)
+        transaction.run("refresh_token_delete_of", principal_id=user_id)
 
 
 def _require(found: Row | None, user_id: str) -> None:
@@ -119,12 +119,19 @@ def _require(found: Row | None, user_id: str) -> None:
 
 def _ask_password(from_stdin: bool) -> str:
     if from_stdin:
-        password = sys.stdin.read().removesuffix("\n").removesuffix("\r")
+        password = _decoded(sys.stdin.buffer.read()).removesuffix("\n").removesuffix("\r")
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     if problem := problem_with(password):
         raise click.ClickException(problem)
     return password
+
+
+def _decoded(password: bytes) -> str:
+    try:
+        return password.decode()
+    except UnicodeDecodeError:
+        raise click.ClickException("A password is text in UTF-8.") from None
 
 
 def _line(row: Row) -> str:

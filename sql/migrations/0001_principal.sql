@@ -5,10 +5,10 @@ CREATE TABLE principal (
     uid bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
     role text NOT NULL,
     principal_type text NOT NULL,
-    first_names text,
-    last_name text,
-    email text,
-    org_id text,
+    first_names text CHECK (char_length(first_names) BETWEEN 1 AND 100),
+    last_name text CHECK (char_length(last_name) BETWEEN 1 AND 100),
+    email text CHECK (char_length(email) BETWEEN 1 AND 255),
+    org_id text CHECK (char_length(org_id) BETWEEN 1 AND 255),
     -- NULL: cannot log in by password.
     password_hash text,
     -- Grows with each new password, so that a login that verified the last one comes too late.

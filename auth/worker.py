@@ -1,0 +1,64 @@
+"""gunicorn's threaded worker, with an end to every request: nobody keeps a thread by sending slowly."""
+
+import socket
+import threading
+import time
+from contextlib import suppress
+from typing import Any, Final
+
+from gunicorn.http.errors import ParseException
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+REQUEST_SECONDS: Final = 20.0  # ours take a few at worst; the rest is for a client's slow line
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """Cuts the connection of a request that takes too long, which frees the thread that reads from it, and stops in
+    order.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._since: dict[TConn, float] = {}
+
+    def init_process(self) -> None:
+        threading.Thread(target=self._cut_off, name="cut-off", daemon=True).start()
+        super().init_process()
+
+    def handle(self, conn: TConn) -> Any:
+        self._since[conn] = time.monotonic()
+        try:
+            return super().handle(conn)
+        finally:
+            del self._since[conn]
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        was_accepting = self._accepting
+        super().set_accept_enabled(enabled)
+        if was_accepting and not self.alive:
+            self._drain()
+
+    def _drain(self) -> None:
+        """Take what the kernel has accepted for us already, then refuse: a stop leaves nobody without an answer."""
+        for listener in self.sockets:
+            taken = -1
+            while taken != self.nr_conns:
+                taken = self.nr_conns
+                self.accept(listener)
+            listener.close()
+
+    def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
+        """An unread body that turns out to be broken has had its answer: close, and do not send a second one."""
+        try:
+            return bool(super()._keepalive_after(conn, keepalive))
+        except ParseException:
+            return False
+
+    def _cut_off(self) -> None:
+        while True:
+            time.sleep(1)
+            latest = time.monotonic() - REQUEST_SECONDS
+            for conn, since in list(self._since.items()):
+                if since < latest:
+                    with suppress(OSError):
+                        conn.sock.shutdown(socket.SHUT_RDWR)

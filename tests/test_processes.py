@@ -1,0 +1,89 @@
+"""What becomes of requests when a worker is killed or the service is stopped under load."""
+
+import http.client
+import os
+import secrets
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from .servers import Server, serving
+from .world import World
+
+pytestmark = pytest.mark.xdist_group("processes")
+
+
+def workers(server: Server) -> list[int]:
+    found = subprocess.run(["pgrep", "-P", str(server.process.pid)], capture_output=True, text=True, check=False)
+    return [int(pid) for pid in found.stdout.split()]
+
+
+def test_a_killed_worker_loses_no_acknowledged_write(environment: dict[str, str], world: World) -> None:
+    """Claims go on while workers are killed: each acknowledged one is stored, and the service is whole again."""
+    bearer, acknowledged, statuses = world.service().access_token, list[str](), Counter[int]()
+    stop = threading.Event()
+
+    def claim(server: Server) -> None:
+        while not stop.is_set():
+            jti = secrets.token_hex(8)
+            try:
+                status = server.api.claim(bearer, jti).status
+            except (OSError, http.client.HTTPException):
+                continue  # the connection broke: nothing was acknowledged
+            statuses[status] += 1
+            if status == 200:
+                acknowledged.append(jti)
+
+    with serving(environment, workers=2) as [server], ThreadPoolExecutor(8) as pool:
+        for _ in range(8):
+            pool.submit(claim, server)
+        for _ in range(3):
+            time.sleep(0.5)
+            os.kill(workers(server)[0], signal.SIGKILL)
+        time.sleep(1.5)
+        stop.set()
+    assert set(statuses) == {200}
+    assert len(acknowledged) > 100
+    assert all(world.db.one("jti_claim_insert", jti=jti) is None for jti in acknowledged)
+
+
+@pytest.mark.parametrize("keep_alive", [True, False])
+def test_a_stop_under_load_answers_every_accepted_request(
+    environment: dict[str, str], world: World, keep_alive: bool
+) -> None:
+    """Each client goes on until its connection is refused; until then none of its requests stays unanswered."""
+    bearer = world.service().access_token
+    headers = {"Authorization": f"Bearer {bearer}"}
+
+    def claim(port: int) -> tuple[int, int]:
+        answered = lost = 0
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        while True:
+            try:
+                connection.connect() if connection.sock is None else None
+            except OSError:
+                return answered, lost
+            try:
+                connection.request("POST", f"/auth/claim?jti={secrets.token_hex(8)}", headers=headers)
+                response = connection.getresponse()
+                response.read()
+                assert response.status == 200
+                answered += 1
+            except (OSError, http.client.HTTPException):
+                lost += 1
+                connection.close()
+            if not keep_alive:
+                connection.close()
+
+    with serving(environment, workers=2) as [server], ThreadPoolExecutor(8) as pool:
+        clients = [pool.submit(claim, server.port) for _ in range(8)]
+        time.sleep(1)
+        assert server.stop() == 0
+        counted = [client.result() for client in clients]
+    assert sum(answered for answered, _ in counted) > 200
+    assert sum(lost for _, lost in counted) == 0

@@ -1,0 +1,165 @@
+"""Races over several server processes, with more threads than connections: the database decides each of them."""
+
+import secrets
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from .api import Api
+from .conftest import NewDatabase
+from .servers import BIN, PROJECT, Server, serving
+from .world import ORIGIN, PASSWORD, Stored, World
+
+pytestmark = pytest.mark.xdist_group("races")
+
+
+@pytest.fixture(scope="module")
+def servers(environment: dict[str, str]) -> Iterator[list[Server]]:
+    with serving(environment, count=2) as servers:
+        yield servers
+
+
+@pytest.fixture
+def apis(servers: list[Server]) -> list[Api]:
+    return [server.client() for server in servers]
+
+
+def test_after_an_acknowledged_logout_nothing_refreshes(apis: list[Api], world: World) -> None:
+    """Threads refresh on both servers all the while; a refresh that starts after the logout's answer is a 401."""
+    sessions = [world.session() for _ in range(20)]
+    ended: dict[str, float] = {}
+    late: list[str] = []
+    stop = threading.Event()
+
+    def refresh(thread: int) -> Counter[int]:
+        statuses = Counter[int]()
+        while not stop.is_set():
+            session = sessions[secrets.randbelow(len(sessions))]
+            started = time.monotonic()
+            status = apis[thread % 2].refresh(session.refresh_token).status
+            statuses[status] += 1
+            if status == 200 and started > ended.get(session.refresh_token, float("inf")):
+                late.append(session.refresh_token)
+        return statuses
+
+    def end(number: int, session: Stored) -> None:
+        api = apis[number % 2]
+        answers = [
+            lambda: api.logout(session.refresh_token),
+            lambda: api.web_logout(session.refresh_token, session.csrf, ORIGIN),
+            lambda: api.invalidate_sessions(session.access_token),
+            lambda: api.bulk_invalidate(service.access_token, [session.refresh_token]),
+        ]
+        assert answers[number % 4]().status == 200
+        ended[session.refresh_token] = time.monotonic()
+
+    service = world.service()
+    with ThreadPoolExecutor(24) as pool:
+        threads = [pool.submit(refresh, thread) for thread in range(24)]
+        for number, session in enumerate(sessions):
+            time.sleep(0.03)
+            end(number, session)
+        time.sleep(0.2)
+        stop.set()
+        counted = sum((thread.result() for thread in threads), Counter[int]())
+    assert late == []
+    assert set(counted) == {200, 401}
+    assert min(counted.values()) > 20
+
+
+def test_of_many_logouts_of_one_session_one_wins(apis: list[Api], world: World) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        for _ in range(5):
+            token = world.session().refresh_token
+            statuses = Counter(pool.map(lambda n, token=token: apis[n % 2].logout(token).status, range(16)))
+            assert statuses == {200: 1, 401: 15}
+
+
+def test_a_new_password_ends_logins_that_are_under_way(
+    apis: list[Api], environment: dict[str, str], world: World
+) -> None:
+    """Whatever a login with the old password came to, its session does not outlive the change."""
+    service = world.login_service()
+    for _ in range(3):
+        user, tokens = world.user(), list[str]()
+        stop = threading.Event()
+
+        def log_in(thread: int, user: str = user, tokens: list[str] = tokens, stop: threading.Event = stop) -> None:
+            while not stop.is_set():
+                answer = apis[thread % 2].login(user, PASSWORD, service)
+                if answer.status == 200:
+                    tokens.append(answer.json["refreshToken"])
+
+        with ThreadPoolExecutor(4) as pool:
+            for thread in range(4):
+                pool.submit(log_in, thread)
+            time.sleep(0.3)
+            changed = subprocess.run(
+                [str(BIN / "flask"), "users", "set-password", user, "--password-stdin"],
+                cwd=PROJECT, env=environment, input="an altogether new one", text=True, check=True, capture_output=True,
+            )  # fmt: skip
+            time.sleep(0.3)
+            stop.set()
+        assert changed.returncode == 0
+        assert len(tokens) > 4
+        assert {apis[1].refresh(token).status for token in tokens} == {401}
+
+
+def test_disabling_ends_extensions_that_are_under_way(
+    apis: list[Api], environment: dict[str, str], world: World
+) -> None:
+    session, service = world.session(), world.service("files:read")
+    tokens, stop = list[str](), threading.Event()
+
+    def extend(thread: int) -> None:
+        while not stop.is_set():
+            api = apis[thread % 2]
+            answer = api.extend(service.access_token, session.access_token, "files:read", refreshes=True)
+            if answer.status == 200:
+                tokens.append(answer.json["refreshToken"])
+
+    with ThreadPoolExecutor(8) as pool:
+        for thread in range(8):
+            pool.submit(extend, thread)
+        time.sleep(0.2)
+        command = [str(BIN / "flask"), "users", "disable", session.id]
+        subprocess.run(command, cwd=PROJECT, env=environment, check=True, capture_output=True)
+        time.sleep(0.2)
+        stop.set()
+    world.db.one("principal_enable", id=session.id)
+    assert len(tokens) > 8
+    assert {apis[0].refresh(token).status for token in tokens} == {401}
+
+
+def test_deletes_that_meet_do_not_deadlock(apis: list[Api], environment: dict[str, str], world: World) -> None:
+    """A user is deleted while their sessions are ended in other ways, in other orders."""
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(5):
+            user, caller = world.user(), world.service().access_token
+            sessions = [world.session(user) for _ in range(60)]
+            tokens = [session.refresh_token for session in sessions]
+            answers = [
+                pool.submit(apis[0].invalidate_sessions, sessions[0].access_token),
+                pool.submit(apis[1].bulk_invalidate, caller, tokens[::-1]),
+                pool.submit(apis[0].bulk_invalidate, caller, tokens[::2] + tokens[1::2]),
+            ]
+            deleted = world.db.one("principal_delete", id=user, principal_types=["password"])
+            assert deleted == {"id": user}
+            assert [answer.result().status for answer in answers] == [200] * 3
+
+
+def test_two_processes_migrate_at_once(server_url: str) -> None:
+    with NewDatabase(server_url) as url:
+        command = [str(BIN / "flask"), "db", "migrate", "--json"]
+        both = [
+            subprocess.Popen(command, cwd=PROJECT, env={"DATABASE_URL": url}, stdout=subprocess.PIPE, text=True)
+            for _ in range(4)
+        ]
+        printed = [process.communicate(timeout=60)[0] for process in both]
+        assert [process.returncode for process in both] == [0] * 4
+        assert sum(text.count("0001_principal") for text in printed) == 1
