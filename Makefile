@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install run test check
+.PHONY: install run test check fuzz soak
 
 install: .venv/installed
 
@@ -22,3 +22,9 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+fuzz: install
+	FUZZ_EXAMPLES=1000 $(BIN)/python -m pytest tests/test_fuzz.py
+
+soak: install
+	$(BIN)/python -m pytest tests/soak.py -n 0 -s

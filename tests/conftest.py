@@ -100,6 +100,6 @@ def api(app: Flask, address: str) -> Api:
     return Api(send_to_app(app, address))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def world(app: Flask, config: Config) -> World:
     return World(app.extensions[EXTENSION].db, app.extensions[EXTENSION].tokens)
