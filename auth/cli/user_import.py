@@ -34,7 +34,15 @@ class Mistake(Exception):
     """What is wrong with a line of the file; never what stands in it."""
 
 
-@click.command("import", help="Bring users over from a file of JSON lines: all of them, or none.")
+HELP = """Bring users over from a file of JSON lines: all of them, or none.
+
+Each line is an object with id, role (USER or ADMIN), firstNames, lastName, perhaps email and orgId, and either a
+passwordHash (argon2, bcrypt, scrypt, pbkdf2_sha256, pbkdf2_sha512, sha256_crypt or sha512_crypt), or the original
+system's hashedPassword and salt. A hash that is not today's is replaced at the user's next login.
+"""
+
+
+@click.command("import", help=HELP)
 @click.argument("file", type=click.File("rb"))
 @as_json
 def import_command(file: IO[bytes], as_json: bool) -> None:

@@ -1,0 +1,161 @@
+"""The long proofs, each printing what it measured: `make soak` (about six minutes).
+
+Claims by the ten thousand with and without faults, outages of 2 and 60 seconds, and 100,000 requests after which a
+worker has no more connections, descriptors or memory than before.
+"""
+
+import http.client
+import secrets
+import statistics
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from .servers import Server, serving
+from .test_faults import Site, all_unavailable, every_call, healthy, site, unavailable  # noqa: F401
+from .test_processes import workers
+
+JTIS = 1000
+AT_ONCE = 64
+REQUESTS = 100_000
+
+
+class Client:
+    """One kept-alive connection, made anew where it breaks."""
+
+    def __init__(self, port: int, bearer: str) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        self._headers = {"Authorization": f"Bearer {bearer}"}
+
+    def post(self, path: str) -> int | None:
+        """The status, or None where the connection broke."""
+        try:
+            self._connection.request("POST", path, headers=self._headers)
+            response = self._connection.getresponse()
+            response.read()
+            return response.status
+        except (OSError, http.client.HTTPException):
+            self._connection.close()
+            return None
+
+
+def claim_everywhere(site: Site, servers: list[Server], disturb: Callable[[], None]) -> None:  # noqa: F811
+    bearer = site.world.service().access_token
+    jtis = [secrets.token_hex(8) for _ in range(JTIS)]
+    stop = threading.Event()
+
+    def claim_all(thread: int) -> list[int | None]:
+        client = Client(servers[thread % len(servers)].port, bearer)
+        return [client.post(f"/auth/claim?jti={jti}") for jti in jtis]
+
+    def disturbing() -> None:
+        while not stop.wait(0.5):
+            disturb()
+
+    faults = threading.Thread(target=disturbing)
+    faults.start()
+    started = time.monotonic()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        threads = list(pool.map(claim_all, range(AT_ONCE)))
+    stop.set()
+    faults.join()
+    stored = {row[0] for row in site.rows("SELECT jti FROM jti_claim")}
+    statuses = Counter(status for thread in threads for status in thread)
+    won = Counter(jti for thread in threads for jti, status in zip(jtis, thread, strict=True) if status == 200)
+    told = {jti for thread in threads for jti, status in zip(jtis, thread, strict=True) if status in (200, 409)}
+    print(f"\n{JTIS} jtis x {AT_ONCE}: {dict(statuses)} in {time.monotonic() - started:.0f} s; ", end="")
+    print(f"double {sum(count > 1 for count in won.values())}, lost {len(told - stored)}")
+    assert set(statuses) <= {200, 409, 503, None}
+    assert max(won.values()) == 1
+    assert told <= stored
+
+
+def test_claims_over_two_servers(site: Site) -> None:  # noqa: F811
+    with serving(site.environment, count=2) as servers:
+        claim_everywhere(site, servers, lambda: None)
+
+
+def test_claims_over_two_servers_while_links_break(site: Site) -> None:  # noqa: F811
+    with serving(site.environment, count=2) as servers:
+        claim_everywhere(site, servers, site.proxy.cut)
+
+
+def test_claims_over_two_servers_while_the_database_crashes(site: Site) -> None:  # noqa: F811
+    def crash() -> None:
+        site.postgres.stop("immediate")
+        site.postgres.start()
+        time.sleep(3)
+
+    with serving(site.environment, count=2) as servers:
+        claim_everywhere(site, servers, crash)
+
+
+@pytest.mark.parametrize("seconds", [2, 60])
+def test_an_outage(site: Site, seconds: float) -> None:  # noqa: F811
+    calls, token, taken = every_call(site), site.world.service().refresh_token, list[float]()
+    site.postgres.stop("immediate")
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        for call in calls.values():
+            started = time.monotonic()
+            unavailable(call())
+            taken.append(time.monotonic() - started)
+        all_unavailable(calls, 3)
+        assert site.api.call("GET", "/livez").status == 200
+    site.start()
+    back = site.wait_until_back(token, time.monotonic())
+    longest, p99 = max(taken), statistics.quantiles(taken, n=100)[98]
+    print(
+        f"\nan outage of {seconds} s: {len(taken)} calls, all 503, p99 {p99:.2f} s, longest {longest:.2f} s, ", end=""
+    )
+    print(f"first success after {back:.2f} s")
+    assert p99 < 3
+    assert back < 2
+
+
+def usage(pid: int) -> tuple[int, int]:
+    """Open descriptors, and resident memory in KiB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return len(list(Path(f"/proc/{pid}/fd").iterdir())), int(status.partition("VmRSS:")[2].split()[0])
+
+
+def test_nothing_leaks(site: Site) -> None:  # noqa: F811
+    """100,000 refreshes and claims, with links that break in between."""
+    with serving(site.environment) as [server], ThreadPoolExecutor(16) as pool:
+        bearer, token = site.world.service().access_token, site.world.service().refresh_token
+
+        def work(count: int) -> Counter[int | None]:
+            refresher, claimer = Client(server.port, token), Client(server.port, bearer)
+            statuses = Counter[int | None]()
+            for number in range(count):
+                jti = secrets.token_hex(8)
+                statuses[
+                    claimer.post(f"/auth/claim?jti={jti}") if number % 5 == 0 else refresher.post("/auth/refresh")
+                ] += 1
+            return statuses
+
+        def round_of(requests: int) -> Counter[int | None]:
+            return sum(pool.map(work, [requests // 16] * 16), Counter[int | None]())
+
+        round_of(REQUESTS // 5)
+        [pid] = workers(server)
+        before = usage(pid)
+        statuses = Counter[int | None]()
+        for _ in range(10):
+            statuses += round_of(REQUESTS // 10)
+            site.proxy.cut()
+        round_of(160)
+        time.sleep(6)  # in which idle connections are closed
+        after = usage(pid)
+        connections = site.rows("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'auth'")[0][0]
+    print(f"\n{sum(statuses.values())} requests: {dict(statuses)}; descriptors {before[0]} -> {after[0]}, ", end="")
+    print(f"memory {before[1] // 1024} -> {after[1] // 1024} MiB, connections {connections}")
+    assert set(statuses) <= {200, 503, None}
+    assert after[0] <= before[0] + 8
+    assert after[1] < before[1] * 1.15
+    assert connections <= 2 * 12 + 2
