@@ -24,7 +24,7 @@ check: install
 	$(BIN)/python -m pytest
 
 fuzz: install
-	FUZZ_EXAMPLES=1000 $(BIN)/python -m pytest tests/test_fuzz.py
+	FUZZ_EXAMPLES=1300 $(BIN)/python -m pytest tests/test_fuzz.py -n 0 --hypothesis-show-statistics
 
 soak: install
 	$(BIN)/python -m pytest tests/soak.py -n 0 -s

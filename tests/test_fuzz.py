@@ -49,6 +49,12 @@ OPERATIONS: dict[str, Any] = {
 }
 
 
+# What schemathesis does inside its strategies, not we.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Do not use the `random` module:hypothesis.errors.HypothesisDeprecationWarning"
+)
+
+
 @pytest.fixture(scope="module")
 def site(config: Config) -> Iterator[Flask]:
     app = create_app(replace(config, trusted_proxies=1))
