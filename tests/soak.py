@@ -32,6 +32,12 @@ class Client:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         self._headers = {"Authorization": f"Bearer {bearer}"}
 
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
     def post(self, path: str) -> int | None:
         """The status, or None where the connection broke."""
         try:
@@ -50,8 +56,8 @@ def claim_everywhere(site: Site, servers: list[Server], disturb: Callable[[], No
     stop = threading.Event()
 
     def claim_all(thread: int) -> list[int | None]:
-        client = Client(servers[thread % len(servers)].port, bearer)
-        return [client.post(f"/auth/claim?jti={jti}") for jti in jtis]
+        with Client(servers[thread % len(servers)].port, bearer) as client:
+            return [client.post(f"/auth/claim?jti={jti}") for jti in jtis]
 
     def disturbing() -> None:
         while not stop.wait(0.5):
@@ -130,13 +136,11 @@ def test_nothing_leaks(site: Site) -> None:  # noqa: F811
         bearer, token = site.world.service().access_token, site.world.service().refresh_token
 
         def work(count: int) -> Counter[int | None]:
-            refresher, claimer = Client(server.port, token), Client(server.port, bearer)
             statuses = Counter[int | None]()
-            for number in range(count):
-                jti = secrets.token_hex(8)
-                statuses[
-                    claimer.post(f"/auth/claim?jti={jti}") if number % 5 == 0 else refresher.post("/auth/refresh")
-                ] += 1
+            with Client(server.port, token) as refresher, Client(server.port, bearer) as claimer:
+                for _ in range(count // 5):
+                    statuses[claimer.post(f"/auth/claim?jti={secrets.token_hex(8)}")] += 1
+                    statuses.update(refresher.post("/auth/refresh") for _ in range(4))
             return statuses
 
         def round_of(requests: int) -> Counter[int | None]:
