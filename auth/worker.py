@@ -1,14 +1,20 @@
 """gunicorn's threaded worker, with an end to every request: nobody keeps a thread by sending slowly."""
 
+import ctypes
+import os
 import socket
+import struct
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 from gunicorn.http.errors import ParseException
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+SO_ATTACH_FILTER: Final = 26  # of Linux; the socket module does not name it
+BPF_RETURN: Final = 0x06
 REQUEST_SECONDS: Final = 20.0  # ours take a few at worst; the rest is for a client's slow line
 
 
@@ -41,11 +47,21 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def _drain(self) -> None:
         """Take what the kernel has accepted for us already, then refuse: a stop leaves nobody without an answer."""
         for listener in self.sockets:
+            if self._is_the_end(listener):
+                _let_nobody_in(listener)
             taken = -1
             while taken != self.nr_conns:
                 taken = self.nr_conns
                 self.accept(listener)
             listener.close()
+
+    def _is_the_end(self, listener: Any) -> bool:
+        """Whether the master has closed the listener: then the service stops, and not this worker alone."""
+        inode, held = os.fstat(listener.fileno()).st_ino, Path(f"/proc/{self.ppid}/fd")
+        try:
+            return not any(os.stat(fd).st_ino == inode for fd in held.iterdir())
+        except OSError:  # no Linux, or a master that is gone
+            return False
 
     def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
         """An unread body that turns out to be broken has had its answer: close, and do not send a second one."""
@@ -62,3 +78,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                 if since < latest:
                     with suppress(OSError):
                         conn.sock.shutdown(socket.SHUT_RDWR)
+
+
+def _let_nobody_in(listener: Any) -> None:
+    """Have the kernel drop whatever arrives for the listener (socket(7), SO_ATTACH_FILTER; a program that returns 0).
+
+    Otherwise it would go on making connections between our last accept and the close, and reset these.
+    """
+    program = ctypes.create_string_buffer(struct.pack("HBBI", BPF_RETURN, 0, 0, 0))
+    with suppress(OSError):
+        listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(program)))
