@@ -30,12 +30,14 @@ SERVICE: Final = "_demo"
 SERVICE_SCOPES: Final = ("files:write", "jobs:write")
 
 WELCOME = """
-The service is at {address}. Paste this into another terminal:
+The service is at {address}. Paste these lines into another terminal:
 
 export AUTH={address}
 export USER_PASSWORD={user}
 export ADMIN_PASSWORD={admin}
 export DEMO_REFRESH_TOKEN={service}
+
+Then try:
 
 curl -s -H 'Accept: application/json' $AUTH/auth/login \\
   -d username=user@dev -d password=$USER_PASSWORD -d service=app

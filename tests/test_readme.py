@@ -4,8 +4,11 @@ import re
 import subprocess
 from pathlib import Path
 
+import jwt
+import pytest
 from flask import Flask
 
+from auth.keys import generate_private_key, load_private_key
 from auth.rpc import PUBLIC, RPCS
 
 from .servers import PROJECT
@@ -50,6 +53,10 @@ def test_the_python_example_verifies(clone: Clone) -> None:  # noqa: F811
         claims_of = scope["claims_of"]
         assert callable(claims_of)
         assert claims_of(token, "all:write")["sub"] == "user@dev"
+        foreign = jwt.encode({"sub": "user@dev"}, load_private_key(generate_private_key("ES256")), "ES256")
+        for refused, asked in ((token, "files:read"), (foreign, "all:write"), ("garbage", "all:write")):
+            with pytest.raises(jwt.PyJWTError):
+                claims_of(refused, asked)
     finally:
         stop(process)
 
