@@ -1,7 +1,6 @@
 """The limits on guessing: every login is counted as failed before its password is looked at, by one statement."""
 
 import hashlib
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -18,8 +17,6 @@ from .limits import (
     LOCKOUT_USERNAME_SECONDS,
     LOCKOUT_WIDE_FAILURES,
 )
-
-logger = logging.getLogger(__name__)
 
 
 @contextmanager

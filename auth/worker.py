@@ -57,9 +57,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def _is_the_end(self, listener: Any) -> bool:
         """Whether the master has closed the listener: then the service stops, and not this worker alone."""
-        inode, held = os.fstat(listener.fileno()).st_ino, Path(f"/proc/{self.ppid}/fd")
+        ours, held = os.fstat(listener.fileno()), Path(f"/proc/{self.ppid}/fd")
         try:
-            return not any(os.stat(fd).st_ino == inode for fd in held.iterdir())
+            return not any(os.path.samestat(fd.stat(), ours) for fd in held.iterdir())
         except OSError:  # no Linux, or a master that is gone
             return False
 
