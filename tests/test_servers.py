@@ -143,8 +143,10 @@ def test_a_dump_holds_no_secret(one: Api, world: World, database_url: str) -> No
     content = dump(database_url)
     assert user in content
     for text in secret:
-        for form in (text, text.encode().hex(), secrets_bytes(text).hex()):
-            assert form not in content
+        for part in (text[:16], text[-16:]):  # a part would be too much already
+            assert part not in content
+            assert part.encode().hex() not in content
+        assert secrets_bytes(text).hex() not in content
 
 
 def secrets_bytes(text: str) -> bytes:
