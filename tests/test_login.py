@@ -205,6 +205,16 @@ def test_bad_bodies_are_refused(api: Api, body: bytes, content_type: str | None,
     api.call("POST", "/auth/login", data=body, Content_Type=content_type).refused(status)
 
 
+def test_a_part_that_is_not_utf_8_is_not_guessed_at(api: Api, world: World) -> None:
+    """Werkzeug reads a replacement character there, which is some other password."""
+    user, service = world.user(password="\ufffd" * 8), world.login_service()
+    good, content_type = multipart(username=user, password="\ufffd" * 8, service=service)
+    bad = good.replace("\ufffd".encode(), b"\xff")
+    for body, status in ((good, 200), (bad, 400)):
+        answer = api.call("POST", "/auth/login", data=body, Content_Type=content_type, Accept="application/json")
+        assert answer.status == status
+
+
 def test_a_login_sweeps_up_a_hundred_expired_rows(api: Api, world: World) -> None:
     owner = world.user()
     for _ in range(3):
