@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from passlib.hash import sha256_crypt
 
 from auth.limits import BODY_BYTES, REFRESH_COOKIE_SECONDS
 from auth.models import Role
@@ -126,6 +127,19 @@ def test_every_refusal_costs_one_hash(api: Api, world: World, monkeypatch: pytes
         hashed.clear()
         api.login(username, "wrong", service).refused(401)
         assert len(hashed) == 1
+
+
+def test_the_right_password_of_somebody_disabled_is_no_different(api: Api, world: World) -> None:
+    """Nothing follows from it that a wrong one would not do: an old hash, say, is not replaced."""
+    user, old = world.user(), sha256_crypt.using(rounds=1000).hash(PASSWORD)
+    world.db.one("principal_set_password", id=user, password_hash=old)
+    world.db.one("principal_disable", id=user)
+    service = world.login_service()
+    api.login(user, PASSWORD, service).refused(401, "INCORRECT_CREDENTIALS")
+    world.db.one("principal_enable", id=user)
+    found = world.db.one("login_find", username=user, service=service)
+    assert found is not None
+    assert found["password_hash"] == old
 
 
 def test_a_login_under_way_loses_to_a_new_password(api: Api, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
