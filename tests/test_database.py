@@ -188,8 +188,8 @@ def test_the_schema_refuses_tokens_that_cannot_be(filled: psycopg.Connection[Any
 
 def test_the_purge_takes_at_most_a_batch_and_passes_over_locked_rows(server_url: str) -> None:
     with NewDatabase(server_url) as url:
-        database = PatientDatabase(url)
-        migrate(database)
+        migrate(PatientDatabase(url))
+        database = Database(url, size=1)  # which does not wait for a lock for ever
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(FILL)  # 40 dead tokens and 40 dead claims
             with connection.transaction():
@@ -206,6 +206,7 @@ def test_the_purge_takes_at_most_a_batch_and_passes_over_locked_rows(server_url:
             "jti_claim": 0,
             "login_limit": 20,
         }
+        database.close()
 
 
 def test_a_database_without_tables_is_unavailable(server_url: str, world: World) -> None:
