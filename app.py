@@ -6,7 +6,21 @@ import sys
 import click
 from flask import Flask
 
-from auth import cli, config, extension, health, login, logout, one_time, openapi, refresh, sessions, well_known
+from auth import (
+    cli,
+    config,
+    extension,
+    health,
+    login,
+    logout,
+    metrics,
+    one_time,
+    openapi,
+    refresh,
+    sessions,
+    well_known,
+)
+from auth.audit import write_down
 from auth.config import Config
 from auth.cors import allow_trusted_origins
 from auth.current import EXTENSION, Parts
@@ -34,7 +48,9 @@ def create_app(configuration: Config) -> Flask:
     app.register_blueprint(well_known.blueprint)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(openapi.blueprint)
+    app.register_blueprint(metrics.blueprint)
 
+    write_down(app)
     register_error_handlers(app)
     protect_answers(app)
     allow_trusted_origins(app)

@@ -3,10 +3,13 @@
 import os
 import sys
 
+from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
+from auth import metrics_folder
 from auth.config import Misconfigured, from_environment
 from auth.current import EXTENSION
+from auth.log import configuration
 from auth.passwords import WAITING
 
 try:
@@ -19,6 +22,8 @@ workers = int(os.environ.get("WEB_CONCURRENCY") or "2")
 worker_class = "auth.worker.Worker"
 threads = WAITING + 12  # a storm of logins leaves these for the other calls
 loglevel = (os.environ.get("LOG_LEVEL") or "info").lower()
+logger_class = "auth.log.Logger"
+logconfig_dict = configuration(loglevel)
 graceful_timeout = 30  # seconds that requests have to end after SIGTERM
 control_socket_disable = True  # it would be a file in somebody's home
 
@@ -26,3 +31,7 @@ control_socket_disable = True  # it would be a file in somebody's home
 def post_worker_init(worker: Worker) -> None:
     """Connect to the database, in the worker and so after the fork; who waits for a hash needs no connection."""
     worker.wsgi.extensions[EXTENSION].db.open(size=max(worker.cfg.threads - WAITING, 4))
+
+
+def child_exit(_: Arbiter, worker: Worker) -> None:
+    metrics_folder.forget_process(worker.pid)

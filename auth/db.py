@@ -20,6 +20,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
 from .errors import DatabaseUnavailable, Unstorable
+from .metrics import DATABASE_ERRORS, POOL_IN_USE, POOL_WAITING
 
 Row = dict[str, Any]
 AnyConnection = psycopg.Connection[Row]
@@ -92,6 +93,20 @@ class Connection(psycopg.Connection[Row]):
             raise psycopg.OperationalError("the server does not answer") from None
 
 
+class CountedPool(ConnectionPool[Connection]):
+    """A pool whose use the metrics tell."""
+
+    def getconn(self, timeout: float | None = None) -> Connection:
+        with POOL_WAITING.track_inprogress():
+            connection = super().getconn(timeout)
+        POOL_IN_USE.inc()
+        return connection
+
+    def putconn(self, conn: Connection) -> None:
+        POOL_IN_USE.dec()
+        super().putconn(conn)
+
+
 class Database:
     """Runs the statements of `sql/` by their file names. Every fault of the database is `DatabaseUnavailable`."""
 
@@ -147,9 +162,10 @@ class Database:
                     self._drop_if_faulty(connection, fault)
                     raise
         except _UNAVAILABLE as fault:
-            logger.warning("database unavailable: %s %s", type(fault).__name__, fault.sqlstate or "")
+            _note(fault)
             raise DatabaseUnavailable from fault
         except (psycopg.DataError, psycopg.IntegrityError) as fault:  # what should have been refused before
+            _note(fault)
             raise Unstorable from fault
 
     def _checkout(self) -> AbstractContextManager[AnyConnection]:
@@ -165,7 +181,7 @@ class Database:
                 self._pool.drain()
 
     def _new_pool(self) -> ConnectionPool[Connection]:
-        return ConnectionPool(
+        return CountedPool(
             self._url,
             connection_class=Connection,
             kwargs=_CONNECT_OPTIONS,
@@ -226,6 +242,12 @@ def is_database_url(text: str) -> bool:
     except psycopg.Error:
         return False
     return text.startswith(("postgres://", "postgresql://"))
+
+
+def _note(fault: psycopg.Error) -> None:
+    kind = type(fault).__name__
+    DATABASE_ERRORS.labels(kind).inc()
+    logger.warning("database fault: %s %s", kind, fault.sqlstate or "")
 
 
 def _read_statements() -> dict[str, str]:

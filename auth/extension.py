@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from flask import Blueprint
 
-from . import refresh_tokens
+from . import audit, refresh_tokens
 from .current import db, tokens
 from .db import Row
 from .errors import InvalidExpiresIn, InvalidToken, ScopeNotCovered, ScopeNotExtendable, ScopeNotInPolicy
@@ -22,6 +22,7 @@ TOKEN_EXTENSION = Rpc(
     path="/auth/extend",
     roles=PRIVILEGED,
     credential="access token",
+    event="extension",
     access=Access.WRITE,
     body=TokenExtensionRequest,
     response=OptionalAuthenticationTokens,
@@ -32,12 +33,14 @@ TOKEN_EXTENSION = Rpc(
 @TOKEN_EXTENSION.register(blueprint)
 def token_extension(bearer: Bearer, body: TokenExtensionRequest) -> OptionalAuthenticationTokens:
     user = _verified_user(body.valid_jwt)
+    audit.details(user=user.principal_id)
     person = _living_person(user, bearer)
     if not 1 <= body.expires_in <= EXTENDED_TOKEN_MAX_MS:
         raise InvalidExpiresIn
     scopes = parse_all(body.requested_scopes)
     _check_scopes(scopes, [Scope.parse(scope) for scope in person["policy"]], user)
     chain = (*user.extended_by_chain, bearer.principal_id)
+    audit.details(scopes=[str(scope) for scope in scopes], refreshes=bool(body.allow_refreshes), newChain=list(chain))
     grant = Grant([str(scope) for scope in scopes], body.expires_in, None, bearer.principal_id, chain)
     if body.allow_refreshes:
         return _refreshable(person, grant)
@@ -81,5 +84,6 @@ def _refreshable(person: Row, grant: Grant) -> OptionalAuthenticationTokens:
     )
     if stored is None:  # one of the two was disabled or deleted a moment ago
         raise InvalidToken
+    audit.details(newSession=str(stored["public_session_reference"]))
     access_token = tokens().mint(person, replace(grant, session_reference=stored["public_session_reference"]))
     return OptionalAuthenticationTokens(access_token, refresh_tokens.csrf_token(refresh_token), refresh_token)

@@ -5,7 +5,7 @@ from html import escape
 from flask import Blueprint, Response, request
 from msgspec import Struct
 
-from . import cookies, lockout, passwords, refresh_tokens
+from . import audit, cookies, lockout, passwords, refresh_tokens
 from .clients import client_address, user_agent
 from .current import db, tokens
 from .db import Row
@@ -25,6 +25,7 @@ PASSWORD_LOGIN = Rpc(
     path="/auth/login",
     roles=PUBLIC,
     credential="password",
+    event="login",
     form=PasswordLoginRequest,
     response=OptionalAuthenticationTokens,
     errors=(400, 401, 413, 415, 429, 503),
@@ -48,6 +49,7 @@ def password_login(form: PasswordLoginRequest) -> Response:
     found = db().one("login_find", username=form.username, service=form.service)
     if found is None:
         raise UnknownLoginService
+    audit.who(found["id"])
     with lockout.attempt(form.username):
         _verify(form.password, found)
         session = _new_session(found)
@@ -80,6 +82,7 @@ def _new_session(found: Row) -> NewSession:
     )
     if session is None:  # disabled, deleted or given a new password while we were hashing
         raise IncorrectCredentials
+    audit.who(found["id"], session["public_session_reference"])
     access_token = tokens().mint(found, Grant(scopes, ACCESS_TOKEN_MS, session["public_session_reference"]))
     visible = refresh_token if found["mode"] == "APPLICATION" else None
     answer = OptionalAuthenticationTokens(access_token, refresh_tokens.csrf_token(refresh_token), visible)

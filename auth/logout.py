@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response
 
-from . import cookies, refresh_tokens
+from . import audit, cookies, refresh_tokens
 from .current import db
 from .errors import InvalidToken
 from .models import BulkInvalidateRequest, Unit
@@ -19,6 +19,7 @@ LOGOUT = Rpc(
     path="/auth/logout",
     roles=PUBLIC,
     credential="refresh token",
+    event="logout",
     response=Unit,
     errors=(400, 401, 413, 503),
 )
@@ -28,6 +29,7 @@ WEB_LOGOUT = Rpc(
     path="/auth/logout/web",
     roles=PUBLIC,
     credential="refresh cookie",
+    event="logout",
     response=Unit,
     errors=(400, 401, 413, 503),
 )
@@ -37,6 +39,7 @@ BULK_INVALIDATE = Rpc(
     path="/auth/logout/bulk",
     roles=PRIVILEGED,
     credential="access token",
+    event="revocation",
     access=Access.WRITE,
     body=BulkInvalidateRequest,
     response=Unit,
@@ -60,10 +63,14 @@ def web_logout(refresh_token: str) -> Response:
 @BULK_INVALIDATE.register(blueprint)
 def bulk_invalidate(bearer: Bearer, body: BulkInvalidateRequest) -> Unit:
     digests = [refresh_tokens.digest(token) for token in body.tokens]
-    db().run("refresh_token_delete_many", token_hashes=digests)
+    audit.details(revoked=db().run("refresh_token_delete_many", token_hashes=digests))
     return Unit()
 
 
 def _end(refresh_token: str) -> bool:
     ended = db().one("refresh_token_delete", token_hash=refresh_tokens.digest(refresh_token))
-    return ended is not None and bool(ended["live"])
+    if ended is None or not ended["live"]:
+        return False
+    audit.who(ended["principal_id"], ended["public_session_reference"], ended["extended_by_chain"])
+    audit.details(revoked=1)
+    return True

@@ -147,5 +147,6 @@ def _plain_paths() -> dict[str, Any]:
         "/livez": get("livez", "The process serves.", unit),
         "/readyz": get("readyz", "The database answers and is migrated.", unit, 503),
         "/.well-known/jwks.json": get("jwks", "The public keys.", {"application/jwk-set+json": anything}),
+        "/metrics": get("metrics", "Prometheus text.", {"text/plain": {"schema": {"type": "string"}}}),
         "/openapi.json": get("openapi", "This document.", {"application/json": anything}),
     }

@@ -10,6 +10,7 @@ from passlib.context import CryptContext
 from passlib.hash import pbkdf2_sha512
 
 from .errors import HashingBusy
+from .metrics import HASH_WAIT
 
 # The least that OWASP's Password Storage Cheat Sheet accepts for argon2id with one lane.
 OWASP_MEMORY_KIB: Final = 19 * 1024
@@ -94,7 +95,9 @@ def _turn() -> Iterator[None]:
     if not _admitted.acquire(blocking=False):
         raise HashingBusy
     try:
-        if not _running.acquire(timeout=WAIT_SECONDS):
+        with HASH_WAIT.time():
+            got_turn = _running.acquire(timeout=WAIT_SECONDS)
+        if not got_turn:
             raise HashingBusy
         try:
             yield

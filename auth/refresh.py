@@ -2,7 +2,7 @@
 
 from flask import Blueprint
 
-from . import refresh_tokens
+from . import audit, refresh_tokens
 from .current import db, tokens
 from .errors import InvalidToken
 from .models import AccessToken, AccessTokenAndCsrf
@@ -17,6 +17,7 @@ REFRESH = Rpc(
     path="/auth/refresh",
     roles=PUBLIC,
     credential="refresh token",
+    event="refresh",
     response=AccessToken,
     errors=(400, 401, 413, 503),
 )
@@ -26,6 +27,7 @@ WEB_REFRESH = Rpc(
     path="/auth/refresh/web",
     roles=PUBLIC,
     credential="refresh cookie",
+    event="refresh",
     response=AccessTokenAndCsrf,
     errors=(400, 401, 413, 503),
 )
@@ -45,6 +47,7 @@ def _mint(refresh_token: str) -> str:
     found = db().one("refresh_token_find", token_hash=refresh_tokens.digest(refresh_token))
     if found is None:
         raise InvalidToken
+    audit.who(found["id"], found["public_session_reference"], found["extended_by_chain"])
     grant = Grant(
         found["scopes"],
         found["access_token_lifetime_ms"],

@@ -8,6 +8,7 @@ from flask import Flask, Response, request
 from msgspec import Struct
 from werkzeug.exceptions import HTTPException
 
+from . import audit
 from .errors import ApiError
 from .models import CommonErrorMessage
 
@@ -41,6 +42,7 @@ def _framework_error(error: HTTPException) -> Response:
 
 def error_response(status: int, why: str, error_code: str | None, headers: Mapping[str, str]) -> Response:
     """A `CommonErrorMessage` with that status and those headers."""
+    audit.record().error_code = error_code
     body = msgspec.json.encode(CommonErrorMessage(why, error_code))
     return Response(body, status, dict(headers), mimetype="application/json")
 

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 from flask import Blueprint, Response
 from msgspec import Struct
 
-from . import cookies, refresh_tokens
+from . import audit, cookies, refresh_tokens
 from .current import tokens
 from .errors import InvalidToken, RoleNotAllowed, ScopeNotCovered, SessionTokenNeeded
 from .models import Role
@@ -28,13 +28,15 @@ Handler = Callable[..., Struct | Response]
 
 @dataclass(frozen=True, kw_only=True)
 class Rpc:
-    """What an RPC takes, gives, and whom it lets in. `roles` and `credential` have no default: somebody must say."""
+    """What an RPC takes, gives, and whom it lets in. What decides who gets in, and what is
+    written down of it, has no default: somebody must say."""
 
     name: str
     method: Literal["GET", "POST", "DELETE"]
     path: str
     roles: frozenset[Role] | Literal["public"]
     credential: Credential
+    event: audit.Event | None  # what the audit log calls it
     access: Access | None = None  # of the scope auth.<name>; None for public calls
     response: Any  # the model of a success
     query: type[Struct] | None = None
@@ -54,6 +56,7 @@ class Rpc:
         def decorate(handler: Handler) -> Handler:
             @wraps(handler)
             def view(**path: str) -> Response:
+                audit.record().event = self.event
                 answer = handler(**_arguments(self), **path)
                 return answer if isinstance(answer, Response) else json_response(answer)
 
@@ -104,6 +107,7 @@ def _admit(rpc: Rpc) -> Bearer:
     if token is None:
         raise InvalidToken
     bearer = tokens().verify(token)
+    audit.who(bearer.principal_id, bearer.session_reference, bearer.extended_by_chain)
     if bearer.is_one_time:
         raise InvalidToken
     if bearer.role not in rpc.roles:

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response
 
-from . import cookies
+from . import audit, cookies
 from .current import db
 from .db import Row
 from .errors import NoSuchSession
@@ -22,6 +22,7 @@ LIST_USER_SESSIONS = Rpc(
     path="/auth/sessions",
     roles=END_USERS,
     credential="access token",
+    event=None,
     access=Access.READ,
     own_session=True,
     query=ListUserSessionsRequest,
@@ -34,6 +35,7 @@ INVALIDATE_SESSIONS = Rpc(
     path="/auth/sessions",
     roles=END_USERS,
     credential="access token",
+    event="revocation",
     access=Access.WRITE,
     own_session=True,
     response=Unit,
@@ -45,6 +47,7 @@ INVALIDATE_SESSION = Rpc(
     path="/auth/sessions/<session_id>",
     roles=END_USERS,
     credential="access token",
+    event="revocation",
     access=Access.WRITE,
     own_session=True,
     response=Unit,
@@ -63,7 +66,7 @@ def list_user_sessions(bearer: Bearer, query: ListUserSessionsRequest) -> Page[S
 
 @INVALIDATE_SESSIONS.register(blueprint)
 def invalidate_sessions(bearer: Bearer) -> Response:
-    db().run("session_delete_all", principal_id=bearer.principal_id)
+    audit.details(revoked=db().run("session_delete_all", principal_id=bearer.principal_id))
     return cookies.expire_refresh_cookie(json_response(Unit()))
 
 
@@ -73,6 +76,7 @@ def invalidate_session(bearer: Bearer, session_id: str) -> Response:
     ended = db().one("session_delete", session_id=reference, principal_id=bearer.principal_id)
     if ended is None:
         raise NoSuchSession
+    audit.details(ended=str(reference), revoked=1)
     answer = json_response(Unit())
     return cookies.expire_refresh_cookie(answer) if session_id == bearer.session_reference else answer
 

@@ -5,6 +5,7 @@ spelling for a token, one type for a claim.
 """
 
 import json
+import logging
 import math
 import re
 import time
@@ -25,6 +26,7 @@ from .principals import is_id
 from .scopes import Scope
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
+logger = logging.getLogger(__name__)
 _PEOPLE: Final = ("password", "wayf")
 
 
@@ -119,8 +121,11 @@ class AccessTokens:
         if not _TOKEN.fullmatch(token):
             raise InvalidToken
         header = _strict_json(_decoded(token.partition(".")[0]))
-        key = self.keyring.verifying.get(header.get("kid", "")) if _is_plain(header) else None
+        if not _is_plain(header):
+            raise InvalidToken
+        key = self.keyring.verifying.get(header["kid"])
         if key is None:
+            logger.warning("key problem: a token names a key that is not among JWT_PRIVATE_KEY and JWT_PUBLIC_KEYS")
             raise InvalidToken
         payload = self._jws.decode(token, key.key, algorithms=[key.algorithm])
         return msgspec.convert(_strict_json(payload), Claims)

@@ -7,15 +7,33 @@ import struct
 import threading
 import time
 from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
-from gunicorn.http.errors import ParseException
+import msgspec
+from gunicorn import util
+from gunicorn.http.errors import (
+    ExpectationFailed,
+    LimitRequestHeaders,
+    LimitRequestLine,
+    ParseException,
+    UnsupportedTransferCoding,
+)
 from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from .models import CommonErrorMessage
 
 SO_ATTACH_FILTER: Final = 26  # of Linux; the socket module does not name it
 BPF_RETURN: Final = 0x06
 REQUEST_SECONDS: Final = 20.0  # ours take a few at worst; the rest is for a client's slow line
+
+_UNREADABLE: Final = {
+    LimitRequestLine: 414,
+    ExpectationFailed: 417,
+    LimitRequestHeaders: 431,
+    UnsupportedTransferCoding: 501,
+}
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
@@ -70,6 +88,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         except ParseException:
             return False
 
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+        """Answer what is not a request as every error is: gunicorn's own answer and log line quote what was sent."""
+        self.log.warning("unreadable request", exc_info=exc)
+        status = _UNREADABLE.get(type(exc), 400) if isinstance(exc, ParseException) else 500
+        with suppress(OSError):
+            util.write_nonblock(client, _refusal(status))
+
     def _cut_off(self) -> None:
         while True:
             time.sleep(1)
@@ -88,3 +113,10 @@ def _let_nobody_in(listener: Any) -> None:
     program = ctypes.create_string_buffer(struct.pack("HBBI", BPF_RETURN, 0, 0, 0))
     with suppress(OSError):
         listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(program)))
+
+
+def _refusal(status: int) -> bytes:
+    phrase = HTTPStatus(status).phrase
+    body = msgspec.json.encode(CommonErrorMessage(f"{phrase}.", "BAD_REQUEST" if status < 500 else "INTERNAL_ERROR"))
+    head = f"HTTP/1.1 {status} {phrase}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body

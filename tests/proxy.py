@@ -3,15 +3,16 @@
 import socket
 import threading
 from contextlib import suppress
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import quote, urlencode
+
+from psycopg.conninfo import conninfo_to_dict
 
 
 class Proxy:
     """Forwards TCP on a port of its own to a server's socket, until told otherwise."""
 
     def __init__(self, database_url: str) -> None:
-        query = parse_qs(urlsplit(database_url).query)
-        self._target = f"{query['host'][0]}/.s.PGSQL.{query['port'][0]}"
+        self._parts = conninfo_to_dict(database_url)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._open = threading.Event()  # cleared: a black hole, which accepts and never answers
@@ -22,9 +23,10 @@ class Proxy:
         self._threads: list[threading.Thread] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def url(self, database: str = "postgres") -> str:
-        port = self._listener.getsockname()[1]
-        return f"postgresql://postgres@127.0.0.1:{port}/{database}"
+    def url(self) -> str:
+        """The database's, by way of this link."""
+        host, port = self._listener.getsockname()
+        return f"postgresql://?{urlencode(self._parts | {'host': host, 'port': port}, quote_via=quote)}"
 
     def swallow(self) -> None:
         """From now on accept everything and forward nothing."""
@@ -66,12 +68,10 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
-                server.connect(self._target)
+                server = self._connect()
             except OSError:
                 client.close()
-                server.close()
                 continue
             with self._lock:
                 self._pairs.append((client, server))
@@ -79,6 +79,18 @@ class Proxy:
                 thread = threading.Thread(target=self._forward, args=arguments)
                 thread.start()
                 self._threads.append(thread)
+
+    def _connect(self) -> socket.socket:
+        host, port = str(self._parts["host"]), str(self._parts["port"])
+        if not host.startswith("/"):
+            return socket.create_connection((host, int(port)))
+        server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            server.connect(f"{host}/.s.PGSQL.{port}")
+        except OSError:
+            server.close()
+            raise
+        return server
 
     def _forward(self, source: socket.socket, sink: socket.socket, is_answer: bool) -> None:
         with suppress(OSError):

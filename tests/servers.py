@@ -26,14 +26,18 @@ def free_port() -> int:
 class Server:
     """One gunicorn with its workers."""
 
-    def __init__(self, environment: Mapping[str, str], workers: int = 1) -> None:
+    def __init__(self, environment: Mapping[str, str], workers: int = 1, log: Path | None = None) -> None:
         self.port = free_port()
         self.api = self.client()
+        output = None if log is None else log.open("wb")
         self.process = subprocess.Popen(
             [BIN / "gunicorn", "app:app", "--bind", f"127.0.0.1:{self.port}", "--workers", str(workers)],
             cwd=PROJECT,
             env={"PATH": os.environ["PATH"], "LOG_LEVEL": "warning", "TRUSTED_PROXIES": "1", **environment},
+            stdout=output,
         )
+        if output is not None:
+            output.close()
 
     def client(self, address: str | None = None) -> Api:
         """Somebody at that address, or at one of their own."""
@@ -56,9 +60,11 @@ class Server:
 
 
 @contextmanager
-def serving(environment: Mapping[str, str], count: int = 1, workers: int = 1) -> Iterator[list[Server]]:
-    """That many servers, up and answering."""
-    servers = [Server(environment, workers) for _ in range(count)]
+def serving(
+    environment: Mapping[str, str], count: int = 1, workers: int = 1, log: Path | None = None
+) -> Iterator[list[Server]]:
+    """That many servers, up and answering; what they log goes to the file."""
+    servers = [Server(environment, workers, log) for _ in range(count)]
     try:
         for server in servers:
             server.wait_until_up()

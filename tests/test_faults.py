@@ -21,6 +21,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from auth.db import PatientDatabase
 from auth.embedded import EmbeddedPostgres
@@ -371,7 +372,7 @@ def test_a_full_disk(site: Site) -> None:
 
 def test_another_host_takes_over(site: Site) -> None:
     """Of several hosts in DATABASE_URL the one that can write is found; a dead first one costs nothing but time."""
-    port = site.proxy.url().rpartition(":")[2].partition("/")[0]
+    port = conninfo_to_dict(site.proxy.url())["port"]
     url = f"postgresql://postgres@127.0.0.1:1,127.0.0.1:{port}/postgres?target_session_attrs=read-write"
     with serving(site.environment | {"DATABASE_URL": url}) as [server]:
         assert server.api.refresh(site.world.service().refresh_token).status == 200

@@ -106,7 +106,8 @@ def test_nobody_learns_which_half_was_wrong(api: Api, world: World) -> None:
         answer.refused(401, "INCORRECT_CREDENTIALS")
         assert answer.json["why"] == "Incorrect username or password"
         assert not answer.cookies
-    assert len({(answer.body, str(answer.headers)) for answer in attempts.values()}) == 1
+    told = {(a.body, str([header for header in a.headers if header[0] != "X-Request-Id"])) for a in attempts.values()}
+    assert len(told) == 1
 
 
 def test_every_refusal_costs_one_hash(api: Api, world: World, monkeypatch: pytest.MonkeyPatch) -> None:

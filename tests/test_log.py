@@ -1,0 +1,307 @@
+"""What the service writes down: a line a request, a line a security event, and no secret in any of them."""
+
+import io
+import json
+import logging
+import secrets
+import socket
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from auth.keys import Keyring, generate_private_key, load_private_key
+from auth.log import Lines
+from auth.tokens import AccessTokens
+
+from .api import Answer, Api, any_address, send_to_app
+from .servers import Server, serving
+from .world import ORIGIN, PASSWORD, Stored, World, claims
+
+pytestmark = pytest.mark.xdist_group("log")
+
+Line = dict[str, Any]
+
+
+class Logged:
+    """A server and the lines it has written."""
+
+    def __init__(self, server: Server, path: Path) -> None:
+        self.server = server
+        self.address = any_address()
+        self.api = server.client(self.address)
+        self._path = path
+
+    def text(self) -> str:
+        return self._path.read_text()
+
+    def lines(self, answer: Answer | None = None) -> list[Line]:
+        """All lines, or those of the request that had this answer."""
+        lines = [json.loads(line) for line in self.text().splitlines()]
+        return [line for line in lines if answer is None or line.get("requestId") == answer.header("X-Request-Id")]
+
+    def of(self, answer: Answer) -> tuple[Line, Line | None]:
+        """The request's line, and that of its security event."""
+        lines = self.lines(answer)
+        [request] = [line for line in lines if line["logger"] == "auth.request"]
+        events = [line for line in lines if line["logger"] == "auth.audit"]
+        assert len(events) <= 1
+        return request, events[0] if events else None
+
+    def event(self, answer: Answer) -> Line:
+        """The line of the request's security event."""
+        event = self.of(answer)[1]
+        assert event is not None
+        return event
+
+
+@pytest.fixture(scope="module")
+def logged(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Logged]:
+    path = tmp_path_factory.mktemp("log") / "lines"
+    with serving({**environment, "LOG_LEVEL": "info"}, workers=2, log=path) as [server]:
+        yield Logged(server, path)
+
+
+@dataclass
+class Call:
+    """An answer, and what its lines are to tell."""
+
+    answer: Answer
+    rpc: str | None
+    principal: str | None
+    event: str | None = None
+    outcome: str | None = "success"
+
+
+def logins(api: Api, user: str, name: str) -> list[Call]:
+    return [
+        Call(api.login(user, PASSWORD, name), "passwordLogin", user, "login"),
+        Call(api.login(user, "wrong", name), "passwordLogin", user, "login", "INCORRECT_CREDENTIALS"),
+        Call(api.login(f"no-{user}", "wrong", name), "passwordLogin", None, "login", "INCORRECT_CREDENTIALS"),
+        Call(api.login(user, PASSWORD, f"no-{name}"), "passwordLogin", None, "login", "UNKNOWN_LOGIN_SERVICE"),
+    ]
+
+
+def refreshes(api: Api, session: Stored) -> list[Call]:
+    token, csrf = session.refresh_token, session.csrf
+    return [
+        Call(api.refresh(token), "refresh", session.id, "refresh"),
+        Call(api.refresh("unknown"), "refresh", None, "refresh", "INVALID_TOKEN"),
+        Call(api.web_refresh(token, csrf, ORIGIN), "webRefresh", session.id, "refresh"),
+        Call(api.web_refresh(token, "other", ORIGIN), "webRefresh", None, "refresh", "INVALID_TOKEN"),
+    ]
+
+
+def one_time_tokens(api: Api, session: Stored, service: Stored) -> list[Call]:
+    one_time = api.request_one_time_token(session.access_token, "files:read")
+    jti = one_time.json["jti"]
+    return [
+        Call(one_time, "requestOneTimeTokenWithAudience", session.id, "one-time token"),
+        Call(api.claim(service.access_token, jti), "claim", service.id, "claim"),
+        Call(api.claim(service.access_token, jti), "claim", service.id, "claim", "ALREADY_CLAIMED"),
+    ]
+
+
+def extensions(api: Api, session: Stored, service: Stored) -> list[Call]:
+    extended = api.extend(service.access_token, session.access_token, "files:read", refreshes=True)
+    refused = api.extend(service.access_token, session.access_token, "jobs:read")
+    return [
+        Call(extended, "tokenExtension", service.id, "extension"),
+        Call(refused, "tokenExtension", service.id, "extension", "SCOPE_NOT_IN_POLICY"),
+        Call(api.refresh(extended.json["refreshToken"]), "refresh", session.id, "refresh"),
+    ]
+
+
+def revocations(api: Api, world: World, user: str, admin: Stored) -> list[Call]:
+    mine, one, two, three = (world.session(user) for _ in range(4))
+    one_id = claims(one.access_token)["publicSessionReference"]
+    return [
+        Call(api.invalidate_session(mine.access_token, one_id), "invalidateSession", user, "revocation"),
+        Call(api.web_logout(two.refresh_token, two.csrf, ORIGIN), "webLogout", user, "logout"),
+        Call(
+            api.bulk_invalidate(admin.access_token, [three.refresh_token, "x"]),
+            "bulkInvalidate",
+            admin.id,
+            "revocation",
+        ),
+        Call(api.invalidate_sessions(mine.access_token), "invalidateSessions", user, "revocation"),
+        Call(api.logout(mine.refresh_token), "logout", None, "logout", "INVALID_TOKEN"),
+        Call(api.logout(world.session(user).refresh_token), "logout", user, "logout"),
+    ]
+
+
+def others(api: Api, session: Stored) -> list[Call]:
+    return [
+        Call(api.sessions(session.access_token), "listUserSessions", session.id),
+        Call(api.call("GET", "/livez"), "livez", None),
+        Call(api.call("OPTIONS", "/auth/login"), None, None),
+        Call(api.call("GET", "/nothing/here"), None, None),
+    ]
+
+
+def test_every_call_leaves_its_lines(logged: Logged, world: World) -> None:
+    api, user, service = logged.api, world.user(), world.service("files:write")
+    session = world.session(user)
+    calls = [*logins(api, user, world.login_service()), *refreshes(api, session), *others(api, session)]
+    calls += [*one_time_tokens(api, session, service), *extensions(api, session, service)]
+    calls += revocations(api, world, world.user(), service)
+    for call in calls:
+        request, event = logged.of(call.answer)
+        assert (request["rpc"], request["status"]) == (call.rpc, call.answer.status)
+        assert request["errorCode"] == (call.answer.json["errorCode"] if call.answer.status >= 400 else None)
+        assert request["principal"] == call.principal
+        assert 0 < request["durationMs"] < 10_000
+        assert (event is None) == (call.event is None)
+        if event is not None:
+            assert (event["event"], event["outcome"]) == (call.event, call.outcome)
+            assert (event["principal"], event["session"]) == (request["principal"], request["session"])
+            assert event["client"] == logged.address
+
+
+def test_lines_tell_the_session_and_the_chain(logged: Logged, world: World) -> None:
+    session, service = world.session(), world.service("files:write")
+    reference = claims(session.access_token)["publicSessionReference"]
+    for call in refreshes(logged.api, session):
+        assert logged.of(call.answer)[0]["session"] == (reference if call.answer.status == 200 else None)
+    extended, _, again = extensions(logged.api, session, service)
+    new_session = claims(extended.answer.json["accessToken"])["publicSessionReference"]
+    event = logged.event(extended.answer)
+    assert (event["user"], event["newSession"], event["newChain"]) == (session.id, new_session, [service.id])
+    assert event["scopes"] == ["files:read"]
+    refreshed = logged.event(again.answer)
+    assert (refreshed["session"], refreshed["extendedByChain"]) == (new_session, [service.id])
+
+
+def test_the_request_and_the_claim_of_a_jti_are_found_together(logged: Logged, world: World) -> None:
+    told = [
+        logged.event(call.answer)["jtiHash"]
+        for _ in range(2)
+        for call in one_time_tokens(logged.api, world.session(), world.service())
+    ]
+    assert told[:3] == [told[0]] * 3
+    assert told[3:] == [told[3]] * 3
+    assert told[0] != told[3]
+
+
+def test_revocations_are_counted(logged: Logged, world: World) -> None:
+    events = [logged.event(call.answer) for call in revocations(logged.api, world, world.user(), world.service())]
+    assert [event.get("revoked") for event in events] == [1, 1, 1, 1, None, 1]
+
+
+def test_a_lockout_and_a_foreign_key_are_events(logged: Logged, world: World) -> None:
+    user, name = world.user(), world.login_service()
+    client = logged.server.client()
+    for _ in range(5):
+        client.login(user, "wrong", name).refused(401)
+    event = logged.event(client.login(user, PASSWORD, name).refused(429))
+    assert (event["event"], event["level"], event["principal"]) == ("lockout", "WARNING", user)
+    foreign = AccessTokens(Keyring.of(load_private_key(generate_private_key("ES256"))), "cloud.sdu.dk")
+    token = World(world.db, foreign).access_token(user)
+    lines = logged.lines(logged.api.sessions(token).refused(401, "INVALID_TOKEN"))
+    assert any(line["logger"] == "auth.tokens" and line["message"].startswith("key problem") for line in lines)
+
+
+def test_no_line_and_no_answer_tells_a_secret(logged: Logged, world: World) -> None:
+    api, password = logged.api, secrets.token_hex(16)
+    user, service, name = world.user(password=password), world.service("files:write"), world.login_service()
+    tokens = api.login(user, password, name).ok()
+    one_time = api.request_one_time_token(tokens["accessToken"], "files:read").ok()
+    api.login(password, user, name)  # typed into the wrong field
+    api.claim(service.access_token, one_time["jti"])
+    api.claim(service.access_token, one_time["jti"])
+    extended = api.extend(service.access_token, tokens["accessToken"], "files:read", refreshes=True).ok()
+    secret = [password, one_time["jti"], service.refresh_token, service.access_token, one_time["accessToken"]]
+    secret += [made[key] for made in (tokens, extended) for key in ("accessToken", "refreshToken", "csrfToken")]
+    api.call("POST", f"/auth/{secret[2]}?jti={one_time['jti']}", X_Request_Id=f"{secret[3]}!")
+    for broken in (
+        b"GET /auth/claim?jti=%s HTP/1.1\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nAuthorization Bearer %s\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nX%s : 1\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nTransfer-Encoding: %s\r\n\r\n",
+        b"POST /auth/logout/bulk HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n%s\r\n",
+        b"%s\r\n\r\n",
+        b"GET /auth/sessions?%s=" + b"x" * 5000 + b" HTTP/1.1\r\n\r\n",
+    ):
+        for text in secret:
+            answer = raw(logged.server.port, broken % text.encode())
+            assert text.encode() not in answer
+    everything = logged.text()
+    assert user in everything
+    for text in secret:
+        for part in (text[:20], text[-20:]):
+            assert part not in everything
+
+
+def raw(port: int, request: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        return connection.makefile("rb").read()
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"GET / HTP/1.1\r\n\r\n", 400),
+        (b"GET /" + b"x" * 5000 + b" HTTP/1.1\r\n\r\n", 414),
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * 9000 + b"\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\nTransfer-Encoding: snail\r\n\r\n", 501),
+    ],
+    ids=["no protocol", "long line", "long header", "unknown coding"],
+)
+def test_what_is_no_request_gets_an_error_of_the_usual_form(logged: Logged, request_bytes: bytes, status: int) -> None:
+    head, _, body = raw(logged.server.port, request_bytes).partition(b"\r\n\r\n")
+    assert int(head.split()[1]) == status
+    assert set(json.loads(body)) == {"why", "errorCode"}
+
+
+def test_every_line_has_the_same_form(environment: dict[str, str], tmp_path: Path) -> None:
+    """gunicorn's own lines too, from the start to the end."""
+    with serving({**environment, "LOG_LEVEL": "info"}, log=tmp_path / "lines") as [server]:
+        raw(server.port, b"GET /secret HTP/1.1\r\n\r\n")
+    lines = Logged(server, tmp_path / "lines").lines()
+    assert all({"time", "level", "logger", "message"} <= set(line) for line in lines)
+    told = [line["message"] for line in lines if line["logger"] == "gunicorn.error"]
+    assert told[0].startswith("Starting gunicorn")
+    assert told[-1].startswith("Shutting down")
+    assert any("unreadable request" in line for line in told)
+
+
+@pytest.mark.parametrize("given", ["abc-1", str(uuid.UUID(int=7)), "Root=1-67891233-abcdef", "x" * 128])
+def test_a_request_id_is_taken_over(api: Api, given: str) -> None:
+    for path in ("/livez", "/auth/sessions", "/nothing"):
+        assert api.call("GET", path, X_Request_Id=given).header("X-Request-Id") == given
+
+
+@pytest.mark.parametrize("given", [None, "", "a b", "x" * 129, "é", '"', "<script>", "a,b"])
+def test_a_request_id_is_made(api: Api, given: str | None) -> None:
+    ids = {api.call("GET", "/livez", X_Request_Id=given).header("X-Request-Id") or "" for _ in range(2)}
+    assert len(ids) == 2
+    assert all(uuid.UUID(made) for made in ids)
+
+
+def test_a_bug_is_told_without_what_was_sent(app: Flask, address: str) -> None:
+    def fail(secret: str) -> str:
+        raise ValueError(f"cannot read {secret}") from KeyError(secret)
+
+    lines = io.StringIO()
+    handler = logging.StreamHandler(lines)
+    handler.setFormatter(Lines())
+    logging.getLogger("app").addHandler(handler)
+    broken = Flask("app")
+    broken.extensions, broken.after_request_funcs = app.extensions, app.after_request_funcs
+    broken.before_request_funcs, broken.error_handler_spec = app.before_request_funcs, app.error_handler_spec
+    broken.add_url_rule("/break/<secret>", view_func=lambda secret: fail(f"{secret}{secret}"))
+    try:
+        Api(send_to_app(broken, address)).call("GET", "/break/abc").refused(500, "INTERNAL_ERROR")
+    finally:
+        logging.getLogger("app").removeHandler(handler)
+    [line] = [json.loads(text) for text in lines.getvalue().splitlines()]
+    assert "ValueError" in line["exc_info"]
+    assert "KeyError" in line["exc_info"]
+    assert "in fail" in line["exc_info"]
+    assert "abcabc" not in lines.getvalue()
