@@ -9,6 +9,7 @@ from gunicorn.workers.base import Worker
 from auth import metrics_folder
 from auth.config import Misconfigured, from_environment
 from auth.current import EXTENSION
+from auth.db import CONNECTIONS
 from auth.log import configuration
 from auth.passwords import WAITING
 
@@ -20,7 +21,7 @@ except Misconfigured as problems:
 bind = f"0.0.0.0:{os.environ.get('PORT') or '8080'}"
 workers = int(os.environ.get("WEB_CONCURRENCY") or "2")
 worker_class = "auth.worker.Worker"
-threads = WAITING + 12  # a storm of logins leaves these for the other calls
+threads = WAITING + CONNECTIONS  # a storm of logins leaves these for the other calls
 loglevel = (os.environ.get("LOG_LEVEL") or "info").lower()
 logger_class = "auth.log.Logger"
 logconfig_dict = configuration(loglevel)

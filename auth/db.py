@@ -35,6 +35,7 @@ STATEMENT_SECONDS: Final = 1.5
 SILENCE_SECONDS: Final = 2.5
 CONNECT_SECONDS: Final = 2  # libpq's least
 RECONNECT_SECONDS: Final = 1.5  # then a waiting request starts a new attempt, however long the outage was
+CONNECTIONS: Final = 12  # of a worker process, at most; as many threads serve calls that hash nothing
 DEFAULT_POOL_SIZE: Final = 4
 IDLE_CONNECTIONS: Final = 4  # kept open; the pool grows from there to a connection for each thread
 

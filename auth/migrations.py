@@ -27,8 +27,8 @@ def migrate(database: Database) -> list[str]:
 
     Raises `UnusableDatabase` for one whose encoding is not UTF8.
     """
-    encoding = database.one("database_encoding")
-    if not encoding or encoding["encoding"] != "UTF8":
+    facts = database.one("server_facts")
+    if not facts or facts["encoding"] != "UTF8":
         raise UnusableDatabase("The encoding of the database must be UTF8.")
     applied = []
     while name := _apply_next(database):

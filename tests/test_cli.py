@@ -6,11 +6,13 @@ import pty
 import subprocess
 from typing import Any
 
+import psycopg
 import pytest
 
 from auth.models import Role
 
 from .api import Api
+from .conftest import NewDatabase
 from .servers import BIN, PROJECT
 from .world import PASSWORD, World, claims
 
@@ -276,18 +278,49 @@ def test_a_database_that_is_away_is_one_line(flask: Flask) -> None:
     )
 
 
-@pytest.mark.parametrize("group", ["db", "users", "services", "login-services", "keys"])
+def test_purge_deletes_what_has_expired_and_nothing_else(server_url: str, environment: dict[str, str]) -> None:
+    with NewDatabase(server_url) as url, psycopg.connect(url, autocommit=True) as connection:
+        flask = Flask({"DATABASE_URL": url})
+        flask.json("db", "migrate")
+        connection.execute(EXPIRED)
+        kept = connection.execute(COUNTS).fetchone()
+        assert flask.json("purge") == {"refresh_token": 250, "jti_claim": 350, "login_limit": 50}
+        assert kept is not None
+        assert connection.execute(COUNTS).fetchone() == (kept[0] - 250, kept[1] - 350, kept[2] - 50)
+        assert flask.run("purge").stdout == "refresh_token\t0\njti_claim\t0\nlogin_limit\t0\n"
+
+
+EXPIRED = """
+INSERT INTO principal (id, role, principal_type, first_names, last_name) VALUES ('ada', 'USER', 'password', 'A', 'B');
+INSERT INTO refresh_token (token_hash, principal_id, scopes, access_token_lifetime_ms, expires_at)
+SELECT sha256(n::text::bytea), 'ada', '{a:read}', 1,
+    CASE WHEN n > 255 THEN NULL WHEN n > 250 THEN now() + '1 h' ELSE now() END
+FROM generate_series(1, 260) n;
+INSERT INTO jti_claim SELECT n, now() - make_interval(days => CASE WHEN n > 350 THEN 29 ELSE 30 END)
+FROM generate_series(1, 360) n;
+INSERT INTO login_limit (key, expires_at)
+SELECT sha256(n::text::bytea), now() + make_interval(hours => CASE WHEN n > 50 THEN 1 ELSE 0 END)
+FROM generate_series(1, 60) n;
+"""
+COUNTS = """
+SELECT (SELECT count(*) FROM refresh_token), (SELECT count(*) FROM jti_claim), (SELECT count(*) FROM login_limit)
+"""
+
+
+GROUPS = ("db", "users", "services", "login-services", "keys")
+
+
+@pytest.mark.parametrize("group", ["", *GROUPS])
 def test_every_command_explains_itself(flask: Flask, group: str) -> None:
-    listing = flask.run(group, "--help").stdout
-    names = [
-        line.split()[0] for line in listing.partition("Commands:")[2].strip().splitlines() if line.startswith("  ")
-    ]
-    assert names or "Commands:" in listing
-    for name in names:
-        text = flask.run(group, name, "--help").stdout
-        assert "--json" in text
-        assert "--password " not in text
-
-
-def test_roles_of_users(flask: Flask) -> None:
-    assert {row["role"] for row in flask.json("users", "list")} <= {Role.USER, Role.ADMIN}
+    """`--help` names each command with a sentence, and each command takes `--json`."""
+    words = group.split()
+    listed = flask.run(*words, "--help").stdout.partition("Commands:\n")[2].splitlines()
+    names = [line.split()[0] for line in listed if line.startswith("  ") and line[2] != " "]
+    assert names
+    for name in set(names) - {"run", "shell", "routes", *GROUPS}:
+        finished = flask.run(*words, name, "--help")
+        assert finished.returncode == 0
+        assert "--json" in finished.stdout, name
+        usage, explanation = finished.stdout.split("\n\n")[:2]
+        assert usage.startswith("Usage: flask")
+        assert explanation.strip()[0].isupper(), name

@@ -3,9 +3,13 @@
 from flask import Flask
 
 from . import db, keys, login_services, services, users
+from .doctor import doctor
+from .purge import purge
 
 
 def register_commands(app: Flask) -> None:
     """Make the commands known to `flask`."""
     for group in (db.commands, users.commands, services.commands, login_services.commands, keys.commands):
         app.cli.add_command(group)
+    app.cli.add_command(purge)
+    app.cli.add_command(doctor)

@@ -23,13 +23,20 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @contextmanager
 def database() -> Iterator[PatientDatabase]:
     """The database of DATABASE_URL, or the embedded one where there is one. Mistakes end the command in a line."""
+    with database_url() as url:
+        yield PatientDatabase(url)
+
+
+@contextmanager
+def database_url() -> Iterator[str]:
+    """The address of that database, as long as the block lasts. Mistakes end the command in a line."""
     try:
         with _url() as url:
-            yield PatientDatabase(url)
+            yield url
     except Misconfigured as problem:
         raise click.ClickException(str(problem)) from None
     except DatabaseUnavailable as fault:
-        raise click.ClickException(_reason(fault)) from None
+        raise click.ClickException(reason(fault)) from None
     except (Unstorable, UnicodeError):
         raise click.ClickException("The database cannot store this.") from None
     except (OSError, RuntimeError) as problem:  # the embedded database cannot be had
@@ -60,7 +67,7 @@ def _url() -> Iterator[str]:
             server.stop()
 
 
-def _reason(fault: DatabaseUnavailable) -> str:
+def reason(fault: DatabaseUnavailable) -> str:
     """For whoever runs the deployment, who may read what the driver says."""
     cause = " ".join(str(fault.__cause__).split())
     return f"The database cannot be used: {cause or type(fault.__cause__).__name__}"

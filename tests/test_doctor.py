@@ -1,0 +1,109 @@
+"""flask doctor, on deployments that are sound and that are not."""
+
+import json
+import os
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from auth.keys import generate_private_key
+
+from .conftest import NewDatabase
+from .servers import free_port
+from .test_cli import Flask
+
+CHECKS = {"environment", "keys", "cookies", "database", "clocks", "migrations", "connections"}
+
+Environment = dict[str, str]
+Examine = Callable[..., dict[str, tuple[bool, str]]]
+
+
+@pytest.fixture
+def examine(environment: Environment) -> Examine:
+    def run(sound: bool, **changes: str) -> dict[str, tuple[bool, str]]:
+        """What each check found, where the deployment is called sound or not as a whole."""
+        finished = Flask({**environment, **changes}).run("doctor", "--json")
+        assert finished.returncode == (0 if sound else 1), finished.stderr
+        findings: list[dict[str, Any]] = json.loads(finished.stdout)
+        assert all(set(finding) == {"check", "ok", "message"} for finding in findings)
+        return {finding["check"]: (finding["ok"], finding["message"]) for finding in findings}
+
+    return run
+
+
+def test_a_sound_deployment(examine: Examine, environment: Environment) -> None:
+    found = examine(sound=True)
+    assert set(found) == CHECKS
+    assert all(ok for ok, _ in found.values())
+    printed = Flask(environment).run("doctor")
+    assert printed.returncode == 0
+    assert len(printed.stdout.splitlines()) == len(CHECKS)
+    assert all(line.startswith("ok") for line in printed.stdout.splitlines())
+    secret = environment["JWT_PRIVATE_KEY"].splitlines()[1]
+    assert secret not in printed.stdout + printed.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "check", "told"),
+    [
+        ({"TRUSTED_ORIGINS": "http://a.example.org"}, "cookies", "http://a.example.org"),
+        ({"COOKIE_SECURE": "0", "TRUSTED_ORIGINS": "https://a.example.org"}, "cookies", "https://a.example.org"),
+        ({"WEB_CONCURRENCY": "1000"}, "connections", "12000"),
+        ({"JWT_PRIVATE_KEY": ""}, "keys", "is not set"),
+        ({"JWT_PRIVATE_KEY": "nonsense"}, "keys", "PEM"),
+        ({"JWT_PUBLIC_KEYS": generate_private_key("ES256")}, "keys", "private key does not belong"),
+        ({"TRUSTED_PROXIES": "many"}, "environment", "TRUSTED_PROXIES"),
+    ],
+    ids=["http", "https", "pool", "no key", "bad key", "private key", "proxies"],
+)
+def test_what_is_wrong_is_named(examine: Examine, changes: Environment, check: str, told: str) -> None:
+    ok, message = examine(sound=False, **changes)[check]
+    assert not ok
+    assert told in message
+
+
+def test_a_database_that_is_away(examine: Examine) -> None:
+    found = examine(sound=False, DATABASE_URL=f"postgresql://nobody@127.0.0.1:{free_port()}/nothing")
+    assert found["database"][0] is False
+    assert "refused" in found["database"][1]
+    assert found["keys"][0]
+
+
+def test_a_database_that_is_not_migrated(examine: Examine, server_url: str) -> None:
+    with NewDatabase(server_url) as url:
+        ok, message = examine(sound=False, DATABASE_URL=url)["migrations"]
+        assert not ok
+        assert "0001_" in message
+
+
+def test_a_database_that_takes_no_writes(examine: Examine, server_url: str) -> None:
+    with NewDatabase(server_url) as url:
+        Flask({"DATABASE_URL": url}).json("db", "migrate")
+        name = conninfo_to_dict(url)["dbname"]
+        with psycopg.connect(server_url, autocommit=True) as connection:
+            connection.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+        ok, message = examine(sound=False, DATABASE_URL=url)["database"]
+        assert not ok
+        assert "no writes" in message
+
+
+def test_a_role_with_few_connections(examine: Examine, server_url: str) -> None:
+    with NewDatabase(server_url) as url:
+        Flask({"DATABASE_URL": url}).json("db", "migrate")
+        name = conninfo_to_dict(url)["dbname"]
+        with psycopg.connect(server_url, autocommit=True) as connection:
+            connection.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT 23')
+        assert not examine(sound=False, DATABASE_URL=url)["connections"][0]
+        assert examine(sound=True, DATABASE_URL=url, WEB_CONCURRENCY="1")["connections"][0]
+
+
+def test_clocks_that_disagree(examine: Examine, tmp_path: Any) -> None:
+    """Python's clock is put back by eight seconds, as that of a machine without NTP would be."""
+    late = "import time; real = time.time; time.time = lambda: real() - 8"
+    (tmp_path / "sitecustomize.py").write_text(late)
+    ok, message = examine(sound=False, PYTHONPATH=os.fspath(tmp_path))["clocks"]
+    assert not ok
+    assert "8.0 s" in message or "7.9 s" in message
