@@ -278,6 +278,10 @@ def test_a_database_that_is_away_is_one_line(flask: Flask) -> None:
     )
 
 
+def test_roles_of_users(flask: Flask) -> None:
+    assert {row["role"] for row in flask.json("users", "list")} <= {Role.USER, Role.ADMIN}
+
+
 def test_purge_deletes_what_has_expired_and_nothing_else(server_url: str, environment: dict[str, str]) -> None:
     with NewDatabase(server_url) as url, psycopg.connect(url, autocommit=True) as connection:
         flask = Flask({"DATABASE_URL": url})
@@ -321,6 +325,7 @@ def test_every_command_explains_itself(flask: Flask, group: str) -> None:
         finished = flask.run(*words, name, "--help")
         assert finished.returncode == 0
         assert "--json" in finished.stdout, name
+        assert "--password " not in finished.stdout
         usage, explanation = finished.stdout.split("\n\n")[:2]
         assert usage.startswith("Usage: flask")
         assert explanation.strip()[0].isupper(), name
