@@ -1,0 +1,65 @@
+"""A resource server. It verifies tokens by the published keys alone, and calls back only to spend a one-time token.
+
+It needs AUTH, the address of the authentication service, and the refresh token of a service of its own.
+"""
+
+import json
+import os
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import quote
+from urllib.request import Request, urlopen
+
+import jwt
+from flask import Flask, abort, request
+
+AUTH, REFRESH_TOKEN = os.environ["AUTH"], os.environ["DEMO_REFRESH_TOKEN"]
+
+app = Flask(__name__)
+keys = jwt.PyJWKClient(f"{AUTH}/.well-known/jwks.json")  # fetched once in five minutes, and for a key it does not know
+
+
+def claims_of(token: str, *scopes: str) -> dict[str, Any]:
+    """The claims of a token that has one of the scopes; any other token is 401."""
+    try:
+        key = keys.get_signing_key_from_jwt(token)
+        return jwt.decode(
+            token,
+            key,
+            algorithms=[key.algorithm_name],
+            issuer="cloud.sdu.dk",
+            audience=scopes,
+            options={"require": ["exp", "iat", "sub", "role"]},
+        )
+    except jwt.PyJWKClientConnectionError:
+        abort(503)
+    except jwt.PyJWTError:
+        abort(401)
+
+
+@app.get("/files")
+def files() -> dict[str, Any]:
+    claims = claims_of(request.headers.get("Authorization", "").removeprefix("Bearer "), "files:read", "all:write")
+    if "jti" in claims:  # good for one use, which nobody could tell from another here
+        abort(401)
+    return {"owner": claims["sub"], "files": ["thesis.pdf"]}
+
+
+@app.get("/download")
+def download() -> str:
+    """What a browser follows a link to, with a one-time token in it: the link works once."""
+    claims = claims_of(request.args.get("token", ""), "files.download:read")
+    if "jti" not in claims:
+        abort(401)
+    try:
+        token = post("/auth/refresh", REFRESH_TOKEN)["accessToken"]  # a busy server keeps it for its ten minutes
+        post(f"/auth/claim?jti={quote(claims['jti'], safe='')}", token)
+    except OSError as fault:  # only a clear word counts: after anything else the link may still be good
+        abort(409 if isinstance(fault, HTTPError) and fault.code == 409 else 503)
+    return "the content of thesis.pdf\n"
+
+
+def post(path: str, token: str) -> dict[str, Any]:
+    asked = Request(AUTH + path, method="POST", headers={"Authorization": f"Bearer {token}"})
+    with urlopen(asked, timeout=10) as answer:
+        return dict(json.load(answer))

@@ -1,0 +1,133 @@
+"""A new signing key comes into use while clients go on, and none of them notices."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from auth.keys import generate_private_key, load_private_key
+
+from .api import Api
+from .servers import Server
+from .world import World
+
+pytestmark = pytest.mark.xdist_group("rotation")
+
+CACHE_SECONDS = 0.7  # in place of the five minutes that JWKS caches keep, and of the ten that tokens live
+
+Environment = dict[str, str]
+
+
+def public(pem: str) -> str:
+    key = load_private_key(pem).public_key()
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+class Deployment:
+    """Two servers, which are replaced when their environment changes."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self.serving = self._start({})
+
+    def deploy(self, **changes: str) -> None:
+        """Both kinds serve side by side for a while, as in every rolling deployment."""
+        old, new = self.serving, self._start(changes)
+        for serving in ([*old, *new], new):
+            self.serving = serving
+            time.sleep(2 * CACHE_SECONDS)
+        for server in old:
+            server.stop()
+
+    def _start(self, changes: Environment) -> list[Server]:
+        servers = [Server({**self._environment, **changes}) for _ in range(2)]
+        for server in servers:
+            server.wait_until_up()
+        return servers
+
+    def stop(self) -> None:
+        for server in self.serving:
+            server.stop()
+
+
+class Client(threading.Thread):
+    """Refreshes, verifies by a key set that it caches, and calls: what fails, it remembers."""
+
+    def __init__(self, deployment: Deployment, refresh_token: str, number: int) -> None:
+        super().__init__()
+        self._deployment, self._refresh_token, self._turn = deployment, refresh_token, number
+        self._keys: dict[str, jwt.PyJWK] = {}
+        self._fetched = 0.0
+        self._ending = threading.Event()
+        self.signers: set[str] = set()
+        self.failures: list[Any] = []
+
+    def run(self) -> None:
+        token, minted = "", 0.0
+        while not self._ending.is_set():
+            if time.monotonic() - minted > CACHE_SECONDS:
+                token, minted = self._api().refresh(self._refresh_token).json["accessToken"], time.monotonic()
+            self._verify(token)
+            answer = self._api().sessions(token)
+            if answer.status != 200:
+                self.failures.append((answer.status, answer.body))
+            time.sleep(0.02)
+
+    def end(self) -> None:
+        self._ending.set()
+        self.join()
+
+    def _api(self) -> Api:
+        self._turn += 1
+        servers = self._deployment.serving
+        return servers[self._turn % len(servers)].api
+
+    def _verify(self, token: str) -> None:
+        kid = jwt.get_unverified_header(token)["kid"]
+        if time.monotonic() - self._fetched > CACHE_SECONDS:
+            self._keys = {key["kid"]: jwt.PyJWK(key) for key in self._api().jwks()["keys"]}
+            self._fetched = time.monotonic()
+        if kid not in self._keys:
+            self.failures.append(f"{kid} is not known")
+            return
+        jwt.decode(token, self._keys[kid], audience="all:write", issuer="cloud.sdu.dk")
+        self.signers.add(kid)
+
+
+@contextmanager
+def clients(environment: Environment, world: World) -> Iterator[tuple[Deployment, list[Client]]]:
+    deployment = Deployment(environment)
+    running = [Client(deployment, world.session().refresh_token, number) for number in range(3)]
+    for client in running:
+        client.start()
+    try:
+        yield deployment, running
+    finally:
+        for client in running:
+            client.end()
+        deployment.stop()
+
+
+def test_no_request_fails(environment: Environment, world: World) -> None:
+    """Publish, sign, retire: the steps of the README. The new key is of another algorithm, even."""
+    last, new = environment["JWT_PRIVATE_KEY"], generate_private_key("EdDSA")
+    with clients(environment, world) as (deployment, running):
+        deployment.deploy(JWT_PUBLIC_KEYS=public(new))
+        deployment.deploy(JWT_PRIVATE_KEY=new, JWT_PUBLIC_KEYS=public(last))
+        deployment.deploy(JWT_PRIVATE_KEY=new)
+        assert len(deployment.serving[0].api.jwks()["keys"]) == 1
+    assert [client.failures for client in running] == [[], [], []]
+    assert [len(client.signers) for client in running] == [2, 2, 2]
+
+
+def test_without_the_first_step_some_do(environment: Environment, world: World) -> None:
+    """So the test above would see it."""
+    last, new = environment["JWT_PRIVATE_KEY"], generate_private_key("ES256")
+    with clients(environment, world) as (deployment, running):
+        deployment.deploy(JWT_PRIVATE_KEY=new, JWT_PUBLIC_KEYS=public(last))
+    assert any(client.failures for client in running)
