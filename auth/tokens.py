@@ -12,6 +12,7 @@ import time
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import jwt
@@ -27,6 +28,8 @@ from .scopes import Scope
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 logger = logging.getLogger(__name__)
+REMEMBERED_TOKENS: Final = 1024  # by each process, once their signatures are verified
+REMEMBERED_CHARACTERS: Final = 4096  # of a token; longer ones would take too much memory
 _PEOPLE: Final = ("password", "wayf")
 
 
@@ -82,6 +85,7 @@ class AccessTokens:
         self.keyring = keyring
         self._issuer = issuer
         self._jws = jwt.PyJWS(algorithms=["ES256", "RS256", "EdDSA"])
+        self._remembered = lru_cache(REMEMBERED_TOKENS)(self._read)  # a service shows the same token all the time
 
     def mint(self, principal: Mapping[str, Any], grant: Grant) -> str:
         """A signed access token for a row of `principal`, good from now on."""
@@ -101,13 +105,19 @@ class AccessTokens:
 
     def verify(self, token: str) -> Bearer:
         """Whom the access token speaks for. Raises `InvalidToken`, whatever is wrong with it."""
+        read = self._remembered if len(token) <= REMEMBERED_CHARACTERS else self._read
+        claims, bearer = read(token)
+        self._check(claims)
+        return bearer
+
+    def _read(self, token: str) -> tuple[Claims, Bearer]:
+        """What does not change with time: that we signed it, and what it says."""
         try:
             claims = self._claims(token)
             scopes = tuple(Scope.parse(scope) for scope in claims.aud)
         except (jwt.InvalidTokenError, ValueError, RecursionError, MalformedScope):
             raise InvalidToken from None
-        self._check(claims)
-        return Bearer(
+        return claims, Bearer(
             claims.sub,
             Role(claims.role),
             scopes,

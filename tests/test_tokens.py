@@ -140,6 +140,30 @@ def test_an_expired_token_has_five_seconds_of_leeway(api: Api, world: World) -> 
     api.sessions(world.access_token(user, lifetime_ms=-7_000)).refused(401, "INVALID_TOKEN")
 
 
+def test_a_token_that_was_verified_before_expires_all_the_same(
+    api: Api, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = world.access_token(world.user(), lifetime_ms=60_000)
+    for _ in range(2):
+        assert api.sessions(token).status == 200
+    now = time.time()
+    monkeypatch.setattr("auth.tokens.time.time", lambda: now + 67)
+    api.sessions(token).refused(401, "INVALID_TOKEN")
+    monkeypatch.setattr("auth.tokens.time.time", lambda: now - 7)
+    api.sessions(token).refused(401, "INVALID_TOKEN")
+
+
+def test_a_token_that_was_verified_before_lends_nothing_to_another(api: Api, world: World) -> None:
+    """Also one that is too long to be remembered is verified each time."""
+    user = world.user()
+    for scopes in (["all:write"], ["all:write", *(f"files.of{number}:read" for number in range(500))]):
+        token = world.access_token(user, scopes)
+        forged = ".".join([*token.split(".")[:2], world.access_token(world.user()).split(".")[2]])
+        for _ in range(2):
+            assert api.sessions(token).status == 200
+            api.sessions(forged).refused(401, "INVALID_TOKEN")
+
+
 def test_another_issuers_token_is_invalid(api: Api, config: Config, world: World) -> None:
     principal = world.db.one("principal_find", id=world.user())
     assert principal is not None
