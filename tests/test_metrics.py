@@ -1,6 +1,7 @@
 """The numbers that Prometheus reads, over all worker processes."""
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -121,10 +122,22 @@ def highest(api: Api, name: str, expected: float) -> float:
     return seen
 
 
-def test_a_worker_that_dies_keeps_its_counts_and_leaves_no_gauge(environment: dict[str, str], world: World) -> None:
-    with serving(environment) as [server]:
-        server.api.refresh(world.session().refresh_token)
-        [worker] = workers_of(server)
-        os.kill(worker, 9)
+def test_a_worker_that_dies_keeps_its_counts_and_leaves_no_gauge(
+    environment: dict[str, str], database_url: str, world: World
+) -> None:
+    proxy = Proxy(database_url)
+    with serving({**environment, "DATABASE_URL": proxy.url()}) as [server]:
+        token = world.session().refresh_token
+        assert server.api.refresh(token).status == 200
+        proxy.swallow()
+        with ThreadPoolExecutor(1) as pool:
+            hanging = pool.submit(server.api.refresh, token)
+            assert highest(server.api, "auth_pool_in_use", 1) == 1
+            [worker] = workers_of(server)
+            os.kill(worker, signal.SIGKILL)
+            assert hanging.exception() is not None
+        proxy.heal()
         server.wait_until_up()
         assert number(server.api, "auth_requests_total", rpc="refresh", status="200") == 1
+        assert number(server.api, "auth_pool_in_use") == 0
+    proxy.close()
