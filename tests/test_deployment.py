@@ -1,0 +1,145 @@
+"""The service as a platform runs it: the Procfile's processes, what the environment says, and a router in front."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from auth.keys import generate_private_key
+
+from .api import COOKIE, Api, any_address, send_to_server
+from .conftest import NewDatabase
+from .router import routed
+from .servers import BIN, PROJECT, free_port
+from .world import ORIGIN, PASSWORD
+
+DEPLOYED = ("app.py", "gunicorn.conf.py", "auth", "sql")
+NAMES = ("--first-names", "Ada", "--last-name", "Lovelace")
+
+
+class Slug:
+    """A folder that holds what is deployed and nothing else, and the environment that it is given."""
+
+    def __init__(self, home: Path, database_url: str) -> None:
+        self.home = home
+        self.port = free_port()
+        self.environment = {
+            "PATH": f"{BIN}:{os.defpath}",
+            "PORT": str(self.port),
+            "DATABASE_URL": database_url.replace("postgresql://", "postgres://", 1),
+            "JWT_PRIVATE_KEY": generate_private_key("ES256").replace("\n", "\\n"),
+            "TRUSTED_ORIGINS": ORIGIN,
+            "TRUSTED_PROXIES": "1",
+        }
+        for name in DEPLOYED:
+            if (PROJECT / name).is_dir():
+                shutil.copytree(PROJECT / name, home / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(PROJECT / name, home)
+
+    def run(self, *command: str, stdin: str = "") -> str:
+        """What a command prints, which must succeed."""
+        finished = subprocess.run(
+            command, cwd=self.home, env=self.environment, input=stdin, capture_output=True, text=True, timeout=60,
+            check=False,
+        )  # fmt: skip
+        assert finished.returncode == 0, finished.stdout + finished.stderr
+        return finished.stdout
+
+    def procfile(self, process_type: str) -> list[str]:
+        """The command that runs a line of the Procfile."""
+        return [str(BIN / "honcho"), "-f", str(PROJECT / "Procfile"), "-d", str(self.home), "start", process_type]
+
+    @contextmanager
+    def serving(self) -> Iterator[psutil.Process]:
+        """The Procfile's `web`, once it answers."""
+        with (self.home / "log").open("w") as log:
+            process = psutil.Popen(self.procfile("web"), env=self.environment, stdout=log, stderr=log)
+            started: list[psutil.Process] = []
+            try:
+                self._wait_until_up(process)
+                started = process.children(recursive=True)
+                yield process
+            finally:
+                for left in (process, *started):
+                    with suppress(psutil.NoSuchProcess):
+                        left.terminate()
+                process.wait(30)
+
+    def _wait_until_up(self, process: psutil.Process) -> None:
+        api = Api(send_to_server(self.port))
+        for _ in range(400):
+            with suppress(OSError):
+                assert api.call("GET", "/readyz").status == 200
+                return
+            assert process.poll() is None, (self.home / "log").read_text()
+            time.sleep(0.05)
+        raise AssertionError("the service did not answer")
+
+
+@pytest.fixture
+def slug(server_url: str) -> Iterator[Slug]:
+    home = Path(tempfile.mkdtemp(prefix="auth-slug-"))
+    with NewDatabase(server_url) as url:
+        yield Slug(home, url)
+    shutil.rmtree(home)
+
+
+def test_the_procfile_is_all_a_platform_needs(slug: Slug) -> None:
+    """Released on an empty database, then served: a login behind the router, and the refresh of a browser."""
+    assert "applied 0001" in slug.run(*slug.procfile("release"))
+    create = ("flask", "users", "create", "ada@example.org", "--role", "USER", *NAMES, "--password-stdin")
+    slug.run(*create, stdin=PASSWORD)
+    slug.run("flask", "login-services", "create", "portal", "--endpoint", f"{ORIGIN}/", "--mode", "WEB")
+    client, forged = any_address(), any_address()
+    with slug.serving(), routed(slug.port, client) as port:
+        api = Api(send_to_server(port))
+        login = api.login("ada@example.org", PASSWORD, "portal", Origin=ORIGIN, X_Forwarded_For=forged)
+        tokens, cookie = login.ok(), login.cookies[COOKIE]
+        assert COOKIE == "__Host-refreshToken"
+        assert (cookie["secure"], cookie["httponly"], cookie["path"], cookie["domain"]) == (True, True, "/", "")
+        assert api.sessions(tokens["accessToken"]).ok()["items"][0]["ipAddress"] == client
+        refreshed = api.web_refresh(cookie.value, tokens["csrfToken"], ORIGIN).ok()
+        assert api.sessions(refreshed["accessToken"]).ok()["itemsInTotal"] == 1
+        api.web_refresh(cookie.value, tokens["csrfToken"], "https://evil.example").refused(400, "UNTRUSTED_ORIGIN")
+        api.web_refresh(cookie.value, tokens["csrfToken"][::-1], ORIGIN).refused(401, "INVALID_TOKEN")
+
+
+def runs(process: psutil.Process) -> bool:
+    """Whether a process does, and is not a dead one that nobody has asked for its exit code."""
+    with suppress(psutil.NoSuchProcess):
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
+def test_a_platforms_sigterm_stops_every_process(slug: Slug) -> None:
+    """Every process gets it, also a worker that was forked a moment ago; nobody has to be killed."""
+    slug.run(*slug.procfile("release"))
+    with slug.serving() as process:
+        started = process.children(recursive=True)
+        assert sum("gunicorn" in " ".join(child.cmdline()) for child in started) >= 2  # the arbiter and a worker
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 143
+        assert not any(map(runs, psutil.wait_procs(started, timeout=2)[1]))
+        assert "SIGKILL" not in (slug.home / "log").read_text()
+
+
+def test_the_platforms_python_is_one_that_every_pin_installs_on() -> None:
+    """Heroku reads `.python-version`, where major and minor mean the latest patch."""
+
+    def version(text: str) -> tuple[int, ...]:
+        return tuple(map(int, text.split(".")))
+
+    [chosen] = (PROJECT / ".python-version").read_text().split()
+    [(oldest, newest)] = re.findall(r"Python (3\.\d+) to (3\.\d+)", (PROJECT / "requirements.txt").read_text())
+    assert re.fullmatch(r"3\.\d+", chosen)
+    assert version(oldest) <= version(chosen) <= version(newest)
