@@ -1,7 +1,9 @@
 """The service as a platform runs it: the Procfile's processes, what the environment says, and a router in front."""
 
+import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -9,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import psutil
@@ -22,12 +25,17 @@ from .router import routed
 from .servers import BIN, PROJECT, free_port
 from .world import ORIGIN, PASSWORD
 
-DEPLOYED = ("app.py", "gunicorn.conf.py", "auth", "sql")
+INSTRUCTION = re.compile(r"^([A-Z]+) (.+)$", re.MULTILINE)
 NAMES = ("--first-names", "Ada", "--last-name", "Lovelace")
 
 
+def dockerfile(instruction: str) -> list[str]:
+    """What follows that word, line by line."""
+    return [rest for word, rest in INSTRUCTION.findall((PROJECT / "Dockerfile").read_text()) if word == instruction]
+
+
 class Slug:
-    """A folder that holds what is deployed and nothing else, and the environment that it is given."""
+    """A folder that holds what the Dockerfile copies and nothing else, and the environment that it is given."""
 
     def __init__(self, home: Path, database_url: str) -> None:
         self.home = home
@@ -40,11 +48,13 @@ class Slug:
             "TRUSTED_ORIGINS": ORIGIN,
             "TRUSTED_PROXIES": "1",
         }
-        for name in DEPLOYED:
-            if (PROJECT / name).is_dir():
-                shutil.copytree(PROJECT / name, home / name, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy(PROJECT / name, home)
+        for copy in dockerfile("COPY"):
+            *sources, target = copy.split()
+            for name in sources:
+                if (PROJECT / name).is_dir():
+                    shutil.copytree(PROJECT / name, home / target, ignore=shutil.ignore_patterns("__pycache__"))
+                else:
+                    shutil.copy(PROJECT / name, home / target)
 
     def run(self, *command: str, stdin: str = "") -> str:
         """What a command prints, which must succeed."""
@@ -143,3 +153,29 @@ def test_the_platforms_python_is_one_that_every_pin_installs_on() -> None:
     [(oldest, newest)] = re.findall(r"Python (3\.\d+) to (3\.\d+)", (PROJECT / "requirements.txt").read_text())
     assert re.fullmatch(r"3\.\d+", chosen)
     assert version(oldest) <= version(chosen) <= version(newest)
+
+
+def test_the_image_is_what_the_procfile_runs() -> None:
+    """As nobody, on the platform's Python, with nothing in the build's context but what is copied."""
+    [web] = re.findall(r"^web: (.+)$", (PROJECT / "Procfile").read_text(), re.MULTILINE)
+    assert [json.loads(command) for command in dockerfile("CMD")] == [shlex.split(web)]
+    assert [int(user) > 0 for user in dockerfile("USER")] == [True]
+    assert dockerfile("FROM") == [f"python:{(PROJECT / '.python-version').read_text().strip()}-slim"]
+    copied = [f"!{name}" for copy in dockerfile("COPY") for name in copy.split()[:-1]]
+    rules = [line for line in (PROJECT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
+    assert rules == ["*", *copied, "**/__pycache__"]
+
+
+def test_the_image_installs_all_that_is_imported(slug: Slug) -> None:
+    """What only requirements-dev.txt brings is missing where it counts."""
+    program = "import sys; before = {*sys.modules}; import app, auth.worker; app.app; print(*{*sys.modules} - before)"
+    imported = {name.partition(".")[0] for name in slug.run("python", "-c", program).split()}
+    pins = (PROJECT / "requirements.txt").read_text()
+    installed = set(re.findall(r"^([\w-]+)(?:\[.+\])?==", pins, re.MULTILINE))
+    brought = {name: {normal(d) for d in found} for name, found in packages_distributions().items() if name in imported}
+    assert {"flask", "gunicorn", "psycopg"} <= brought.keys()
+    assert {name: found for name, found in brought.items() if not found & installed} == {}
+
+
+def normal(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()
