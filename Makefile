@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install run test check fuzz soak
+.PHONY: install run test test-pgbouncer check fuzz soak
 
 install: .venv/installed
 
@@ -16,6 +16,9 @@ run: install
 
 test: install
 	$(BIN)/python -m pytest
+
+test-pgbouncer: install
+	PGBOUNCER=1 $(BIN)/python -m pytest
 
 check: install
 	$(BIN)/ruff check .

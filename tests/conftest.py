@@ -22,12 +22,13 @@ from auth.keys import generate_private_key
 from auth.migrations import migrate
 
 from .api import Api, any_address, send_to_app
+from .pgbouncer import pgbouncer
 from .world import ORIGIN, World
 
 
 @pytest.fixture(scope="session")
-def server_url() -> Iterator[str]:
-    """The URL of a server on which the tests may make databases."""
+def postgres_url() -> Iterator[str]:
+    """The URL of a PostgreSQL on which the tests may make databases."""
     if url := os.environ.get("TEST_DATABASE_URL"):
         yield url
         return
@@ -41,6 +42,16 @@ def server_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def server_url(postgres_url: str) -> Iterator[str]:
+    """The same server, as the service reaches it: through PgBouncer in `make test-pgbouncer`."""
+    if "PGBOUNCER" in os.environ:
+        with pgbouncer(postgres_url) as url:
+            yield url
+    else:
+        yield postgres_url
+
+
+@pytest.fixture(scope="session")
 def database_url(server_url: str) -> Iterator[str]:
     """The URL of a fresh, migrated database."""
     with NewDatabase(server_url) as url:
@@ -51,12 +62,13 @@ def database_url(server_url: str) -> Iterator[str]:
 class NewDatabase:
     """A database of one's own, dropped in the end; its URL."""
 
-    def __init__(self, server_url: str) -> None:
+    def __init__(self, server_url: str, options: str = "") -> None:
         self._server_url = server_url
+        self._options = options
         self._name = f"test_{secrets.token_hex(6)}"
 
     def __enter__(self) -> str:
-        self._execute(f'CREATE DATABASE "{self._name}"')
+        self._execute(f'CREATE DATABASE "{self._name}" {self._options}')
         parts = conninfo_to_dict(self._server_url) | {"dbname": self._name}
         return f"postgresql://?{urlencode(parts, quote_via=quote)}"
 

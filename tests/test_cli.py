@@ -233,19 +233,9 @@ def test_a_password_is_utf_8(flask: Flask, world: World) -> None:
 
 
 def test_a_database_in_another_encoding_is_refused(server_url: str) -> None:
-    from urllib.parse import quote, urlencode
-
-    import psycopg
-    from psycopg.conninfo import conninfo_to_dict
-
-    name = f"latin_{os.getpid()}"
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
-        url = f"postgresql://?{urlencode(conninfo_to_dict(server_url) | {'dbname': name}, quote_via=quote)}"
-        assert (
-            Flask({"DATABASE_URL": url}).fails("db", "migrate") == "Error: The encoding of the database must be UTF8."
-        )
-        connection.execute(f"DROP DATABASE {name}")
+    with NewDatabase(server_url, "ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0") as url:
+        refusal = Flask({"DATABASE_URL": url}).fails("db", "migrate")
+        assert refusal == "Error: The encoding of the database must be UTF8."
 
 
 def test_keys(flask: Flask) -> None:
