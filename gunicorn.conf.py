@@ -1,7 +1,10 @@
 """How gunicorn runs the service. The platform sets PORT and WEB_CONCURRENCY; the rest is decided here."""
 
 import os
+import queue
+import signal
 import sys
+from contextlib import suppress
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
@@ -27,6 +30,16 @@ logger_class = "auth.log.Logger"
 logconfig_dict = configuration(loglevel)
 graceful_timeout = 30  # seconds that requests have to end after SIGTERM
 control_socket_disable = True  # it would be a file in somebody's home
+
+
+def post_fork(master: Arbiter, worker: Worker) -> None:
+    """Hear SIGTERM from the fork on; what came before is in the worker's copy of the master's queue. Otherwise a stop
+    within a moment of the start would take all of `graceful_timeout`.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: setattr(worker, "alive", False))
+    with suppress(queue.Empty):
+        while worker.alive:
+            worker.alive = master.SIG_QUEUE.get_nowait() != signal.SIGTERM
 
 
 def post_worker_init(worker: Worker) -> None:

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import runpy
 import secrets
 import signal
 import subprocess
@@ -9,10 +10,12 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from types import SimpleNamespace
 
 import pytest
 
-from .servers import Server, serving
+from .servers import PROJECT, Server, serving
 from .world import World
 
 pytestmark = pytest.mark.xdist_group("processes")
@@ -87,3 +90,21 @@ def test_a_stop_under_load_answers_every_accepted_request(
         counted = [client.result() for client in clients]
     assert sum(answered for answered, _ in counted) > 200
     assert sum(lost for _, lost in counted) == 0
+
+
+def test_a_worker_hears_a_stop_from_its_fork_on(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be it in the copied queue of the master or before the worker has got its handlers: it never serves."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    post_fork = runpy.run_path(str(PROJECT / "gunicorn.conf.py"))["post_fork"]
+    before, queued, sent, spared = signal.getsignal(signal.SIGTERM), *(SimpleNamespace(alive=True) for _ in range(3))
+    try:
+        for worker, signals in ((queued, [signal.SIGHUP, signal.SIGTERM]), (spared, [signal.SIGHUP]), (sent, [])):
+            master = SimpleNamespace(SIG_QUEUE=SimpleQueue[int]())
+            for number in signals:
+                master.SIG_QUEUE.put(number)
+            post_fork(master, worker)
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert (queued.alive, sent.alive, spared.alive) == (False, False, True)
