@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: install run test test-pgbouncer check fuzz soak
+.PHONY: install run test test-pgbouncer check fuzz soak bench
 
 install: $(VENV)/installed
 
@@ -32,3 +32,6 @@ fuzz: install
 
 soak: install
 	$(BIN)/python -m pytest tests/soak.py -n 0 -s 2>/dev/null  # where the broken servers complain
+
+bench: install
+	$(BIN)/python -m bench
