@@ -52,14 +52,21 @@ def download() -> str:
     if "jti" not in claims:
         abort(401)
     try:
-        token = post("/auth/refresh", REFRESH_TOKEN)["accessToken"]  # a busy server keeps it for its ten minutes
-        post(f"/auth/claim?jti={quote(claims['jti'], safe='')}", token)
-    except OSError as fault:  # only a clear word counts: after anything else the link may still be good
-        abort(409 if isinstance(fault, HTTPError) and fault.code == 409 else 503)
+        _, minted = post("/auth/refresh", REFRESH_TOKEN)  # a busy server keeps the token for its ten minutes
+        status, _ = post(f"/auth/claim?jti={quote(claims['jti'], safe='')}", minted["accessToken"])
+    except (OSError, KeyError):
+        abort(503)
+    if status != 200:  # only a clear word counts: after anything else the link may still be good
+        abort(409 if status == 409 else 503)
     return "the content of thesis.pdf\n"
 
 
-def post(path: str, token: str) -> dict[str, Any]:
+def post(path: str, token: str) -> tuple[int, dict[str, Any]]:
+    """The status and the JSON that the authentication service answers."""
     asked = Request(AUTH + path, method="POST", headers={"Authorization": f"Bearer {token}"})
-    with urlopen(asked, timeout=10) as answer:
-        return dict(json.load(answer))
+    try:
+        answer = urlopen(asked, timeout=10)
+    except HTTPError as error:
+        answer = error
+    with answer:
+        return answer.status, json.load(answer)

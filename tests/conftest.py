@@ -41,6 +41,11 @@ def postgres_url() -> Iterator[str]:
     shutil.rmtree(home)
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """A name for keys, which are made anew each time: all of xdist's workers must call a test the same."""
+    return "PEM" if isinstance(val, str) and val.startswith("-----BEGIN ") else None
+
+
 @pytest.fixture(scope="session")
 def server_url(postgres_url: str) -> Iterator[str]:
     """The same server, as the service reaches it: through PgBouncer in `make test-pgbouncer`."""

@@ -97,8 +97,8 @@ def _installed_python() -> Path:
     folder, requirements = HERE / "simplejwt" / "installed", HERE / "simplejwt" / "requirements.txt"
     if not _is_current(folder, requirements):
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements]
-        subprocess.run([folder / "bin" / "python", *install], check=True)
+        install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(requirements)]
+        subprocess.run([str(folder / "bin" / "python"), *install], check=True)
         (folder / "done").touch()
     return folder / "bin"
 
