@@ -23,6 +23,7 @@ from .service import Deployment, database, postgres, service
 
 MANY_CONNECTIONS = 64
 PACE = 0.7  # of the highest rate
+WARM_UP_SECONDS = 10  # until Node has compiled what it runs often
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,9 @@ def _served(
     measured = interleaved(works, empty, plan.seconds, plan.rounds)
     (login,) = interleaved([password_login(deployment)], cores.hashing, plan.seconds, plan.rounds)
     with peers(server_url) as others:
+        for peer in others:
+            tell(f"warming up: {peer.name}")
+            measure(peer, WARM_UP_SECONDS)
         compared = interleaved(others, rate_of(minting), plan.seconds, plan.rounds)
     paced = _paced(minting, plan.seconds)
     tell("starting, and using memory")

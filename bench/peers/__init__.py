@@ -52,7 +52,7 @@ def simplejwt(server_url: str) -> Iterator[Work]:
             check=True,
         )
         where = [f"--bind=127.0.0.1:{port}", "--no-control-socket", "--log-level=warning"]
-        how = ["--worker-class=gthread", f"--workers={WORKERS}", "--threads=8"]
+        how = ["--worker-class=sync", f"--workers={WORKERS}"]  # gthread with 2, 8 or 48 threads served fewer
         with serving([programs / "gunicorn", "peer:application", *where, *how], folder, environment, port):
             bodies = [json.dumps({"refresh": token}) for token in made.stdout.decode().split()]
             headers = {"Content-Type": "application/json"}
