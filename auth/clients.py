@@ -1,6 +1,7 @@
 """Who is calling, as far as the connection tells: the address and the user agent that a session remembers."""
 
 import ipaddress
+from functools import lru_cache
 
 from flask import request
 
@@ -40,6 +41,7 @@ def _client() -> Address | None:
     return _address(named) or _address(request.remote_addr)
 
 
+@lru_cache(1024)
 def _address(text: str | None) -> Address | None:
     try:
         address = ipaddress.ip_address((text or "").strip().partition("%")[0])

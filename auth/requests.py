@@ -31,6 +31,8 @@ def read_query(model: type[Model]) -> Model:
 
 def read_body() -> bytes:
     """The whole body, at most 2 MiB of it. Raises `BodyTooLarge`, or `UnreadableBody` for broken chunks."""
+    if not request.content_length and "Transfer-Encoding" not in request.headers:
+        return b""
     request.max_content_length = BODY_BYTES + 1  # Werkzeug cuts a body without a length there, and says nothing
     try:
         body = request.get_data()

@@ -98,8 +98,7 @@ def test_a_huge_body_is_413_whether_announced_or_not(app: Flask, path: str) -> N
         environ: dict[str, Any] = {"wsgi.input": stream, "wsgi.input_terminated": True, "CONTENT_TYPE": "text/plain"}
         if path == "/auth/login":
             environ["CONTENT_TYPE"] = "application/json"
-        if length:
-            environ["CONTENT_LENGTH"] = length
+        environ |= {"CONTENT_LENGTH": length} if length else {"HTTP_TRANSFER_ENCODING": "chunked"}
         response = app.test_client().open(path, method="POST", environ_overrides=environ)
         assert response.status_code == 413
         assert response.get_json()["errorCode"] == "BODY_TOO_LARGE"
