@@ -86,9 +86,11 @@ def _at_most(seconds: float) -> float:
 class Connection(psycopg.Connection[Row]):
     """A connection on which every wait ends, even when the peer's kernel still acknowledges what we send."""
 
+    silence_seconds = SILENCE_SECONDS
+
     def wait(self, gen: PQGen[Result], interval: float = 0.1, timeout: float | None = None) -> Result:
         try:
-            return super().wait(gen, interval, _at_most(SILENCE_SECONDS) if timeout is None else timeout)
+            return super().wait(gen, interval, _at_most(self.silence_seconds) if timeout is None else timeout)
         except pg._WaitTimeout:
             self.close()
             raise psycopg.OperationalError("the server does not answer") from None
@@ -200,6 +202,7 @@ class Database:
         direct = connection.execute(self._statements["connection_configure"], parameters).fetchone()
         if not direct:
             connection.prepare_threshold = None  # PgBouncer's sessions do not keep prepared statements
+            connection.silence_seconds = STATEMENT_SECONDS  # nor a bound that the server would keep
 
 
 class PatientDatabase(Database):

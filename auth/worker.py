@@ -26,6 +26,8 @@ from .models import CommonErrorMessage
 
 SO_ATTACH_FILTER: Final = 26  # of Linux; the socket module does not name it
 BPF_RETURN: Final = 0x06
+POLITE_CONNECTIONS: Final = 8  # with more, a worker waits no longer before it accepts another
+POLITE_SECONDS: Final = 0.00005  # for each; about what another one takes to wake up
 REQUEST_SECONDS: Final = 20.0  # ours take a few at worst; the rest is for a client's slow line
 
 _UNREADABLE: Final = {
@@ -55,6 +57,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             return super().handle(conn)
         finally:
             del self._since[conn]
+
+    def accept(self, listener: Any) -> None:
+        """Leave it to a worker that has fewer connections: a kept-alive one stays with whoever accepted it, and with
+        all of a proxy's on one worker the other cores would be idle.
+        """
+        time.sleep(min(self.nr_conns, POLITE_CONNECTIONS) * POLITE_SECONDS)
+        super().accept(listener)
 
     def set_accept_enabled(self, enabled: bool) -> None:
         was_accepting = self._accepting

@@ -1,5 +1,6 @@
 """What becomes of requests when a worker is killed or the service is stopped under load."""
 
+import errno
 import http.client
 import os
 import runpy
@@ -14,6 +15,8 @@ from queue import SimpleQueue
 from types import SimpleNamespace
 
 import pytest
+
+from auth.worker import Worker
 
 from .servers import PROJECT, Server, serving
 from .world import World
@@ -108,3 +111,23 @@ def test_a_worker_hears_a_stop_from_its_fork_on(environment: dict[str, str], mon
     finally:
         signal.signal(signal.SIGTERM, before)
     assert (queued.alive, sent.alive, spared.alive) == (False, False, True)
+
+
+def test_a_busy_worker_leaves_a_connection_to_another() -> None:
+    """It comes later to accept, the more it has: measured over two processes, sixteen become eight and eight."""
+
+    def seconds_before_accepting(connections: int) -> float:
+        worker, came = Worker.__new__(Worker), []
+
+        def accept() -> None:
+            came.append(time.perf_counter())
+            raise BlockingIOError(errno.EAGAIN, "another one was faster")
+
+        worker.nr_conns, started = connections, time.perf_counter()
+        worker.accept(SimpleNamespace(accept=accept))
+        assert worker.nr_conns == connections
+        return came[0] - started
+
+    assert min(seconds_before_accepting(8) for _ in range(5)) >= 0.0004
+    assert min(seconds_before_accepting(0) for _ in range(5)) < 0.0003
+    assert min(seconds_before_accepting(800) for _ in range(5)) < 0.002  # it does come
