@@ -36,6 +36,7 @@ def post_fork(master: Arbiter, worker: Worker) -> None:
     """Hear SIGTERM from the fork on; what came before is in the worker's copy of the master's queue. Otherwise a stop
     within a moment of the start would take all of `graceful_timeout`.
     """
+    metrics_folder.reserve(os.getpid())
     signal.signal(signal.SIGTERM, lambda *_: setattr(worker, "alive", False))
     with suppress(queue.Empty):
         while worker.alive:

@@ -64,7 +64,10 @@ def write_down(app: Flask) -> None:
     @app.after_request
     def finish(response: Response) -> Response:
         response.headers["X-Request-Id"] = g.request_id
-        _write(record(), response.status_code)
+        try:
+            _write(record(), response.status_code)
+        except Exception:  # a full disk, say, must not make a failure of what was done
+            _requests.exception("cannot write a request down")
         return response
 
 
@@ -87,11 +90,11 @@ def _write(found: Record, status: int) -> None:
         },
     )
     if found.event is not None:
-        _write_event(found, acting)
+        _write_event(found, status, acting)
 
 
-def _write_event(found: Record, acting: dict[str, Any]) -> None:
-    outcome = found.error_code or "success"
+def _write_event(found: Record, status: int, acting: dict[str, Any]) -> None:
+    outcome = found.error_code or ("success" if status < 400 else str(status))
     event = "lockout" if outcome == "TOO_MANY_ATTEMPTS" else found.event
     metrics.EVENTS.labels(event, outcome).inc()
     metrics.REVOKED.inc(found.details.get("revoked", 0))

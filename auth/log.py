@@ -17,11 +17,12 @@ class Lines(MsgspecFormatter):
         super().__init__(["levelname", "name", "message"], rename_fields=names, timestamp="time")
 
     def formatException(self, ei: Any) -> str:  # noqa: N802
-        told, error = [], ei[1]
-        while error is not None:
-            told.append("".join(traceback.format_tb(error.__traceback__)) + type(error).__qualname__)
-            error = error.__cause__ or error.__context__
-        return "\nwhile handling this:\n".join(told)
+        told: dict[int, str] = {}
+        error = ei[1]
+        while error is not None and id(error) not in told:
+            told[id(error)] = "".join(traceback.format_tb(error.__traceback__)) + type(error).__qualname__
+            error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        return "\nwhile handling this:\n".join(told.values())
 
 
 class OfRequest(logging.Filter):
@@ -41,7 +42,10 @@ class Logger(glogging.Logger):  # type: ignore[misc]
 
 
 def configuration(level: str) -> dict[str, Any]:
-    """What `logging.config.dictConfig` takes, for lines from that level on."""
+    """What `logging.config.dictConfig` takes, for lines from that level on. Libraries do not get to say what they do
+    for debugging: gunicorn quotes what it read.
+    """
+    level = "INFO" if level == "debug" else level.upper()
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -55,6 +59,6 @@ def configuration(level: str) -> dict[str, Any]:
                 "filters": ["request"],
             }
         },
-        "root": {"level": level.upper(), "handlers": ["out"]},
-        "loggers": {"gunicorn.error": {"level": level.upper(), "handlers": [], "propagate": True}},
+        "root": {"level": level, "handlers": ["out"]},
+        "loggers": {"gunicorn.error": {"level": level, "handlers": [], "propagate": True}},
     }

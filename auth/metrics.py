@@ -45,6 +45,7 @@ def metrics() -> Response:
 def _shown() -> CollectorRegistry:
     if FOLDER not in os.environ:  # one process
         return _registry
+    os.makedirs(os.environ[FOLDER], 0o700, exist_ok=True)  # somebody may have cleaned up
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return registry

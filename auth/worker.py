@@ -22,6 +22,7 @@ from gunicorn.http.errors import (
 )
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from .metrics import REQUESTS
 from .models import CommonErrorMessage
 
 SO_ATTACH_FILTER: Final = 26  # of Linux; the socket module does not name it
@@ -99,8 +100,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
         """Answer what is not a request as every error is: gunicorn's own answer and log line quote what was sent."""
-        self.log.warning("unreadable request", exc_info=exc)
-        status = _UNREADABLE.get(type(exc), 400) if isinstance(exc, ParseException) else 500
+        if isinstance(exc, ParseException):
+            status = _UNREADABLE.get(type(exc), 400)
+            self.log.info("unreadable request: %s", type(exc).__name__)
+        else:
+            status = 500
+            self.log.error("request failed", exc_info=exc)
+        REQUESTS.labels("none", status).inc()
         with suppress(OSError):
             util.write_nonblock(client, _refusal(status))
 

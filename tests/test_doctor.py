@@ -56,8 +56,9 @@ def test_a_sound_deployment(examine: Examine, environment: Environment) -> None:
         ({"JWT_PRIVATE_KEY": "nonsense"}, "keys", "PEM"),
         ({"JWT_PUBLIC_KEYS": generate_private_key("ES256")}, "keys", "private key does not belong"),
         ({"TRUSTED_PROXIES": "many"}, "environment", "TRUSTED_PROXIES"),
+        ({"WEB_CONCURRENCY": "many"}, "environment", "WEB_CONCURRENCY"),
     ],
-    ids=["http", "https", "pool", "no key", "bad key", "private key", "proxies"],
+    ids=["http", "https", "pool", "no key", "bad key", "private key", "proxies", "processes"],
 )
 def test_what_is_wrong_is_named(examine: Examine, changes: Environment, check: str, told: str) -> None:
     ok, message = examine(sound=False, **changes)[check]

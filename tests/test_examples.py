@@ -1,9 +1,11 @@
 """The resource server of `examples/`, against the service as it is deployed."""
 
 import importlib.util
+import json
 import sys
 from collections.abc import Iterator
 
+import jwt
 import pytest
 from flask.testing import FlaskClient
 
@@ -81,6 +83,13 @@ def test_an_outage_is_no_refusal(
 ) -> None:
     """Where the link cannot be spent there is no file; and it is not called spent, so that it works later."""
     token = api.request_one_time_token(world.session().access_token, "files.download:read").json["accessToken"]
+    assert status(resource, token) == 401  # a one-time token is for one use; and the keys are known from here on
+    with monkeypatch.context() as away:
+        away.setattr(sys.modules["resource_server"], "keys", jwt.PyJWKClient(f"http://127.0.0.1:{free_port()}"))
+        assert status(resource, token) == 503
+    with monkeypatch.context() as between:
+        between.setattr("json.load", lambda _: json.loads("<html>502 Bad Gateway</html>"))
+        assert resource.get(f"/download?token={token}").status_code == 503
     with monkeypatch.context() as away:
         away.setitem(vars(sys.modules["resource_server"]), "AUTH", f"http://127.0.0.1:{free_port()}")
         assert resource.get(f"/download?token={token}").status_code == 503

@@ -62,7 +62,7 @@ class Logged:
 @pytest.fixture(scope="module")
 def logged(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Logged]:
     path = tmp_path_factory.mktemp("log") / "lines"
-    with serving({**environment, "LOG_LEVEL": "info"}, workers=2, log=path) as [server]:
+    with serving({**environment, "LOG_LEVEL": "debug"}, workers=2, log=path) as [server]:
         yield Logged(server, path)
 
 
@@ -224,6 +224,7 @@ def test_no_line_and_no_answer_tells_a_secret(logged: Logged, world: World) -> N
         b"GET /livez HTTP/1.1\r\nTransfer-Encoding: %s\r\n\r\n",
         b"POST /auth/logout/bulk HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n%s\r\n",
         b"%s\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nAuthorization: Bearer %s",
         b"GET /auth/sessions?%s=" + b"x" * 5000 + b" HTTP/1.1\r\n\r\n",
     ):
         for text in secret:
@@ -282,6 +283,13 @@ def test_a_request_id_is_made(api: Api, given: str | None) -> None:
     ids = {api.call("GET", "/livez", X_Request_Id=given).header("X-Request-Id") or "" for _ in range(2)}
     assert len(ids) == 2
     assert all(uuid.UUID(made) for made in ids)
+
+
+def test_errors_that_cause_each_other_are_told_once() -> None:
+    one, other = ValueError(), KeyError()
+    one.__cause__, other.__cause__ = other, one
+    told = Lines().formatException((type(one), one, None))
+    assert (told.count("ValueError"), told.count("KeyError")) == (1, 1)
 
 
 def test_a_bug_is_told_without_what_was_sent(app: Flask, address: str) -> None:

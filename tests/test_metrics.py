@@ -1,12 +1,15 @@
 """The numbers that Prometheus reads, over all worker processes."""
 
 import os
+import shutil
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -96,23 +99,75 @@ def test_what_is_no_path_makes_no_series(server: Server) -> None:
 
 
 def test_the_pool_and_its_faults_are_seen(environment: dict[str, str], database_url: str, world: World) -> None:
-    """Three requests hang in the database: three connections are in use, then three faults are counted."""
+    """Of fourteen requests that hang in the database twelve have a connection, and two wait for one."""
     proxy = Proxy(database_url)
     with serving({**environment, "DATABASE_URL": proxy.url()}) as [server]:
         token = world.session().refresh_token
-        assert server.api.refresh(token).status == 200
-        assert number(server.api, "auth_pool_in_use") == 0
-        proxy.swallow()
-        with ThreadPoolExecutor(3) as pool:
-            hanging = [pool.submit(server.api.refresh, token) for _ in range(3)]
-            seen = highest(server.api, "auth_pool_in_use", 3)
+        warm = [(lambda: server.api.refresh(token))] * 24
+        with ThreadPoolExecutor(14) as pool:
+            assert {call.result().status for call in [pool.submit(act) for act in warm]} == {200}
+            proxy.swallow()
+            hanging = [pool.submit(server.api.refresh, token) for _ in range(14)]
+            waiting = highest(server.api, "auth_pool_waiting", 2)
+            in_use = number(server.api, "auth_pool_in_use")
             assert {call.result().status for call in hanging} == {503}
         proxy.heal()
-        assert seen == 3
-        assert number(server.api, "auth_pool_in_use") == 0
-        assert number(server.api, "auth_pool_waiting") == 0
-        assert number(server.api, "auth_database_errors_total", kind="OperationalError") == 3
+        assert 0 < in_use <= 12
+        assert waiting >= 14 - 12
+        for name in ("auth_pool_in_use", "auth_pool_waiting"):
+            assert number(server.api, name) == 0
+        kinds = [
+            number(server.api, "auth_database_errors_total", kind=kind) for kind in ("OperationalError", "PoolTimeout")
+        ]
+        assert sum(kinds) == 14
+        assert kinds[1] >= 2
     proxy.close()
+
+
+def test_metrics_that_cannot_be_kept_change_no_answer(
+    environment: dict[str, str], world: World, tmp_path: Path
+) -> None:
+    """Somebody cleans the folder up while workers come and go."""
+    token = world.session().refresh_token
+    with serving(environment) as [server]:
+        folder = folder_of(server)
+        shutil.rmtree(folder)
+        assert server.api.call("GET", "/metrics").status == 200
+        folder.rmdir()
+        [worker] = workers_of(server)
+        os.kill(worker, signal.SIGKILL)
+        server.wait_until_up()
+        assert server.api.refresh(token).status == 200
+        assert number(server.api, "auth_requests_total", rpc="refresh", status="200") == 1
+
+
+def test_what_a_killed_service_leaves_the_next_one_removes(environment: dict[str, str]) -> None:
+    with serving(environment) as [server]:
+        folder = folder_of(server)
+        [worker] = workers_of(server)
+        os.kill(server.process.pid, signal.SIGKILL)
+        server.process.wait(10)
+        psutil.wait_procs([psutil.Process(worker)], timeout=10)
+    with serving(environment) as [server]:
+        assert not folder.exists()  # the killed one's
+        mine = folder_of(server)
+    assert not mine.exists()
+
+
+def folder_of(server: Server) -> Path:
+    """Where the server's processes keep their metrics: the lock there is open in all of them."""
+    opened = [Path(os.readlink(fd)) for fd in Path(f"/proc/{server.process.pid}/fd").iterdir()]
+    [lock] = [path for path in opened if path.name == "lock"]
+    return lock.parent
+
+
+def test_what_is_no_request_is_counted(server: Server) -> None:
+    def nonsense() -> None:
+        with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
+            connection.sendall(b"nonsense\r\n\r\n")
+            assert connection.recv(100).startswith(b"HTTP/1.1 400")
+
+    assert growth(server.api, nonsense, "auth_requests_total", rpc="none", status="400") == 1
 
 
 def highest(api: Api, name: str, expected: float) -> float:

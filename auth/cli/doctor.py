@@ -75,7 +75,9 @@ def _of_database(url: str) -> Iterator[Finding]:
         yield Finding("database", not facts["read_only"], _kind(facts))
         yield _clocks(asked, time.time(), facts["seconds_since_epoch"])
         yield _migrations(pending(opened))
-        yield _connections(facts["connections"])
+        processes = os.environ.get("WEB_CONCURRENCY") or "2"
+        if processes.isdigit():  # or the environment's check has named it
+            yield _connections(int(processes), facts["connections"])
     except DatabaseUnavailable as fault:
         yield Finding("database", False, reason(fault))
 
@@ -94,8 +96,7 @@ def _migrations(waiting: list[str]) -> Finding:
     return Finding("migrations", not waiting, f"pending: {', '.join(waiting)}" if waiting else "all applied")
 
 
-def _connections(there: int) -> Finding:
-    processes = int(os.environ.get("WEB_CONCURRENCY") or "2")
+def _connections(processes: int, there: int) -> Finding:
     needed = processes * CONNECTIONS
     message = f"{processes} processes take up to {needed} connections, of {there} that the database has"
     return Finding("connections", needed <= there, message)
