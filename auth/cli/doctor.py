@@ -83,7 +83,8 @@ def _of_database(url: str) -> Iterator[Finding]:
 
 
 def _kind(facts: dict[str, Any]) -> str:
-    return f"PostgreSQL {facts['version']}{', which takes no writes' if facts['read_only'] else ''}"
+    whose = "" if os.environ.get("DATABASE_URL") else ", make run's own: DATABASE_URL is not set"
+    return f"PostgreSQL {facts['version']}{whose}{', which takes no writes' if facts['read_only'] else ''}"
 
 
 def _clocks(asked: float, answered: float, theirs: float) -> Finding:
