@@ -97,6 +97,7 @@ def test_it_runs_stops_and_survives_a_kill(clone: Clone) -> None:
     assert api.login("admin@dev", first["ADMIN_PASSWORD"], "web").ok()["refreshToken"] is None
     service = api.refresh(first["DEMO_REFRESH_TOKEN"]).ok()["accessToken"]
     assert api.extend(service, user["accessToken"], "files:read").status == 200
+    assert b'auth_requests_total{rpc="passwordLogin",status="200"} 2.0' in api.call("GET", "/metrics").body
     for name in ("signing-key.pem", "demo.json"):
         assert stat.S_IMODE((clone.home / ".data" / name).stat().st_mode) == 0o600
 
