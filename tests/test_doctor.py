@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -56,7 +57,7 @@ def test_a_sound_deployment(examine: Examine, environment: Environment) -> None:
         ({"JWT_PRIVATE_KEY": "nonsense"}, "keys", "PEM"),
         ({"JWT_PUBLIC_KEYS": generate_private_key("ES256")}, "keys", "private key does not belong"),
         ({"TRUSTED_PROXIES": "many"}, "environment", "TRUSTED_PROXIES"),
-        ({"WEB_CONCURRENCY": "many"}, "environment", "WEB_CONCURRENCY"),
+        ({"WEB_CONCURRENCY": "²"}, "environment", "WEB_CONCURRENCY"),
     ],
     ids=["http", "https", "pool", "no key", "bad key", "private key", "proxies", "processes"],
 )
@@ -80,23 +81,26 @@ def test_a_database_that_is_not_migrated(examine: Examine, server_url: str) -> N
         assert "0001_" in message
 
 
-def test_a_database_that_takes_no_writes(examine: Examine, server_url: str) -> None:
+@contextmanager
+def altered(server_url: str, setting: str) -> Iterator[str]:
+    """The URL of a migrated database with that setting."""
     with NewDatabase(server_url) as url:
         Flask({"DATABASE_URL": url}).json("db", "migrate")
         name = conninfo_to_dict(url)["dbname"]
         with psycopg.connect(server_url, autocommit=True) as connection:
-            connection.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+            connection.execute(f'ALTER DATABASE "{name}" {setting}')
+        yield url
+
+
+def test_a_database_that_takes_no_writes(examine: Examine, server_url: str) -> None:
+    with altered(server_url, "SET default_transaction_read_only = on") as url:
         ok, message = examine(sound=False, DATABASE_URL=url)["database"]
         assert not ok
         assert "no writes" in message
 
 
 def test_a_role_with_few_connections(examine: Examine, server_url: str) -> None:
-    with NewDatabase(server_url) as url:
-        Flask({"DATABASE_URL": url}).json("db", "migrate")
-        name = conninfo_to_dict(url)["dbname"]
-        with psycopg.connect(server_url, autocommit=True) as connection:
-            connection.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT 23')
+    with altered(server_url, "CONNECTION LIMIT 23") as url:
         assert not examine(sound=False, DATABASE_URL=url)["connections"][0]
         assert examine(sound=True, DATABASE_URL=url, WEB_CONCURRENCY="1")["connections"][0]
 

@@ -76,7 +76,7 @@ def _of_database(url: str) -> Iterator[Finding]:
         yield _clocks(asked, time.time(), facts["seconds_since_epoch"])
         yield _migrations(pending(opened))
         processes = os.environ.get("WEB_CONCURRENCY") or "2"
-        if processes.isdigit():  # or the environment's check has named it
+        if processes.isdecimal():  # or the environment's check has named it
             yield _connections(int(processes), facts["connections"])
     except DatabaseUnavailable as fault:
         yield Finding("database", False, reason(fault))
