@@ -89,6 +89,8 @@ def altered(server_url: str, setting: str) -> Iterator[str]:
         name = conninfo_to_dict(url)["dbname"]
         with psycopg.connect(server_url, autocommit=True) as connection:
             connection.execute(f'ALTER DATABASE "{name}" {setting}')
+            # A pool in between would go on with sessions from before.
+            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
         yield url
 
 
