@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 
 from .clients import client_network
@@ -19,10 +20,19 @@ from .limits import (
 )
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """A login that counts as failed, for as long as nobody takes it back."""
+
+    keys: list[bytes]
+    counted_at: datetime
+
+
 @contextmanager
-def attempt(username: str) -> Iterator[None]:
-    """A login at that name by the caller's network. It stays counted only if the block raises that the credentials
-    were incorrect. Raises `TooManyAttempts`, and then nothing was counted, and the block did not run.
+def attempt(username: str) -> Iterator[Attempt]:
+    """A login at that name by the caller's network. It is taken back by the statement that inserts its session, and
+    where the block raises anything but that the credentials were incorrect. Raises `TooManyAttempts`, and then nothing
+    was counted, and the block did not run.
     """
     network = client_network()
     keys = {
@@ -30,15 +40,14 @@ def attempt(username: str) -> Iterator[None]:
         "network": _key("network", network),
         "username": _key("username", username),
     }
-    attempted_at = _start(keys, username, network)
+    counted = Attempt(list(keys.values()), _start(keys, username, network))
     try:
-        yield
+        yield counted
     except IncorrectCredentials:
         raise
     except BaseException:
-        _take_back(keys, attempted_at)
+        _take_back(counted)
         raise
-    _take_back(keys, attempted_at)
 
 
 def _start(keys: dict[str, bytes], username: str, network: str) -> datetime:
@@ -65,10 +74,10 @@ def _start(keys: dict[str, bytes], username: str, network: str) -> datetime:
             return attempted_at
 
 
-def _take_back(keys: dict[str, bytes], attempted_at: datetime) -> None:
-    """Best effort: what the login came to is decided by now, and a count that stays only delays a next failure."""
+def _take_back(counted: Attempt) -> None:
+    """Best effort: the login has failed by now, and a count that stays only delays a next one."""
     with suppress(DatabaseUnavailable):
-        db().run("login_attempt_return", keys=list(keys.values()), attempted_at=attempted_at)
+        db().run("login_attempt_return", keys=counted.keys, attempted_at=counted.counted_at)
 
 
 def _key(*parts: str) -> bytes:

@@ -1,5 +1,6 @@
 """passwordLogin: a username and a password become a session."""
 
+from contextlib import suppress
 from html import escape
 
 from flask import Blueprint, Response, request
@@ -9,7 +10,7 @@ from . import audit, cookies, lockout, passwords, refresh_tokens
 from .clients import client_address, user_agent
 from .current import db, tokens
 from .db import Row
-from .errors import IncorrectCredentials, InvalidRequest, UnknownLoginService
+from .errors import DatabaseUnavailable, IncorrectCredentials, InvalidRequest, UnknownLoginService
 from .limits import ACCESS_TOKEN_MS, CLAIM_DAYS, PASSWORD_BYTES, PURGE_ROWS
 from .models import OptionalAuthenticationTokens, PasswordLoginRequest
 from .responses import json_response
@@ -50,9 +51,9 @@ def password_login(form: PasswordLoginRequest) -> Response:
     if found is None:
         raise UnknownLoginService
     audit.who(found["id"])
-    with lockout.attempt(form.username):
+    with lockout.attempt(form.username) as attempt:
         _verify(form.password, found)
-        session = _new_session(found)
+        session = _new_session(found, attempt)
     return _answer(session)
 
 
@@ -64,8 +65,7 @@ def _verify(password: str, found: Row) -> None:
         db().run("principal_rehash", id=found["id"], old_hash=found["password_hash"], new_hash=new_hash)
 
 
-def _new_session(found: Row) -> NewSession:
-    db().one("expired_delete", batch=PURGE_ROWS, claim_days=CLAIM_DAYS)
+def _new_session(found: Row, attempt: lockout.Attempt) -> NewSession:
     refresh_token = refresh_tokens.generate()
     ttl_seconds = found["refresh_token_ttl_seconds"]
     scopes = [str(ALL_WRITE)]
@@ -79,14 +79,24 @@ def _new_session(found: Row) -> NewSession:
         ttl_seconds=ttl_seconds,
         ip_address=client_address(),
         user_agent=user_agent(),
+        keys=attempt.keys,
+        attempted_at=attempt.counted_at,
+        claim_days=CLAIM_DAYS,
     )
     if session is None:  # disabled, deleted or given a new password while we were hashing
         raise IncorrectCredentials
     audit.who(found["id"], session["public_session_reference"])
+    if session["something_expired"]:
+        _purge()
     access_token = tokens().mint(found, Grant(scopes, ACCESS_TOKEN_MS, session["public_session_reference"]))
     visible = refresh_token if found["mode"] == "APPLICATION" else None
     answer = OptionalAuthenticationTokens(access_token, refresh_tokens.csrf_token(refresh_token), visible)
     return NewSession(answer, refresh_token, ttl_seconds, found["endpoint"])
+
+
+def _purge() -> None:
+    with suppress(DatabaseUnavailable):  # the next login will do it
+        db().one("expired_delete", batch=PURGE_ROWS, claim_days=CLAIM_DAYS)
 
 
 def _answer(session: NewSession) -> Response:

@@ -36,6 +36,8 @@ SESSION: Final = {
     "ttl_seconds": "NULL",
     "ip_address": "'203.0.113.7'",
     "user_agent": "'curl/8'",
+    "attempted_at": ":attempted_at",
+    "claim_days": str(limits.CLAIM_DAYS),
 }
 ATTEMPT: Final = KEYS | {
     "principal_id": "'person-' || :n",
@@ -56,9 +58,7 @@ SCRIPTS: Final[Mapping[str, Statements]] = {
     "login": {
         "login_find": {"username": "'person-' || :n", "service": "'app'"},
         "login_attempt_start": ATTEMPT,
-        "expired_delete": {"batch": str(limits.PURGE_ROWS), "claim_days": str(limits.CLAIM_DAYS)},
-        "session_insert": SESSION,
-        "login_attempt_return": {"keys": ALL_KEYS, "attempted_at": ":attempted_at::timestamptz"},
+        "session_insert": SESSION | {"keys": ALL_KEYS},
     },
 }
 

@@ -1,33 +1,37 @@
--- Deletes up to %(batch)s rows that have expired, in all, passing over those that somebody else has locked.
+-- Deletes up to %(batch)s rows that have expired, in all, passing over those that somebody else has locked. The orders
+-- and the arrays make sure that indexes are used, also by a plan made for any number of rows.
 WITH dead_token AS (
     SELECT token_hash
     FROM refresh_token
     WHERE expires_at <= now()
+    ORDER BY expires_at
     LIMIT %(batch)s
     FOR UPDATE SKIP LOCKED
 ), dead_claim AS (
     SELECT jti
     FROM jti_claim
     WHERE claimed_at <= now() - make_interval(days => %(claim_days)s)
+    ORDER BY claimed_at
     LIMIT %(batch)s - (SELECT count(*) FROM dead_token)
     FOR UPDATE SKIP LOCKED
 ), dead_limit AS (
     SELECT key
     FROM login_limit
     WHERE expires_at <= now()
+    ORDER BY expires_at
     LIMIT %(batch)s - (SELECT count(*) FROM dead_token) - (SELECT count(*) FROM dead_claim)
     FOR UPDATE SKIP LOCKED
 ), refresh_token_deleted AS (
-    DELETE FROM refresh_token USING dead_token
-    WHERE refresh_token.token_hash = dead_token.token_hash
+    DELETE FROM refresh_token
+    WHERE token_hash = ANY (ARRAY(SELECT token_hash FROM dead_token))
     RETURNING 1
 ), jti_claim_deleted AS (
-    DELETE FROM jti_claim USING dead_claim
-    WHERE jti_claim.jti = dead_claim.jti
+    DELETE FROM jti_claim
+    WHERE jti = ANY (ARRAY(SELECT jti FROM dead_claim))
     RETURNING 1
 ), login_limit_deleted AS (
-    DELETE FROM login_limit USING dead_limit
-    WHERE login_limit.key = dead_limit.key
+    DELETE FROM login_limit
+    WHERE key = ANY (ARRAY(SELECT key FROM dead_limit))
     RETURNING 1
 )
 SELECT

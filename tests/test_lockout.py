@@ -165,6 +165,23 @@ def test_a_503_does_not_count(at: At, world: World, service: str, monkeypatch: p
     assert api.login(user, PASSWORD, service).status == 200
 
 
+def test_a_session_that_comes_too_late_counts(
+    at: At, world: World, service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The password was right, but the person was disabled while it was hashed: that must not be told."""
+    api, user = at(), world.user()
+
+    def disabling(*_: object) -> tuple[bool, None]:
+        world.db.one("principal_disable", id=user)
+        return True, None
+
+    fail(api, user, service, 4)
+    with monkeypatch.context() as patch:
+        patch.setattr(passwords, "verify", disabling)
+        api.login(user, PASSWORD, service).refused(401, "INCORRECT_CREDENTIALS")
+    locked(api.login(user, PASSWORD, service))
+
+
 def test_a_stranger_does_not_lock_out_the_owner(at: At, world: World, service: str) -> None:
     user, stranger, owner = world.user(), at(), at()
     fail(stranger, user, service, 5)

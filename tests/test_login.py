@@ -2,12 +2,17 @@
 
 import json
 import re
+import secrets
 from typing import Any
 from urllib.parse import unquote
 
+import psycopg
 import pytest
+from flask import Flask
 from passlib.hash import sha256_crypt
 
+from auth.current import EXTENSION
+from auth.errors import DatabaseUnavailable
 from auth.limits import BODY_BYTES, REFRESH_COOKIE_SECONDS
 from auth.models import Role
 
@@ -230,12 +235,46 @@ def test_a_part_that_is_not_utf_8_is_not_guessed_at(api: Api, world: World) -> N
         assert answer.status == status
 
 
-def test_a_login_sweeps_up_a_hundred_expired_rows(api: Api, world: World) -> None:
-    owner = world.user()
-    for _ in range(3):
-        world.session(owner, ttl=-1)
-    before = world.db.one("session_list", principal_id=owner, items_per_page=10, offset=0)
-    assert before is not None
-    assert before["items_in_total"] == 0
-    api.login(world.user(), PASSWORD, world.login_service()).ok()
-    assert world.db.run("refresh_token_delete_of", principal_id=owner) == 0
+EXPIRED = {
+    "refresh_token": (
+        "INSERT INTO refresh_token (token_hash, principal_id, scopes, access_token_lifetime_ms, expires_at)"
+        " VALUES (%(key)s, %(user)s, '{a:read}', 1, now())",
+        "SELECT FROM refresh_token WHERE token_hash = %(key)s",
+    ),
+    "jti_claim": (
+        "INSERT INTO jti_claim VALUES (encode(%(key)s, 'hex'), now() - interval '30 days')",
+        "SELECT FROM jti_claim WHERE jti = encode(%(key)s, 'hex')",
+    ),
+    "login_limit": (
+        "INSERT INTO login_limit (key, expires_at) VALUES (%(key)s, now())",
+        "SELECT FROM login_limit WHERE key = %(key)s",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", EXPIRED)
+def test_a_login_sweeps_up_what_has_expired(api: Api, world: World, database_url: str, kind: str) -> None:
+    values, (insert, find) = {"key": secrets.token_bytes(32), "user": world.user()}, EXPIRED[kind]
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(insert, values)
+        assert connection.execute(find, values).rowcount == 1
+        api.login(world.user(), PASSWORD, world.login_service()).ok()
+        assert connection.execute(find, values).rowcount == 0
+
+
+def test_a_sweep_that_fails_does_not_fail_the_login(
+    api: Api, world: World, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db, user = app.extensions[EXTENSION].db, world.user()
+    one, failed = db.one, []
+
+    def breaking(name: str, /, **parameters: object) -> object:
+        if name == "expired_delete":
+            failed.append(name)
+            raise DatabaseUnavailable
+        return one(name, **parameters)
+
+    monkeypatch.setattr(db, "one", breaking)
+    world.session(ttl=-1)
+    assert api.refresh(api.login(user, PASSWORD, world.login_service()).ok()["refreshToken"]).status == 200
+    assert failed

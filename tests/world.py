@@ -99,6 +99,9 @@ class World:
             scopes=["all:write"],
             access_token_lifetime_ms=600_000,
             ttl_seconds=ttl,
+            keys=[],
+            attempted_at=None,
+            claim_days=30,
             **values,
         )
         assert row is not None
