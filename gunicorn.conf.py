@@ -14,7 +14,7 @@ from auth.config import Misconfigured, from_environment
 from auth.current import EXTENSION
 from auth.db import CONNECTIONS
 from auth.log import configuration
-from auth.passwords import WAITING
+from auth.passwords import PROCESSES, WAITING
 
 try:
     from_environment()
@@ -22,7 +22,7 @@ except Misconfigured as problems:
     sys.exit(str(problems))
 
 bind = f"0.0.0.0:{os.environ.get('PORT') or '8080'}"
-workers = int(os.environ.get("WEB_CONCURRENCY") or "2")
+workers = PROCESSES
 worker_class = "auth.worker.Worker"
 threads = WAITING + CONNECTIONS  # a storm of logins leaves these for the other calls
 loglevel = (os.environ.get("LOG_LEVEL") or "info").lower()

@@ -2,15 +2,19 @@
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
 
 from passlib.context import CryptContext
 from passlib.hash import pbkdf2_sha512
 
 from .errors import HashingBusy
 from .metrics import HASH_WAIT
+from .waiting import about_to_wait
+
+Result = TypeVar("Result")
 
 # The least that OWASP's Password Storage Cheat Sheet accepts for argon2id with one lane.
 OWASP_MEMORY_KIB: Final = 19 * 1024
@@ -21,6 +25,8 @@ PASSES: Final = OWASP_PASSES
 LANES: Final = 1
 
 CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+PROCESSES: Final = int(os.environ.get("WEB_CONCURRENCY") or "2")  # that share the cores
+AT_ONCE: Final = max(1, CORES // PROCESSES)
 WAITING: Final = 36  # threads that logins may wait in; gunicorn.conf.py adds to these for calls that hash nothing
 WAIT_SECONDS: Final = 1.0
 BCRYPT_BYTES: Final = 72  # all that bcrypt reads; the hash that replaces one is of the whole password
@@ -53,8 +59,8 @@ def context(memory_kib: int, passes: int, lanes: int) -> CryptContext:
 
 _context = context(MEMORY_KIB, PASSES, LANES)
 _context.dummy_verify()  # makes the hash that it compares with, so that the first unknown user takes no longer
-_running = threading.BoundedSemaphore(CORES)
-_admitted = threading.BoundedSemaphore(CORES + WAITING)
+_hashing = ThreadPoolExecutor(AT_ONCE, "hash")  # the same few threads, for each keeps the megabytes of its last hash
+_admitted = threading.BoundedSemaphore(AT_ONCE + WAITING)
 
 
 def hash_password(password: str) -> str:
@@ -65,14 +71,15 @@ def hash_password(password: str) -> str:
 def verify(password: str, password_hash: str | None) -> tuple[bool, str | None]:
     """Whether the password is the one, and a new hash where that one is not of today's kind and cost.
 
-    Without a hash to compare with it takes as long, and is False. No more run at once than there are cores. Raises
-    `HashingBusy` after a second of waiting for a turn, and at once where too many are waiting already.
+    Without a hash to compare with it takes as long, and is False. No more run at once than this process has cores.
+    Raises `HashingBusy` after a second of waiting for a turn, and at once where too many are waiting already.
     """
-    with _turn():
-        if password_hash is None:
-            _context.dummy_verify()
-            return False, None
-        return _verify(password.encode(), password_hash)
+    if not _admitted.acquire(blocking=False):
+        raise HashingBusy
+    try:
+        return _in_turn(_verify, password.encode(), password_hash)
+    finally:
+        _admitted.release()
 
 
 def is_hash(password_hash: str) -> bool:
@@ -90,24 +97,26 @@ def original_hash(salt: bytes, key: bytes) -> str:
     return str(OriginalPbkdf2(rounds=rounds, salt=salt, checksum=key).to_string())
 
 
-@contextmanager
-def _turn() -> Iterator[None]:
-    if not _admitted.acquire(blocking=False):
-        raise HashingBusy
+def _in_turn(work: Callable[..., Result], *arguments: object) -> Result:
+    asked = time.perf_counter()
+
+    def timed() -> Result:
+        HASH_WAIT.observe(time.perf_counter() - asked)
+        return work(*arguments)
+
+    about_to_wait()
+    task = _hashing.submit(timed)
     try:
-        with HASH_WAIT.time():
-            got_turn = _running.acquire(timeout=WAIT_SECONDS)
-        if not got_turn:
-            raise HashingBusy
-        try:
-            yield
-        finally:
-            _running.release()
-    finally:
-        _admitted.release()
+        return task.result(WAIT_SECONDS)
+    except TimeoutError:
+        if task.cancel():
+            raise HashingBusy from None
+        return task.result()
 
 
-def _verify(password: bytes, password_hash: str) -> tuple[bool, str | None]:
+def _verify(password: bytes, password_hash: str | None) -> tuple[bool, str | None]:
+    if password_hash is None:
+        return _context.dummy_verify(), None
     scheme = _context.identify(password_hash)
     if scheme == "argon2":
         return _context.verify_and_update(password, password_hash)  # type: ignore[no-any-return]

@@ -1,4 +1,6 @@
-"""gunicorn's threaded worker, with an end to every request: nobody keeps a thread by sending slowly."""
+"""gunicorn's threaded worker, with an order to begin requests in, and an end to each: nobody keeps a thread by sending
+slowly.
+"""
 
 import ctypes
 import os
@@ -6,7 +8,9 @@ import socket
 import struct
 import threading
 import time
+from collections import deque
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +26,7 @@ from gunicorn.http.errors import (
 )
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from . import waiting
 from .metrics import REQUESTS
 from .models import CommonErrorMessage
 
@@ -29,6 +34,8 @@ SO_ATTACH_FILTER: Final = 26  # of Linux; the socket module does not name it
 BPF_RETURN: Final = 0x06
 POLITE_CONNECTIONS: Final = 8  # with more, a worker waits no longer before it accepts another
 POLITE_SECONDS: Final = 0.00005  # for each; about what another one takes to wake up
+AT_WORK: Final = 3  # requests that a process works on; more only fight for the interpreter's lock, and all are slower
+SLOW_SECONDS: Final = 0.01  # one that takes longer waits for something: then it must not hold up others
 REQUEST_SECONDS: Final = 20.0  # ours take a few at worst; the rest is for a client's slow line
 
 _UNREADABLE: Final = {
@@ -40,24 +47,51 @@ _UNREADABLE: Final = {
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
-    """Cuts the connection of a request that takes too long, which frees the thread that reads from it, and stops in
-    order.
+    """Begins requests one after another, as it gets others done; cuts the connection of one that takes too long, which
+    frees the thread that reads from it; and stops in order.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._since: dict[TConn, float] = {}
+        self._queue: deque[TConn] = deque()
+        self._at_work: dict[TConn, float] = {}
 
     def init_process(self) -> None:
         threading.Thread(target=self._cut_off, name="cut-off", daemon=True).start()
         super().init_process()
 
+    def enqueue_req(self, conn: TConn) -> None:
+        """Called on the main thread, with a connection that has something to read."""
+        self._queue.append(conn)
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        super().wait_for_and_dispatch_events(SLOW_SECONDS if self._queue else timeout)
+        self._begin_requests()
+
+    def _begin_requests(self) -> None:
+        while self._queue and self._busy() < AT_WORK:
+            conn = self._queue.popleft()
+            self._at_work[conn] = time.monotonic()
+            super().enqueue_req(conn)
+
+    def _busy(self) -> int:
+        latest = time.monotonic() - SLOW_SECONDS
+        return sum(since > latest for since in list(self._at_work.values()))
+
     def handle(self, conn: TConn) -> Any:
+        waiting.on_wait(partial(self._stand_aside, conn))
         self._since[conn] = time.monotonic()
         try:
             return super().handle(conn)
         finally:
             del self._since[conn]
+            self._at_work.pop(conn, None)
+
+    def _stand_aside(self, conn: TConn) -> None:
+        self._at_work.pop(conn, None)
+        if self._queue:
+            self.method_queue.defer(self._begin_requests)
 
     def accept(self, listener: Any) -> None:
         """Leave it to a worker that has fewer connections: a kept-alive one stays with whoever accepted it, and with

@@ -10,12 +10,15 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from types import SimpleNamespace
 
 import pytest
+from gunicorn.config import Config
+from gunicorn.workers.gthread import ThreadWorker
 
+from auth import waiting, worker
 from auth.worker import Worker
 
 from .servers import PROJECT, Server, serving
@@ -135,3 +138,72 @@ def test_a_busy_worker_leaves_a_connection_to_another() -> None:
     assert min(seconds_before_accepting(8) for _ in range(5)) >= 0.0004
     assert min(seconds_before_accepting(0) for _ in range(5)) < 0.0003
     assert min(seconds_before_accepting(800) for _ in range(5)) < 0.002  # it does come
+
+
+class Hands:
+    """A worker whose threads do nothing by themselves; it has these connections with something to read."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, waiting: int) -> None:
+        self.begun = list[object]()
+        self.worker = Worker(0, 0, [], None, 30, Config(), None)
+        self.worker.tmp.close()
+        self.worker.tpool = SimpleNamespace(submit=self._submit)
+        self.worker.method_queue = SimpleNamespace(defer=lambda call, *arguments: call(*arguments))
+        monkeypatch.setattr(ThreadWorker, "wait_for_and_dispatch_events", lambda *_: None)
+        monkeypatch.setattr(ThreadWorker, "handle", lambda *_: True)
+        self.connections = [object() for _ in range(waiting)]
+        for connection in self.connections:
+            self.worker.enqueue_req(connection)
+        self.look()
+
+    def look(self) -> None:
+        self.worker.wait_for_and_dispatch_events(1)
+
+    def _submit(self, _: object, connection: object) -> Future[bool]:
+        self.begun.append(connection)
+        return Future()
+
+
+def test_a_worker_begins_few_requests_at_once_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "SLOW_SECONDS", 60)
+    hands = Hands(monkeypatch, worker.AT_WORK + 2)
+    assert hands.begun == hands.connections[: worker.AT_WORK]
+    hands.look()
+    assert len(hands.begun) == worker.AT_WORK
+    for done in 0, 1:
+        hands.worker.handle(hands.connections[done])
+        hands.look()
+        assert hands.begun == hands.connections[: worker.AT_WORK + done + 1]
+
+
+def test_requests_that_wait_hold_up_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for longer than a moment, and not at all where they say that they are about to wait."""
+    hands = Hands(monkeypatch, worker.AT_WORK + 1)
+    time.sleep(worker.SLOW_SECONDS)
+    hands.look()
+    assert hands.begun == hands.connections
+
+    monkeypatch.setattr(worker, "SLOW_SECONDS", 60)
+    hands = Hands(monkeypatch, worker.AT_WORK + 1)
+    seen = list[object]()
+
+    def handle(*_: object) -> None:
+        waiting.about_to_wait()
+        seen.extend(hands.begun)
+
+    monkeypatch.setattr(ThreadWorker, "handle", handle)
+    hands.worker.handle(hands.connections[0])
+    assert seen == hands.connections
+
+
+def test_a_worker_full_of_stuck_requests_goes_on(environment: dict[str, str], world: World) -> None:
+    """Eight that wait for a lock, which takes over a second, keep nobody else waiting."""
+    bearer, token = world.service().access_token, world.session().refresh_token
+    with serving(environment) as [server], ThreadPoolExecutor(8) as pool, world.db.transaction() as transaction:
+        transaction.one("jti_claim_insert", jti=(jti := secrets.token_hex(8)))
+        stuck = [pool.submit(server.client().claim, bearer, jti) for _ in range(8)]
+        time.sleep(0.3)
+        started = time.monotonic()
+        assert server.api.refresh(token).status == 200
+        assert time.monotonic() - started < 0.5
+        assert not any(claim.done() for claim in stuck)
