@@ -23,7 +23,7 @@ from .service import Deployment, database, postgres, service
 
 MANY_CONNECTIONS = 64
 PACE = 0.7  # of the highest rate
-WARM_UP_SECONDS = 10  # until Node has compiled what it runs often
+WARM_UP_SECONDS = 10  # until Node has compiled what it runs often, and every connection planned what a login asks
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def run(plan: Plan, server_url: str) -> Results:
     with service(server_url, "service") as deployment, empty_route(deployment.environment) as empty:
         fill(deployment.database_url, ROWS)
         alone["an empty Flask route"] = measure(empty, plan.seconds).rate
-        results = _served(plan, server_url, deployment, rate_of(empty), cores, alone)
+        results = _served(plan, server_url, deployment, empty, cores, alone)
     results.growth, results.large = grown(server_url, plan.sizes, plan.seconds, plan.rounds)
     return results
 
@@ -67,23 +67,24 @@ def _alone(plan: Plan, server_url: str, cores: Cores) -> dict[str, float]:
 
 
 def _served(
-    plan: Plan, server_url: str, deployment: Deployment, empty: Yardstick, cores: Cores, alone: dict[str, float]
+    plan: Plan, server_url: str, deployment: Deployment, empty: Work, cores: Cores, alone: dict[str, float]
 ) -> Results:
-    works, minting = calls(deployment), refresh(deployment.port, ROWS)
+    works, minting, logins = calls(deployment), refresh(deployment.port, ROWS), password_login(deployment)
     for work in works:
         tell(f"warming up: {work.name}")
         measure(work, 1)
-    measured = interleaved(works, empty, plan.seconds, plan.rounds)
-    (login,) = interleaved([password_login(deployment)], cores.hashing, plan.seconds, plan.rounds)
+    measure(logins, WARM_UP_SECONDS)
+    measured = interleaved(works, rate_of(empty), plan.seconds, plan.rounds)
+    (login,) = interleaved([logins], cores.hashing, plan.seconds, plan.rounds)
     with peers(server_url) as others:
         for peer in others:
             tell(f"warming up: {peer.name}")
             measure(peer, WARM_UP_SECONDS)
         compared = interleaved(others, rate_of(minting), plan.seconds, plan.rounds)
-    paced = _paced(minting, plan.seconds)
+    paced = {work.name: _paced(work, plan.seconds) for work in (empty, minting)}
     tell("starting, and using memory")
-    footprint = start_seconds(deployment), worker_megabytes(deployment)
-    measured += interleaved([bulk_invalidate(deployment)], empty, plan.seconds, 1)
+    footprint = start_seconds(deployment), worker_megabytes(deployment, logins)
+    measured += interleaved([bulk_invalidate(deployment)], rate_of(empty), plan.seconds, 1)
     return Results(this_machine(), alone, measured, login, compared, paced, *footprint)
 
 

@@ -5,13 +5,14 @@ import os
 import statistics
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from tests.servers import Server
 
 from .calls import ROWS, refresh
-from .load import measure
+from .load import Work, measure
 from .service import WORKERS, Deployment
 
 REQUESTS: Final = 10_000
@@ -23,14 +24,17 @@ def start_seconds(deployment: Deployment) -> float:
     return statistics.median(_start(deployment) for _ in range(STARTS))
 
 
-def worker_megabytes(deployment: Deployment) -> float:
-    """Resident memory of the largest worker of a fresh server, after it answered `REQUESTS` requests."""
+def worker_megabytes(deployment: Deployment, logins: Work) -> float:
+    """Resident memory of the largest worker of a fresh server, after it answered `REQUESTS` requests and many logins:
+    each of those takes as much for its hash as 19 MiB, and some of that stays.
+    """
     server = Server(deployment.environment, WORKERS, Path(os.devnull))
     try:
         server.wait_until_up()
         answered = 0
         while answered < REQUESTS * WORKERS:
             answered += measure(refresh(server.port, ROWS), 5).requests
+        measure(replace(logins, port=server.port), 5)
         workers = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
         return max(map(_resident_megabytes, workers))
     finally:

@@ -21,13 +21,17 @@ def report(results: Results) -> Iterator[str]:
     yield _measured(results.login)
     yield f"\n{HEAD}   of refresh"
     yield from map(_measured, results.peers)
+    yield f"\n{'At 70 % of the highest rate':38}{HEAD[38:]}   p99 / p50"
+    for name, load in results.paced.items():
+        latencies = f"{load.p50_ms:>9.1f}{load.p90_ms:>9.1f}{load.p99_ms:>9.1f}"
+        yield f"{name:38}{_number(load.rate)}{latencies}   {load.p99_ms / load.p50_ms:.1f}"
     if results.growth:
         yield from _growth(results.growth)
-    yield f"\n{'Targets':50}{'found':>9}{'asked for':>14}"
+    yield f"\n{'Targets':58}{'found':>9}{'asked for':>14}"
     for target in targets(results):
         found = "not measured" if target.found is None else f"{target.found:.2f}"
         sign, verdict = "≥" if target.at_least else "<", {True: "met", False: "MISSED", None: ""}[target.met]
-        yield f"{target.what:50}{found:>9}{f'{sign} {target.bound:g}':>14}  {verdict}"
+        yield f"{target.what:58}{found:>9}{f'{sign} {target.bound:g}':>14}  {verdict}"
 
 
 def _measured(measured: Measured) -> str:
