@@ -14,7 +14,7 @@ from auth.config import Misconfigured, from_environment
 from auth.current import EXTENSION
 from auth.db import CONNECTIONS
 from auth.log import configuration
-from auth.passwords import PROCESSES, WAITING
+from auth.passwords import WAITING, share_cores
 
 try:
     from_environment()
@@ -22,7 +22,7 @@ except Misconfigured as problems:
     sys.exit(str(problems))
 
 bind = f"0.0.0.0:{os.environ.get('PORT') or '8080'}"
-workers = PROCESSES
+workers = int(os.environ.get("WEB_CONCURRENCY") or "2")
 worker_class = "auth.worker.Worker"
 threads = WAITING + CONNECTIONS  # a storm of logins leaves these for the other calls
 loglevel = (os.environ.get("LOG_LEVEL") or "info").lower()
@@ -45,6 +45,7 @@ def post_fork(master: Arbiter, worker: Worker) -> None:
 
 def post_worker_init(worker: Worker) -> None:
     """Connect to the database, in the worker and so after the fork; who waits for a hash needs no connection."""
+    share_cores(worker.cfg.workers)
     worker.wsgi.extensions[EXTENSION].db.open(size=max(worker.cfg.threads - WAITING, 4))
 
 

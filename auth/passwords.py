@@ -1,5 +1,6 @@
 """Password hashing: argon2id by passlib. Bytes are hashed as received: not trimmed, folded or normalised."""
 
+import math
 import os
 import threading
 import time
@@ -25,9 +26,7 @@ PASSES: Final = OWASP_PASSES
 LANES: Final = 1
 
 CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-PROCESSES: Final = int(os.environ.get("WEB_CONCURRENCY") or "2")  # that share the cores
-AT_ONCE: Final = max(1, CORES // PROCESSES)
-WAITING: Final = 36  # threads that logins may wait in; gunicorn.conf.py adds to these for calls that hash nothing
+WAITING: Final = 36  # threads that logins may wait in, for their hash or their turn; gunicorn.conf.py has more
 WAIT_SECONDS: Final = 1.0
 BCRYPT_BYTES: Final = 72  # all that bcrypt reads; the hash that replaces one is of the whole password
 
@@ -59,8 +58,14 @@ def context(memory_kib: int, passes: int, lanes: int) -> CryptContext:
 
 _context = context(MEMORY_KIB, PASSES, LANES)
 _context.dummy_verify()  # makes the hash that it compares with, so that the first unknown user takes no longer
-_hashing = ThreadPoolExecutor(AT_ONCE, "hash")  # the same few threads, for each keeps the megabytes of its last hash
-_admitted = threading.BoundedSemaphore(AT_ONCE + WAITING)
+_hashing = ThreadPoolExecutor(CORES, "hash")  # the same few threads, for each keeps the megabytes of its last hash
+_admitted = threading.BoundedSemaphore(WAITING)
+
+
+def share_cores(processes: int) -> None:
+    """Hash no more at once than one of that many processes has cores. To be called before the first hash."""
+    global _hashing
+    _hashing = ThreadPoolExecutor(math.ceil(CORES / processes), "hash")
 
 
 def hash_password(password: str) -> str:
@@ -110,6 +115,7 @@ def _in_turn(work: Callable[..., Result], *arguments: object) -> Result:
         return task.result(WAIT_SECONDS)
     except TimeoutError:
         if task.cancel():
+            HASH_WAIT.observe(WAIT_SECONDS)
             raise HashingBusy from None
         return task.result()
 

@@ -1,14 +1,20 @@
 """How a request tells whoever runs it that it is going to wait for long, so that another may go on meanwhile."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 _thread = threading.local()
 
 
-def on_wait(tell: Callable[[], None]) -> None:
-    """Have that called when this thread's request is about to wait."""
+@contextmanager
+def telling(tell: Callable[[], None]) -> Iterator[None]:
+    """Have that called whenever this thread's request is about to wait, in the block."""
     _thread.tell = tell
+    try:
+        yield
+    finally:
+        del _thread.tell
 
 
 def about_to_wait() -> None:

@@ -34,7 +34,7 @@ SO_ATTACH_FILTER: Final = 26  # of Linux; the socket module does not name it
 BPF_RETURN: Final = 0x06
 POLITE_CONNECTIONS: Final = 8  # with more, a worker waits no longer before it accepts another
 POLITE_SECONDS: Final = 0.00005  # for each; about what another one takes to wake up
-AT_WORK: Final = 3  # requests that a process works on; more only fight for the interpreter's lock, and all are slower
+AT_WORK: Final = 4  # requests at once; more threads only fight for the interpreter's lock, and all are slower
 SLOW_SECONDS: Final = 0.01  # one that takes longer waits for something: then it must not hold up others
 REQUEST_SECONDS: Final = 20.0  # ours take a few at worst; the rest is for a client's slow line
 
@@ -62,7 +62,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         super().init_process()
 
     def enqueue_req(self, conn: TConn) -> None:
-        """Called on the main thread, with a connection that has something to read."""
+        """Called on the main thread, with a new connection or one that has something to read."""
         self._queue.append(conn)
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
@@ -80,10 +80,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         return sum(since > latest for since in list(self._at_work.values()))
 
     def handle(self, conn: TConn) -> Any:
-        waiting.on_wait(partial(self._stand_aside, conn))
         self._since[conn] = time.monotonic()
         try:
-            return super().handle(conn)
+            with waiting.telling(partial(self._stand_aside, conn)):
+                return super().handle(conn)
         finally:
             del self._since[conn]
             self._at_work.pop(conn, None)

@@ -9,6 +9,7 @@ other rows each, and the most pages of 8 KiB that one run touched.
 import statistics
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final
 from uuid import uuid4
@@ -25,11 +26,22 @@ from .service import database, postgres
 
 RUNS: Final = 20
 ROWS: Final = 10_000_000
+ATTEMPTED: Final = datetime(2026, 1, 1, tzinfo=UTC)
+COUNTED: Final = "UPDATE login_limit SET failures = ARRAY[%s] WHERE key = ANY (%s)"
+EXPIRED: Final = """
+    INSERT INTO jti_claim SELECT 'expired-' || n, now() - interval '31 days' FROM generate_series(1, 1000) AS n
+"""
+PASSWORD: Final = "UPDATE principal SET password_hash = 'a' WHERE id = %s"
+
+
+def limit_keys(n: int) -> list[bytes]:
+    """Of the person's three limits on guessing."""
+    return [sha256(f"{kind}{n}".encode()).digest() for kind in ("pair", "network", "username")]
 
 
 def statements(n: int, session_id: object) -> dict[str, dict[str, Any]]:
     """The statements of requests, with values that find person `n`, one of its tokens, and that session of its."""
-    pair, network, username = (sha256(f"{kind}{n}".encode()).digest() for kind in ("pair", "network", "username"))
+    pair, network, username = limit_keys(n)
     token, fresh, person = sha256(f"t{n:012}".encode()).digest(), sha256(uuid4().bytes).digest(), f"person-{n}"
     new = {"token_hash": fresh, "principal_id": person, "scopes": ["all:write"], "access_token_lifetime_ms": 600_000}
     expired = {"claim_days": limits.CLAIM_DAYS}
@@ -37,7 +49,7 @@ def statements(n: int, session_id: object) -> dict[str, dict[str, Any]]:
         "expired_delete": {"batch": limits.PURGE_ROWS} | expired,
         "extension_find": {"principal_id": person, "service_id": "_nobody"},
         "jti_claim_insert": {"jti": str(uuid4())},
-        "login_attempt_return": {"keys": [pair, network, username], "attempted_at": None},
+        "login_attempt_return": {"keys": [pair, network, username], "attempted_at": ATTEMPTED},
         "login_attempt_start": {
             "pair": pair,
             "network": network,
@@ -65,7 +77,7 @@ def statements(n: int, session_id: object) -> dict[str, dict[str, Any]]:
         "session_delete_all": {"principal_id": person},
         "session_insert": new
         | {"password_generation": 0, "ttl_seconds": None, "ip_address": "203.0.113.7", "user_agent": "curl/8"}
-        | {"keys": [pair, network, username], "attempted_at": None}
+        | {"keys": [pair, network, username], "attempted_at": ATTEMPTED}
         | expired,
         "session_list": {"principal_id": person, "items_per_page": SESSIONS, "offset": 0},
     }
@@ -87,6 +99,7 @@ def main(rows: int) -> None:
         prepare_statements(url, rows)
         tell("")
         with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(EXPIRED)
             connection.execute("VACUUM ANALYZE")
             for name in statements(1, None):
                 runs = [_run(connection, name, 1 + turn * (rows // SESSIONS // RUNS)) for turn in range(RUNS)]
@@ -99,6 +112,8 @@ def main(rows: int) -> None:
 
 
 def _run(connection: psycopg.Connection, name: str, n: int) -> dict[str, Any]:
+    connection.execute(COUNTED, [ATTEMPTED, limit_keys(n)])
+    connection.execute(PASSWORD, [f"person-{n}"])
     session_id = connection.execute(
         "SELECT public_session_reference FROM refresh_token WHERE principal_id = %s LIMIT 1", [f"person-{n}"]
     ).fetchone()

@@ -20,8 +20,7 @@ def explain(connection: psycopg.Connection[Any], name: str, values: Mapping[str,
     cursor = psycopg.ClientCursor(connection)
     with connection.transaction(force_rollback=True):
         cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        cursor.execute("DEALLOCATE ALL")
         cursor.execute(f"PREPARE explained AS {statement}")
         cursor.execute(f"EXPLAIN ({options}) EXECUTE explained ({arguments})", [values[each] for each in parameters])
-        found = [row[0] for row in cursor.fetchall()]
-        cursor.execute("DEALLOCATE explained")
-    return found
+        return [row[0] for row in cursor.fetchall()]

@@ -5,8 +5,6 @@ import hashlib
 import itertools
 import json
 import secrets
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -20,8 +18,9 @@ from passlib.hash import argon2, bcrypt, pbkdf2_sha256, pbkdf2_sha512, scrypt, s
 from auth import passwords
 from auth.current import EXTENSION
 from auth.errors import HashingBusy
+from auth.metrics import HASH_WAIT
 from auth.password_rules import problem_with
-from auth.waiting import on_wait
+from auth.waiting import telling
 
 from .api import Api
 from .test_cli import Flask, flask  # noqa: F401
@@ -59,43 +58,52 @@ class Slow:
         return True, None
 
 
-def test_no_more_hash_at_once_than_the_process_has_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_hash_at_once_than_there_are_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = Slow(monkeypatch)
-    with ThreadPoolExecutor(passwords.AT_ONCE + 8) as pool:
-        results = [pool.submit(passwords.verify, "x", "y") for _ in range(passwords.AT_ONCE + 8)]
+    with ThreadPoolExecutor(passwords.CORES + 8) as pool:
+        results = [pool.submit(passwords.verify, "x", "y") for _ in range(passwords.CORES + 8)]
         time.sleep(0.2)
-        assert slow.most == passwords.AT_ONCE
+        assert slow.most == passwords.CORES
         slow.go_on.set()
         assert [result.result() for result in results] == [(True, None)] * len(results)
-    assert slow.most == passwords.AT_ONCE
+    assert slow.most == passwords.CORES
 
 
-def test_processes_share_the_cores() -> None:
-    for processes, at_once in ((1, passwords.CORES), (passwords.CORES, 1), (64 * passwords.CORES, 1)):
-        code = "from auth import passwords; print(passwords.AT_ONCE)"
-        environment = {"WEB_CONCURRENCY": str(processes)}
-        found = subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-        )
-        assert int(found.stdout) == at_once
+@pytest.mark.parametrize(("processes", "at_once"), [(1, passwords.CORES), (passwords.CORES, 1), (1000, 1)])
+def test_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch, processes: int, at_once: int) -> None:
+    slow = Slow(monkeypatch)
+    monkeypatch.setattr(passwords, "_hashing", None)
+    passwords.share_cores(processes)
+    with ThreadPoolExecutor(passwords.CORES + 1) as pool:
+        results = [pool.submit(passwords.verify, "x", "y") for _ in range(passwords.CORES + 1)]
+        time.sleep(0.2)
+        slow.go_on.set()
+        assert all(result.result() for result in results)
+    assert slow.most == at_once
 
 
 def test_whoever_runs_the_request_hears_of_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     told = list[str]()
     monkeypatch.setattr(passwords, "_verify", lambda *_: (told == ["wait"], None))
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(on_wait, lambda: told.append("wait")).result()
-        assert pool.submit(passwords.verify, "x", "y").result() == (True, None)
+    with telling(lambda: told.append("wait")):
+        assert passwords.verify("x", "y") == (True, None)
+    assert passwords.verify("x", "y") == (True, None)
+
+
+def hash_waits() -> float:
+    return sum(sample.value for sample in HASH_WAIT.collect()[0].samples if sample.name.endswith("_count"))
 
 
 def test_a_login_waits_a_second_for_its_turn(api: Api, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = Slow(monkeypatch)
     user, service, refresh_token = world.user(), world.login_service(), world.session().refresh_token
-    with ThreadPoolExecutor(passwords.AT_ONCE) as pool:
-        running = [pool.submit(passwords.verify, "x", "y") for _ in range(passwords.AT_ONCE)]
+    with ThreadPoolExecutor(passwords.CORES) as pool:
+        running = [pool.submit(passwords.verify, "x", "y") for _ in range(passwords.CORES)]
         time.sleep(0.1)
         started = time.monotonic()
+        before = hash_waits()
         answer = api.login(user, PASSWORD, service).refused(503, "LOGIN_BUSY")
+        assert hash_waits() == before + 1
         assert 0.9 < time.monotonic() - started < 2
         assert answer.header("Retry-After") == "1"
         assert api.refresh(refresh_token).status == 200
@@ -107,7 +115,7 @@ def test_a_login_waits_a_second_for_its_turn(api: Api, world: World, monkeypatch
 
 def test_when_too_many_wait_the_next_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = Slow(monkeypatch)
-    most = passwords.AT_ONCE + passwords.WAITING
+    most = passwords.WAITING
     with ThreadPoolExecutor(most) as pool:
         for _ in range(most):
             pool.submit(passwords.verify, "x", "y")
