@@ -4,9 +4,8 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+from typing import Final
 
 from passlib.context import CryptContext
 from passlib.hash import pbkdf2_sha512
@@ -14,8 +13,6 @@ from passlib.hash import pbkdf2_sha512
 from .errors import HashingBusy
 from .metrics import HASH_WAIT
 from .waiting import about_to_wait
-
-Result = TypeVar("Result")
 
 # The least that OWASP's Password Storage Cheat Sheet accepts for argon2id with one lane.
 OWASP_MEMORY_KIB: Final = 19 * 1024
@@ -82,7 +79,7 @@ def verify(password: str, password_hash: str | None) -> tuple[bool, str | None]:
     if not _admitted.acquire(blocking=False):
         raise HashingBusy
     try:
-        return _in_turn(_verify, password.encode(), password_hash)
+        return _in_turn(password.encode(), password_hash)
     finally:
         _admitted.release()
 
@@ -102,15 +99,9 @@ def original_hash(salt: bytes, key: bytes) -> str:
     return str(OriginalPbkdf2(rounds=rounds, salt=salt, checksum=key).to_string())
 
 
-def _in_turn(work: Callable[..., Result], *arguments: object) -> Result:
-    asked = time.perf_counter()
-
-    def timed() -> Result:
-        HASH_WAIT.observe(time.perf_counter() - asked)
-        return work(*arguments)
-
+def _in_turn(password: bytes, password_hash: str | None) -> tuple[bool, str | None]:
     about_to_wait()
-    task = _hashing.submit(timed)
+    task = _hashing.submit(_begin, time.perf_counter(), password, password_hash)
     try:
         return task.result(WAIT_SECONDS)
     except TimeoutError:
@@ -118,6 +109,11 @@ def _in_turn(work: Callable[..., Result], *arguments: object) -> Result:
             HASH_WAIT.observe(WAIT_SECONDS)
             raise HashingBusy from None
         return task.result()
+
+
+def _begin(asked: float, password: bytes, password_hash: str | None) -> tuple[bool, str | None]:
+    HASH_WAIT.observe(time.perf_counter() - asked)
+    return _verify(password, password_hash)
 
 
 def _verify(password: bytes, password_hash: str | None) -> tuple[bool, str | None]:

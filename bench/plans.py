@@ -12,12 +12,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final
-from uuid import uuid4
 
 import psycopg
 
-from auth import limits
-from tests.plans import explain
+from tests.plans import PER_REQUEST, explain
 
 from .limit import prepare_statements
 from .rounds import tell
@@ -34,53 +32,39 @@ EXPIRED: Final = """
 PASSWORD: Final = "UPDATE principal SET password_hash = 'a' WHERE id = %s"
 
 
-def limit_keys(n: int) -> list[bytes]:
-    """Of the person's three limits on guessing."""
-    return [sha256(f"{kind}{n}".encode()).digest() for kind in ("pair", "network", "username")]
+def digest(text: str) -> bytes:
+    return sha256(text.encode()).digest()
 
 
-def statements(n: int, session_id: object) -> dict[str, dict[str, Any]]:
-    """The statements of requests, with values that find person `n`, one of its tokens, and that session of its."""
-    pair, network, username = limit_keys(n)
-    token, fresh, person = sha256(f"t{n:012}".encode()).digest(), sha256(uuid4().bytes).digest(), f"person-{n}"
-    new = {"token_hash": fresh, "principal_id": person, "scopes": ["all:write"], "access_token_lifetime_ms": 600_000}
-    expired = {"claim_days": limits.CLAIM_DAYS}
-    return {
-        "expired_delete": {"batch": limits.PURGE_ROWS} | expired,
-        "extension_find": {"principal_id": person, "service_id": "_nobody"},
-        "jti_claim_insert": {"jti": str(uuid4())},
-        "login_attempt_return": {"keys": [pair, network, username], "attempted_at": ATTEMPTED},
-        "login_attempt_start": {
-            "pair": pair,
-            "network": network,
-            "username": username,
-            "principal_id": person,
-            "network_address": "203.0.113.7/32",
-            "pair_failures": limits.LOCKOUT_PAIR_FAILURES,
-            "pair_seconds": limits.LOCKOUT_PAIR_SECONDS,
-            "wide_failures": limits.LOCKOUT_WIDE_FAILURES,
-            "username_seconds": limits.LOCKOUT_USERNAME_SECONDS,
-            "most_severe": limits.LOCKOUT_SEVERITY,
-            "severity_seconds": limits.LOCKOUT_SEVERITY_SECONDS,
-            "memory_seconds": limits.LOCKOUT_MEMORY_SECONDS,
-        },
-        "login_find": {"username": person, "service": "app"},
-        "login_limit_insert": {"keys": [uuid4().bytes * 2], "memory_seconds": limits.LOCKOUT_MEMORY_SECONDS},
-        "principal_find": {"id": person},
-        "principal_rehash": {"id": person, "old_hash": "a", "new_hash": "b"},
-        "refresh_token_delete": {"token_hash": token},
-        "refresh_token_delete_many": {"token_hashes": [sha256(f"t{n + k:012}".encode()).digest() for k in range(100)]},
-        "refresh_token_find": {"token_hash": token},
-        "refresh_token_insert_extended": new
-        | {"extended_by": "person-0", "extended_by_chain": ["person-0"], "ttl_days": 30},
-        "session_delete": {"session_id": session_id, "principal_id": person},
-        "session_delete_all": {"principal_id": person},
-        "session_insert": new
-        | {"password_generation": 0, "ttl_seconds": None, "ip_address": "203.0.113.7", "user_agent": "curl/8"}
-        | {"keys": [pair, network, username], "attempted_at": ATTEMPTED}
-        | expired,
-        "session_list": {"principal_id": person, "items_per_page": SESSIONS, "offset": 0},
+def values(name: str, n: int, session_id: object) -> dict[str, Any]:
+    """Values with which the statement finds person `n`, that session of its, or the token of that number."""
+    person, limits = f"person-{n}", limits_of(n)
+    found = {
+        "id": person,
+        "principal_id": person,
+        "session_id": session_id,
+        "service": "app",
+        "old_hash": "a",
+        "network_address": "203.0.113.7/32",
+        "attempted_at": ATTEMPTED,
+        "extended_by": "person-0",
+        "extended_by_chain": ["person-0"],
+        "token_hashes": [digest(f"t{n + k:012}") for k in range(100)],
     }
+    if name in ("refresh_token_find", "refresh_token_delete"):
+        found["token_hash"] = digest(f"t{n:012}")
+    if name in ("login_attempt_return", "session_insert"):
+        found["keys"] = list(limits.values())
+    if name == "login_attempt_start":
+        found |= limits
+    if name == "login_find":
+        found["username"] = person
+    return {parameter: found.get(parameter, value) for parameter, value in PER_REQUEST[name].items()}
+
+
+def limits_of(n: int) -> dict[str, bytes]:
+    """The keys of the person's three limits on guessing."""
+    return {kind: digest(f"{kind}{n}") for kind in ("pair", "network", "username")}
 
 
 def scans(plan: dict[str, Any]) -> Iterator[str]:
@@ -101,7 +85,7 @@ def main(rows: int) -> None:
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(EXPIRED)
             connection.execute("VACUUM ANALYZE")
-            for name in statements(1, None):
+            for name in PER_REQUEST:
                 runs = [_run(connection, name, 1 + turn * (rows // SESSIONS // RUNS)) for turn in range(RUNS)]
                 planning, running = (
                     statistics.median(run[f"{stage} Time"] for run in runs) for stage in ("Planning", "Execution")
@@ -112,13 +96,13 @@ def main(rows: int) -> None:
 
 
 def _run(connection: psycopg.Connection, name: str, n: int) -> dict[str, Any]:
-    connection.execute(COUNTED, [ATTEMPTED, limit_keys(n)])
+    connection.execute(COUNTED, [ATTEMPTED, list(limits_of(n).values())])
     connection.execute(PASSWORD, [f"person-{n}"])
     session_id = connection.execute(
         "SELECT public_session_reference FROM refresh_token WHERE principal_id = %s LIMIT 1", [f"person-{n}"]
     ).fetchone()
-    values = statements(n, session_id and session_id[0])[name]
-    ((plan,),) = explain(connection, name, values, "ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON")
+    arguments = values(name, n, session_id and session_id[0])
+    ((plan,),) = explain(connection, name, arguments, "ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON")
     found: dict[str, Any] = plan
     return found
 
