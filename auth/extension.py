@@ -32,9 +32,13 @@ TOKEN_EXTENSION = Rpc(
 
 @TOKEN_EXTENSION.register(blueprint)
 def token_extension(bearer: Bearer, body: TokenExtensionRequest) -> OptionalAuthenticationTokens:
+    if bearer.is_extended:  # a service speaks for itself here, or the chain would not name it
+        raise InvalidToken
     user = _verified_user(body.valid_jwt)
     audit.details(user=user.principal_id)
-    person = _living_person(user, bearer)
+    person = db().one("extension_find", **bearer.parameters(), **user.parameters("user"))
+    if person is None:
+        raise InvalidToken
     if not 1 <= body.expires_in <= EXTENDED_TOKEN_MAX_MS:
         raise InvalidExpiresIn
     scopes = parse_all(body.requested_scopes)
@@ -42,9 +46,11 @@ def token_extension(bearer: Bearer, body: TokenExtensionRequest) -> OptionalAuth
     chain = (*user.extended_by_chain, bearer.principal_id)
     audit.details(scopes=[str(scope) for scope in scopes], refreshes=bool(body.allow_refreshes), newChain=list(chain))
     grant = Grant([str(scope) for scope in scopes], body.expires_in, None, bearer.principal_id, chain)
-    if body.allow_refreshes:
-        return _refreshable(person, grant)
-    return OptionalAuthenticationTokens(tokens().mint(person, grant), None, None)
+    refresh_token = refresh_tokens.generate() if body.allow_refreshes else None
+    extended = _extend(bearer, user, grant, refresh_token)
+    access_token = tokens().mint(person, _bounded(grant, user, extended), extended["issued_at"])
+    csrf = None if refresh_token is None else refresh_tokens.csrf_token(refresh_token)
+    return OptionalAuthenticationTokens(access_token, csrf, refresh_token)
 
 
 def _verified_user(valid_jwt: str) -> Bearer:
@@ -52,13 +58,6 @@ def _verified_user(valid_jwt: str) -> Bearer:
     if user.is_one_time or user.role is Role.UNKNOWN:
         raise InvalidToken
     return user
-
-
-def _living_person(user: Bearer, bearer: Bearer) -> Row:
-    person = db().one("extension_find", principal_id=user.principal_id, service_id=bearer.principal_id)
-    if person is None:
-        raise InvalidToken
-    return person
 
 
 def _check_scopes(scopes: list[Scope], policy: list[Scope], user: Bearer) -> None:
@@ -70,20 +69,29 @@ def _check_scopes(scopes: list[Scope], policy: list[Scope], user: Bearer) -> Non
         raise ScopeNotCovered
 
 
-def _refreshable(person: Row, grant: Grant) -> OptionalAuthenticationTokens:
-    refresh_token = refresh_tokens.generate()
-    stored = db().one(
-        "refresh_token_insert_extended",
-        token_hash=refresh_tokens.digest(refresh_token),
-        principal_id=person["id"],
+def _extend(bearer: Bearer, user: Bearer, grant: Grant, refresh_token: str | None) -> Row:
+    extended = db().one(
+        "extension_insert",
+        **bearer.parameters(),
+        **user.parameters("user"),
+        user_is_extended=user.is_extended,
+        not_after=user.not_after,
+        token_hash=None if refresh_token is None else refresh_tokens.digest(refresh_token),
         scopes=list(grant.scopes),
         access_token_lifetime_ms=grant.lifetime_ms,
-        extended_by=grant.extended_by,
         extended_by_chain=list(grant.extended_by_chain),
         ttl_days=EXTENDED_REFRESH_TOKEN_DAYS,
     )
-    if stored is None:  # one of the two was disabled or deleted a moment ago
+    if extended is None:  # something that it is made from ended a moment ago
         raise InvalidToken
-    audit.details(newSession=str(stored["public_session_reference"]))
-    access_token = tokens().mint(person, replace(grant, session_reference=stored["public_session_reference"]))
-    return OptionalAuthenticationTokens(access_token, refresh_tokens.csrf_token(refresh_token), refresh_token)
+    return extended
+
+
+def _bounded(grant: Grant, user: Bearer, extended: Row) -> Grant:
+    """The grant with its end and the stored token it names: its own, or else the delegation that it was made from."""
+    reference = extended["public_session_reference"]
+    if reference is not None:
+        audit.details(newSession=str(reference))
+        return replace(grant, session_reference=reference, not_after=extended["not_after"])
+    source = user.parameters("user")["user_reference"] if user.is_extended else None
+    return replace(grant, extended_from=source, not_after=extended["not_after"])

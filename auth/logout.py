@@ -63,7 +63,10 @@ def web_logout(refresh_token: str) -> Response:
 @BULK_INVALIDATE.register(blueprint)
 def bulk_invalidate(bearer: Bearer, body: BulkInvalidateRequest) -> Unit:
     digests = [refresh_tokens.digest(token) for token in body.tokens]
-    audit.details(revoked=db().run("refresh_token_delete_many", token_hashes=digests))
+    ended = db().one("refresh_token_delete_many", token_hashes=digests, **bearer.parameters())
+    if ended is None:
+        raise InvalidToken
+    audit.details(revoked=ended["revoked"])
     return Unit()
 
 

@@ -44,7 +44,7 @@ CLAIM = Rpc(
 
 @REQUEST_ONE_TIME_TOKEN.register(blueprint)
 def request_one_time_token(bearer: Bearer, query: RequestOneTimeToken) -> OneTimeAccessToken:
-    principal = db().one("principal_find", id=bearer.principal_id)
+    principal = db().one("bearer_find", not_after=bearer.not_after, **bearer.parameters())
     if principal is None:
         raise InvalidToken
     audience = parse_all(query.audience.split(","))
@@ -58,7 +58,9 @@ def request_one_time_token(bearer: Bearer, query: RequestOneTimeToken) -> OneTim
         bearer.session_reference,
         bearer.extended_by,
         bearer.extended_by_chain,
+        bearer.extended_from,
         jti,
+        principal["not_after"],
     )
     return OneTimeAccessToken(tokens().mint(principal, grant), jti)
 
@@ -66,7 +68,10 @@ def request_one_time_token(bearer: Bearer, query: RequestOneTimeToken) -> OneTim
 @CLAIM.register(blueprint)
 def claim(bearer: Bearer, query: ClaimOneTimeToken) -> Unit:
     audit.details(jtiHash=_hash(query.jti))
-    if db().one("jti_claim_insert", jti=query.jti) is None:
+    claimed = db().one("jti_claim_insert", jti=query.jti, **bearer.parameters())
+    if claimed is None:
+        raise InvalidToken
+    if not claimed["is_first"]:
         raise AlreadyClaimed
     return Unit()
 

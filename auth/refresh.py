@@ -4,9 +4,11 @@ from flask import Blueprint
 
 from . import audit, refresh_tokens
 from .current import db, tokens
+from .db import Row
 from .errors import InvalidToken
 from .models import AccessToken, AccessTokenAndCsrf
 from .rpc import PUBLIC, Rpc
+from .scopes import Scope, all_covered
 from .tokens import Grant
 
 blueprint = Blueprint("refresh", __name__)
@@ -49,10 +51,22 @@ def _mint(refresh_token: str) -> str:
         raise InvalidToken
     audit.who(found["id"], found["public_session_reference"], found["extended_by_chain"])
     grant = Grant(
-        found["scopes"],
+        _scopes_of_today(found),
         found["access_token_lifetime_ms"],
         found["public_session_reference"],
         found["extended_by"],
         found["extended_by_chain"],
+        not_after=found["not_after"],
     )
     return tokens().mint(found, grant)
+
+
+def _scopes_of_today(stored: Row) -> list[str]:
+    """The stored scopes; of a delegation, those that the policy of its holder still covers."""
+    if stored["policy"] is None:
+        return list(stored["scopes"])
+    policy = [Scope.parse(scope) for scope in stored["policy"]]
+    scopes = [scope for scope in stored["scopes"] if all_covered([Scope.parse(scope)], policy)]
+    if not scopes:
+        raise InvalidToken
+    return scopes

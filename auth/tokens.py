@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
+from uuid import UUID
 
 import jwt
 import msgspec
@@ -44,39 +45,61 @@ class Claims(Struct, rename="camel"):
     role: str
     aud: list[str]
     nbf: int | float | UnsetType = UNSET
+    uid: int | UnsetType = UNSET
     jti: str | UnsetType = UNSET
-    public_session_reference: str | UnsetType = UNSET
+    public_session_reference: UUID | UnsetType = UNSET
     extended_by: str | UnsetType = UNSET
+    extended_from: UUID | UnsetType = UNSET
     extended_by_chain: list[str] = []
 
 
 @dataclass(frozen=True)
 class Bearer:
-    """Who a verified access token speaks for, and how far."""
+    """What a verified access token says. Whether its grant still lives, only the database knows."""
 
     principal_id: str
+    uid: int | None
     role: Role
     scopes: tuple[Scope, ...]
-    session_reference: str | None
+    issued_at: int  # seconds since the epoch
+    expires_at: float
+    session_reference: UUID | None
     extended_by: str | None
     extended_by_chain: tuple[str, ...]
+    extended_from: UUID | None
     is_one_time: bool
 
     @property
     def is_extended(self) -> bool:
         return self.extended_by is not None or bool(self.extended_by_chain)
 
+    @property
+    def not_after(self) -> float | None:
+        """When what is made from this token must end, unless a stored token says that: seconds since the epoch."""
+        return self.expires_at if self.is_extended and self.session_reference is None else None
+
+    def parameters(self, name: str = "bearer") -> dict[str, Any]:
+        """What a statement needs to see whether the token's grant lives, as parameters that begin with `name`."""
+        return {
+            f"{name}_id": self.principal_id,
+            f"{name}_uid": self.uid,
+            f"{name}_reference": self.session_reference or self.extended_from,
+            f"{name}_issued_at": self.issued_at,
+        }
+
 
 @dataclass(frozen=True)
 class Grant:
-    """What an access token is to allow, for how many milliseconds, and through whom."""
+    """What an access token is to allow, for how long, and through whom."""
 
     scopes: Sequence[str]
     lifetime_ms: int
-    session_reference: object | None
+    session_reference: UUID | None
     extended_by: str | None = None
     extended_by_chain: Sequence[str] = ()
+    extended_from: UUID | None = None  # the delegation whose token was extended, where the result is not stored
     jti: str | None = None
+    not_after: float | None = None  # seconds since the epoch
 
 
 class AccessTokens:
@@ -91,14 +114,22 @@ class AccessTokens:
         self._jws = jwt.PyJWS(algorithms=["ES256", "RS256", "EdDSA"])
         self._remembered = lru_cache(REMEMBERED_TOKENS)(self._read)  # a service shows the same token all the time
 
-    def mint(self, principal: Mapping[str, Any], grant: Grant) -> str:
-        """A signed access token for a row of `principal`, good from now on."""
-        now = time.time()
+    def mint(self, principal: Mapping[str, Any], grant: Grant, issued_at: int | None = None) -> str:
+        """A signed access token for a row of `principal`, issued now or at that second since the epoch.
+
+        Raises `InvalidToken` when the grant has no time left.
+        """
+        iat = int(time.time()) if issued_at is None else issued_at
+        exp = iat + math.ceil(grant.lifetime_ms / 1000)
+        if grant.not_after is not None:
+            exp = min(exp, int(grant.not_after))
+            if exp <= iat:
+                raise InvalidToken
         claims = {
             "iss": self._issuer,
             "sub": principal["id"],
-            "iat": int(now),
-            "exp": math.ceil(now + grant.lifetime_ms / 1000),
+            "iat": iat,
+            "exp": exp,
             "aud": list(grant.scopes),
             **_identity(principal),
             **_provenance(grant),
@@ -123,11 +154,15 @@ class AccessTokens:
             raise InvalidToken from None
         return claims, Bearer(
             claims.sub,
+            claims.uid or None,
             Role(claims.role),
             scopes,
+            max(0, int(claims.iat)),
+            claims.exp,
             claims.public_session_reference or None,
             claims.extended_by or None,
             tuple(claims.extended_by_chain),
+            claims.extended_from or None,
             claims.jti is not UNSET,
         )
 
@@ -181,6 +216,8 @@ def _provenance(grant: Grant) -> dict[str, Any]:
         claims["publicSessionReference"] = str(grant.session_reference)
     if grant.extended_by is not None:
         claims["extendedBy"] = grant.extended_by
+    if grant.extended_from is not None:
+        claims["extendedFrom"] = str(grant.extended_from)
     if grant.jti is not None:
         claims["jti"] = grant.jti
     return claims

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 from auth import limits, passwords
 from auth.db import SQL_FOLDER, PatientDatabase
@@ -131,7 +132,7 @@ def _sign(seconds: int) -> float:
     names = {"first_names": "Ada", "last_name": "Lovelace", "email": "ada@example.org", "org_id": None}
     flags = {"two_factor_authentication": False, "service_license_agreement": False}
     person = {"id": "ada", "uid": 1, "role": "USER", "principal_type": "password", **names, **flags}
-    grant = Grant(["all:write"], 600_000, "53d9ee49-ba48-4dc7-9e4b-1c41c7bbbc0e")
+    grant = Grant(["all:write"], 600_000, UUID("53d9ee49-ba48-4dc7-9e4b-1c41c7bbbc0e"))
     return _rate(lambda: tokens.mint(person, grant), seconds)
 
 

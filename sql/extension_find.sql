@@ -1,16 +1,10 @@
--- The person whose token is to be extended, with the scopes the asking service may ask for (none when it is gone
--- or disabled); no row when the person is gone or disabled.
+-- The person whose access token is to be extended, with the scopes that the bearer's policy allows. No row when either
+-- token's grant has ended, or the token is not a person's.
 SELECT
     person.id, person.uid, person.role, person.principal_type,
     person.first_names, person.last_name, person.email, person.org_id,
     person.two_factor_authentication, person.service_license_agreement,
-    ARRAY(
-        SELECT policy.scope
-        FROM service_scope AS policy
-        JOIN principal AS service ON service.id = policy.service_id
-        WHERE policy.service_id = %(service_id)s
-          AND service.disabled_at IS NULL
-    ) AS policy
-FROM principal AS person
-WHERE person.id = %(principal_id)s
-  AND person.disabled_at IS NULL
+    ARRAY(SELECT scope FROM service_scope WHERE service_id = %(bearer_id)s) AS policy
+FROM live_principal(%(user_id)s, %(user_uid)s, %(user_reference)s, %(user_issued_at)s) AS person
+CROSS JOIN live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_reference)s, %(bearer_issued_at)s) AS bearer
+WHERE person.principal_type IN ('password', 'wayf')

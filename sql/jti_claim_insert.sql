@@ -1,5 +1,14 @@
--- Spends a one-time token. Of any number of callers, on any number of servers, one gets the row.
-INSERT INTO jti_claim (jti)
-VALUES (%(jti)s)
-ON CONFLICT (jti) DO NOTHING
-RETURNING jti
+-- Spends a one-time token. Of any number of callers, on any number of servers, one is the first. No row, and nothing
+-- spent, when the bearer's grant has ended.
+WITH bearer AS (
+    SELECT id
+    FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_reference)s, %(bearer_issued_at)s)
+), claimed AS (
+    INSERT INTO jti_claim (jti)
+    SELECT %(jti)s
+    FROM bearer
+    ON CONFLICT (jti) DO NOTHING
+    RETURNING jti
+)
+SELECT EXISTS (SELECT FROM claimed) AS is_first
+FROM bearer

@@ -1,15 +1,15 @@
--- Removes a principal of one kind; its refresh tokens and those it extended go with it (foreign keys). These are
--- locked in order before, so that two such statements cannot deadlock.
-WITH ended AS MATERIALIZED (
-    SELECT token_hash
-    FROM refresh_token
-    WHERE principal_id = %(id)s
-       OR extended_by = %(id)s
-    ORDER BY token_hash
+-- Removes a principal of one kind; its refresh tokens, and those it extended, go with it (foreign keys). The principals of
+-- all these tokens are locked first, in the order of their ids, against deadlocks.
+WITH owner AS MATERIALIZED (
+    SELECT id
+    FROM principal
+    WHERE id = ANY (ARRAY(SELECT principal_id FROM refresh_token WHERE extended_by = %(id)s) || %(id)s::text)
+    ORDER BY id
     FOR UPDATE
 )
 DELETE FROM principal
-WHERE id = %(id)s
-  AND principal_type = ANY (%(principal_types)s)
-  AND (SELECT count(*) FROM ended) >= 0
-RETURNING id
+USING owner
+WHERE principal.id = owner.id
+  AND principal.id = %(id)s
+  AND principal.principal_type = ANY (%(principal_types)s)
+RETURNING principal.id

@@ -1,6 +1,16 @@
--- Ends one refresh token and says whose it was, and whether it was still good; no row when it is unknown.
-DELETE FROM refresh_token
-WHERE token_hash = %(token_hash)s
+-- Ends one refresh token, and the delegations made from it (by the foreign key). Says whose it was, and whether it was
+-- still good; no row when it is unknown. The principal is locked first, as by all that end several tokens.
+WITH owner AS (
+    SELECT principal.id
+    FROM refresh_token AS token
+    JOIN principal ON principal.id = token.principal_id
+    WHERE token.token_hash = %(token_hash)s
+    FOR NO KEY UPDATE OF principal
+)
+DELETE FROM refresh_token AS token
+USING owner
+WHERE token.token_hash = %(token_hash)s
+  AND token.principal_id = owner.id
 RETURNING
-    principal_id, public_session_reference, extended_by_chain,
-    expires_at IS NULL OR expires_at > now() AS live
+    token.principal_id, token.public_session_reference, token.extended_by_chain,
+    token.expires_at IS NULL OR token.expires_at > now() AS live

@@ -1,10 +1,17 @@
--- What a refresh token mints, and for whom; no row when it is unknown or expired, or its principal disabled.
+-- What a refresh token mints, and for whom; no row when it is unknown or expired, or its principal disabled. A delegation
+-- comes with its holder's policy of today, and with its end in seconds since the epoch; for others both are NULL.
 SELECT
     token.public_session_reference, token.scopes, token.access_token_lifetime_ms,
     token.extended_by, token.extended_by_chain,
     principal.id, principal.uid, principal.role, principal.principal_type,
     principal.first_names, principal.last_name, principal.email, principal.org_id,
-    principal.two_factor_authentication, principal.service_license_agreement
+    principal.two_factor_authentication, principal.service_license_agreement,
+    CASE WHEN token.extended_by IS NOT NULL THEN
+        ARRAY(SELECT scope FROM service_scope WHERE service_id = token.extended_by)
+    END AS policy,
+    CASE WHEN token.extended_by IS NOT NULL THEN
+        extract(epoch FROM token.expires_at)::double precision
+    END AS not_after
 FROM refresh_token AS token
 JOIN principal ON principal.id = token.principal_id
 WHERE token.token_hash = %(token_hash)s

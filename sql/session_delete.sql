@@ -1,7 +1,15 @@
--- Ends one of a person's own sessions; no row for an id that is not one, whoever's it is.
-DELETE FROM refresh_token
-WHERE public_session_reference = %(session_id)s
-  AND principal_id = %(principal_id)s
-  AND extended_by IS NULL
-  AND (expires_at IS NULL OR expires_at > now())
-RETURNING public_session_reference
+-- Ends one of the bearer's own sessions, and says whether it was there. No row when the bearer's grant has ended.
+WITH bearer AS (
+    SELECT id
+    FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_reference)s, %(bearer_issued_at)s)
+), ended AS (
+    DELETE FROM refresh_token AS session
+    USING bearer
+    WHERE session.public_session_reference = %(session_id)s
+      AND session.principal_id = bearer.id
+      AND session.extended_by IS NULL
+      AND (session.expires_at IS NULL OR session.expires_at > now())
+    RETURNING session.token_hash
+)
+SELECT EXISTS (SELECT FROM ended) AS was_there
+FROM bearer

@@ -1,12 +1,31 @@
--- Ends all of a person's sessions; delegations made by extension live on. Locked in order, against deadlocks.
-WITH ended AS (
-    SELECT token_hash
-    FROM refresh_token
-    WHERE principal_id = %(principal_id)s
-      AND extended_by IS NULL
-    ORDER BY token_hash
-    FOR UPDATE
+-- Ends up to %(batch)s of the bearer's sessions, and says how many and whether there are more. The bearer's own session is
+-- in the last batch, or the next batch would have no bearer. Delegations live on. No row when the bearer's grant has ended.
+WITH bearer AS (
+    SELECT principal.id
+    FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_reference)s, %(bearer_issued_at)s) AS live
+    JOIN principal ON principal.id = live.id
+    FOR NO KEY UPDATE OF principal
+), other AS MATERIALIZED (
+    SELECT session.token_hash
+    FROM bearer
+    JOIN refresh_token AS session ON session.principal_id = bearer.id
+    WHERE session.extended_by IS NULL
+      AND session.public_session_reference IS DISTINCT FROM %(bearer_reference)s
+    LIMIT %(batch)s
+), ended AS (
+    DELETE FROM refresh_token
+    WHERE token_hash = ANY (ARRAY(SELECT token_hash FROM other))
+    RETURNING token_hash
+), own AS (
+    DELETE FROM refresh_token AS session
+    USING bearer
+    WHERE session.public_session_reference = %(bearer_reference)s
+      AND session.principal_id = bearer.id
+      AND session.extended_by IS NULL
+      AND (SELECT count(*) FROM other) < %(batch)s
+    RETURNING session.token_hash
 )
-DELETE FROM refresh_token AS token
-USING ended
-WHERE token.token_hash = ended.token_hash
+SELECT
+    (SELECT count(*) FROM ended) + (SELECT count(*) FROM own) AS revoked,
+    (SELECT count(*) FROM other) = %(batch)s AS more
+FROM bearer

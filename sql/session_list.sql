@@ -1,9 +1,9 @@
--- One page of a person's live sessions, newest first, and their full count. There is always at least one row:
--- past the last page it carries only the count.
+-- One page of the bearer's live sessions, newest first, and their full count. Past the last page there is one row, which
+-- carries only the count. No row when the bearer's grant has ended.
 WITH live AS (
     SELECT public_session_reference, ip_address, user_agent, created_at
     FROM refresh_token
-    WHERE principal_id = %(principal_id)s
+    WHERE principal_id = %(bearer_id)s
       AND extended_by IS NULL
       AND (expires_at IS NULL OR expires_at > now())
 ), page AS (
@@ -14,11 +14,11 @@ WITH live AS (
     OFFSET %(offset)s
 )
 SELECT
-    total.items_in_total,
+    (SELECT count(*) FROM live) AS items_in_total,
     page.public_session_reference,
     host(page.ip_address) AS ip_address,
     page.user_agent,
     (extract(epoch FROM page.created_at) * 1000)::bigint AS created_at_ms
-FROM (SELECT count(*) AS items_in_total FROM live) AS total
+FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_reference)s, %(bearer_issued_at)s) AS bearer
 LEFT JOIN page ON true
 ORDER BY page.created_at DESC, page.public_session_reference

@@ -13,10 +13,18 @@ from auth.db import SQL_FOLDER
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 
 
+BEARER = {"bearer_id": "user-7", "bearer_uid": None, "bearer_reference": uuid4(), "bearer_issued_at": 1}
+USER = {"user_id": "user-8", "user_uid": 8, "user_reference": uuid4(), "user_issued_at": 1}
+
 PER_REQUEST: dict[str, dict[str, Any]] = {
     "expired_delete": {"batch": 100, "claim_days": 30},
-    "extension_find": {"principal_id": "user-7", "service_id": "_service-7"},
-    "jti_claim_insert": {"jti": "new"},
+    "bearer_find": {"not_after": None, **BEARER},
+    "extension_find": {**BEARER, **USER},
+    "extension_insert": {
+        **BEARER, **USER, "user_is_extended": True, "not_after": None, "token_hash": b"z" * 32, "scopes": ["a:read"],
+        "access_token_lifetime_ms": 1, "extended_by_chain": ["user-7"], "ttl_days": 30,
+    },
+    "jti_claim_insert": {"jti": "new", **BEARER},
     "login_attempt_return": {"keys": [b"x" * 32] * 3, "attempted_at": datetime.now(UTC)},
     "login_attempt_start": {
         "pair": b"x" * 32, "network": b"y" * 32, "username": b"z" * 32, "principal_id": "user-7",
@@ -25,23 +33,18 @@ PER_REQUEST: dict[str, dict[str, Any]] = {
     },
     "login_find": {"username": "user-7", "service": "service-7"},
     "login_limit_insert": {"keys": [b"x" * 32] * 3, "memory_seconds": 7200},
-    "principal_find": {"id": "user-7"},
     "principal_rehash": {"id": "user-7", "old_hash": "a", "new_hash": "b"},
     "refresh_token_delete": {"token_hash": b"x" * 32},
-    "refresh_token_delete_many": {"token_hashes": [b"x" * 32, b"y" * 32]},
+    "refresh_token_delete_many": {"token_hashes": [b"x" * 32, b"y" * 32], **BEARER},
     "refresh_token_find": {"token_hash": b"x" * 32},
-    "refresh_token_insert_extended": {
-        "token_hash": b"z" * 32, "principal_id": "user-7", "scopes": ["a:read"], "access_token_lifetime_ms": 1,
-        "extended_by": "_service-7", "extended_by_chain": ["_service-7"], "ttl_days": 30,
-    },
-    "session_delete": {"session_id": uuid4(), "principal_id": "user-7"},
-    "session_delete_all": {"principal_id": "user-7"},
+    "session_delete": {"session_id": uuid4(), **BEARER},
+    "session_delete_all": {"batch": 100, **BEARER},
     "session_insert": {
         "token_hash": b"w" * 32, "principal_id": "user-7", "password_generation": 0, "scopes": ["a:read"],
         "access_token_lifetime_ms": 1, "ttl_seconds": None, "ip_address": None, "user_agent": None,
         "keys": [b"x" * 32] * 3, "attempted_at": datetime.now(UTC), "claim_days": 30,
     },
-    "session_list": {"principal_id": "user-7", "items_per_page": 10, "offset": 0},
+    "session_list": {"items_per_page": 10, "offset": 0, **BEARER},
 }  # fmt: skip
 
 

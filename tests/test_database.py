@@ -184,7 +184,7 @@ def test_a_database_without_tables_is_unavailable(server_url: str, world: World)
     with NewDatabase(server_url) as url:
         database = Database(url, size=1)
         with pytest.raises(DatabaseUnavailable):
-            database.one("principal_find", id="a")
+            database.one("service_list")
 
 
 def test_statements_are_bounded(database_url: str) -> None:

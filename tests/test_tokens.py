@@ -165,7 +165,7 @@ def test_a_token_that_was_verified_before_lends_nothing_to_another(api: Api, wor
 
 
 def test_another_issuers_token_is_invalid(api: Api, config: Config, world: World) -> None:
-    principal = world.db.one("principal_find", id=world.user())
+    principal = world.principal(world.user())
     assert principal is not None
     from auth.tokens import Grant
 

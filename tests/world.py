@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+from uuid import UUID
 
 from auth import refresh_tokens
-from auth.db import Database
+from auth.db import Database, Row
 from auth.models import Role
 from auth.passwords import hash_password
 from auth.tokens import AccessTokens, Grant
@@ -112,12 +113,18 @@ class World:
         principal_id: str,
         scopes: Sequence[str] = ("all:write",),
         lifetime_ms: int = 600_000,
-        session: object | None = None,
+        session: UUID | None = None,
         extended_by: str | None = None,
         jti: str | None = None,
     ) -> str:
         """An access token of a principal, as the service would mint it."""
-        principal = self.db.one("principal_find", id=principal_id)
-        assert principal is not None
         chain = [extended_by] if extended_by else []
-        return self.tokens.mint(principal, Grant(scopes, lifetime_ms, session, extended_by, chain, jti))
+        grant = Grant(scopes, lifetime_ms, session, extended_by, chain, jti=jti)
+        return self.tokens.mint(self.principal(principal_id), grant)
+
+    def principal(self, principal_id: str) -> Row:
+        """The principal's row, as a token is minted from it."""
+        forever = {"bearer_uid": None, "bearer_reference": None, "bearer_issued_at": 2**40, "not_after": None}
+        row = self.db.one("bearer_find", bearer_id=principal_id, **forever)
+        assert row is not None
+        return row

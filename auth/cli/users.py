@@ -89,9 +89,7 @@ def disable(user_id: str, as_json: bool) -> None:
 @click.argument("user_id", metavar="ID")
 @as_json
 def enable(user_id: str, as_json: bool) -> None:
-    with database() as opened:
-        found = opened.one("principal_enable", id=user_id)
-    _require(found, user_id)
+    _change_and_end_tokens("principal_enable", user_id)
     done({"id": user_id}, as_json, f"enabled {user_id}")
 
 
@@ -109,7 +107,7 @@ def _change_and_end_tokens(statement: str, user_id: str, **parameters: object) -
     """The change locks the person's row, so that a login under way either is ended here or comes too late."""
     with database() as opened, opened.transaction() as transaction:
         _require(transaction.one(statement, id=user_id, **parameters), user_id)
-        transaction.run("refresh_token_delete_of", principal_id=user_id)
+        transaction.run("principal_end_tokens", id=user_id)
 
 
 def _require(found: Row | None, user_id: str) -> None:
