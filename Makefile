@@ -31,7 +31,7 @@ fuzz: install
 	FUZZ_EXAMPLES=1300 $(BIN)/python -m pytest tests/test_fuzz.py -n 0 --hypothesis-show-statistics
 
 soak: install
-	$(BIN)/python -m pytest tests/soak.py -n 0 -s 2>/dev/null  # where the broken servers complain
+	SOAK=1 $(BIN)/python -m pytest tests/soak.py tests/test_races_of_endings.py -n 0 -s 2>/dev/null  # where the broken servers complain
 
 bench: install
 	$(BIN)/python -m bench
