@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from functools import partial
 
 from .clients import client_network
 from .current import db
@@ -18,9 +18,6 @@ from .limits import (
     LOCKOUT_WIDE_FAILURES,
     LOCKOUT_WINDOW_SECONDS,
 )
-
-Keys = dict[str, Any]
-"""The parameters pair_key, network_key and username_key of the statements: SHA-256, so that no username is kept."""
 
 
 @contextmanager
@@ -43,25 +40,34 @@ def attempt(username: str, find: Callable[..., Row]) -> Iterator[Row]:
 
 
 def _start(username: str, find: Callable[..., Row]) -> tuple[Row, Row]:
-    """The login's row and the attempt that was counted. Starts again if a login at the same time reached a limit."""
+    """The login's row and the attempt that was counted."""
     network = client_network()
     keys = _keys(network, username)
-    while True:
-        login = find(**keys, network_address=network or None)
-        if login["retry_after_seconds"] is not None:
-            raise TooManyAttempts(login["retry_after_seconds"])
-        counted = _count(keys, login["is_known_network"])
-        if not counted["refused"]:
-            return login, counted
+    find = partial(find, **keys, network_address=network or None)
+    login = find()
+    if login["retry_after_seconds"] is not None:
+        raise TooManyAttempts(login["retry_after_seconds"])
+    counted = _count(keys, login["is_known_network"])
+    if counted["refused"]:  # logins at the same time reached a limit after our read
         _take_back(counted)
+        raise TooManyAttempts(find()["retry_after_seconds"] or 1)
+    return login, counted
 
 
-def _keys(network: str, username: str) -> Keys:
-    parts = {"pair": (network, username), "network": (network,), "username": (username,)}
-    return {f"{kind}_key": hashlib.sha256("\0".join((kind, *parts[kind])).encode()).digest() for kind in parts}
+def _keys(network: str, username: str) -> dict[str, bytes]:
+    return {
+        "pair_key": _digest("pair", network, username),
+        "network_key": _digest("network", network),
+        "username_key": _digest("username", username),
+    }
 
 
-def _count(keys: Keys, is_known_network: bool) -> Row:
+def _digest(*parts: str) -> bytes:
+    """SHA-256, so that a row does not reveal the username, which may be a password in the wrong field."""
+    return hashlib.sha256("\0".join(parts).encode()).digest()
+
+
+def _count(keys: dict[str, bytes], is_known_network: bool) -> Row:
     [counted] = db().many(
         "login_attempt_start",
         **keys,

@@ -119,16 +119,38 @@ def test_a_400_does_not_count(at: At, world: World, service: str) -> None:
 
 def test_a_503_does_not_count(at: At, world: World, service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     api, user = at(), world.user()
-
-    def busy(*_: object) -> tuple[bool, None]:
-        raise HashingBusy
-
     with monkeypatch.context() as patch:
-        patch.setattr(passwords, "verify", busy)
+        patch.setattr(passwords, "verify", raising(HashingBusy))
         for _ in range(10):
             assert api.login(user, PASSWORD, service).refused(503, "LOGIN_BUSY").header("Retry-After") == "1"
     fail(api, user, service, 4)
     assert api.login(user, PASSWORD, service).status == 200
+
+
+def test_a_count_that_is_taken_back_leaves_no_cooldown_behind(
+    at: At, world: World, service: str, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the cooldown that the fifth attempt started nor its severity."""
+    user, address = world.user(), any_address()
+    api, key = at(address), pair_key(address, user)
+    fail(api, user, service, 5)
+    pass_time(database_url, 5.1, key)
+    fail(api, user, service, 4)
+    for _ in range(3):
+        assert api.login(user, PASSWORD, service).status == 200
+    with monkeypatch.context() as patch:
+        patch.setattr(passwords, "verify", raising(HashingBusy))
+        for _ in range(3):
+            api.login(user, PASSWORD, service).refused(503)
+    fail(api, user, service, 1)
+    assert 24 <= locked(api.login(user, PASSWORD, service)) <= 25
+
+
+def raising(error: type[Exception]) -> Callable[..., None]:
+    def raise_error(*_: object) -> None:
+        raise error
+
+    return raise_error
 
 
 def test_a_session_that_comes_too_late_counts(
@@ -225,6 +247,20 @@ def test_a_row_is_no_larger_for_a_longer_name(at: At, world: World, service: str
     assert row is not None
     assert row[0] == 32
     assert row[1] <= 100
+
+
+@pytest.mark.parametrize(("kind", "failures", "seconds"), [("pair", 5, 5), ("network", 100, 300)])
+def test_failures_that_the_previous_release_counted_count(
+    at: At, service: str, database_url: str, kind: str, failures: int, seconds: int
+) -> None:
+    """It does not write blocked_until. The first login after them is the last that is not blocked."""
+    username, address = secrets.token_hex(8), any_address()
+    key = pair_key(address, username) if kind == "pair" else limit_key("network", f"{address}/32")
+    with psycopg.connect(database_url) as connection:
+        insert = "INSERT INTO login_limit (key, failures, expires_at) VALUES (%s, array_fill(now(), ARRAY[%s]), now())"
+        connection.execute(insert, [key, failures])
+    fail(at(address), username, service, 1)
+    assert seconds - 5 < locked(at(address).login(username, "wrong", service)) <= seconds
 
 
 def test_a_name_typed_into_the_login_is_not_kept(at: At, service: str, database_url: str) -> None:

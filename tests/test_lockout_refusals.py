@@ -74,6 +74,28 @@ def test_a_429_is_one_statement(refused_login: Login, app: Flask, monkeypatch: p
     assert len(statements) == 1, statements
 
 
+def test_a_login_that_was_blocked_after_its_read_counts_nothing(
+    refused_login: Login, app: Flask, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Logins at the same time reached the limit between the read and the count."""
+    db = app.extensions[EXTENSION].db
+    one, reads = db.one, list[str]()
+
+    def outdated(name: str, /, **parameters: object) -> object:
+        reads.append(name)
+        return one(name, **parameters) | ({"retry_after_seconds": None} if len(reads) == 1 else {})
+
+    rows = """
+        SELECT key, failures, severity, cooled_down_at, blocked_until
+        FROM login_limit WHERE failures <> '{}' ORDER BY key
+    """
+    before = connection.execute(rows).fetchall()
+    monkeypatch.setattr(db, "one", outdated)
+    refused_login()
+    assert reads == ["login_find"] * 2
+    assert connection.execute(rows).fetchall() == before
+
+
 def recording(ask: Callable[..., object], statements: list[str]) -> Callable[..., object]:
     """The same method of the database, which also notes the names of the statements."""
 
