@@ -28,9 +28,9 @@ PURGE_ROWS: Final = 100
 """How many expired rows one statement deletes at most, so that no login waits for a clean-up."""
 
 LOCKOUT_PAIR_FAILURES: Final = 5  # of one network at one name
-LOCKOUT_PAIR_SECONDS: Final = 5 * 60
+LOCKOUT_WINDOW_SECONDS: Final = 5 * 60  # in which failures count, for a pair and for a network
 LOCKOUT_SEVERITY: Final = 5  # a cooldown lasts 5 to the power of its severity, in seconds
 LOCKOUT_SEVERITY_SECONDS: Final = 60 * 60  # how long after a cooldown the next one is a degree more severe
-LOCKOUT_WIDE_FAILURES: Final = 100  # of one network in 5 minutes, or at one name in an hour
-LOCKOUT_USERNAME_SECONDS: Final = 60 * 60
+LOCKOUT_WIDE_FAILURES: Final = 100  # of one network in its window, or at one username in its own
+LOCKOUT_USERNAME_WINDOW_SECONDS: Final = 60 * 60
 LOCKOUT_MEMORY_SECONDS: Final = 2 * 60 * 60  # the longest cooldown and its hour take 112 minutes

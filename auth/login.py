@@ -1,6 +1,7 @@
 """passwordLogin: a username and a password become a session."""
 
 from contextlib import suppress
+from functools import partial
 from html import escape
 
 from flask import Blueprint, Response, request
@@ -47,51 +48,52 @@ def password_login(form: PasswordLoginRequest) -> Response:
     cookies.refuse_untrusted_origin()
     if len(form.password.encode()) > PASSWORD_BYTES:
         raise InvalidRequest(f"The password must have 1 to {PASSWORD_BYTES} bytes.")
-    found = db().one("login_find", username=form.username, service=form.service)
-    if found is None:
-        raise UnknownLoginService
-    audit.who(found["id"])
-    with lockout.attempt(form.username) as attempt:
-        _verify(form.password, found)
-        session = _new_session(found, attempt)
+    with lockout.attempt(form.username, partial(_find, form)) as login:
+        _verify(form.password, login)
+        session = _new_session(login)
+    _purge()
     return _answer(session)
 
 
-def _verify(password: str, found: Row) -> None:
-    matches, new_hash = passwords.verify(password, found["password_hash"])
+def _find(form: PasswordLoginRequest, **limits: object) -> Row:
+    """The row of `login_find`, whose user the log then names. Raises `UnknownLoginService`."""
+    login = db().one("login_find", username=form.username, service=form.service, **limits)
+    if login is None:
+        raise UnknownLoginService
+    audit.who(login["id"])
+    return login
+
+
+def _verify(password: str, login: Row) -> None:
+    matches, new_hash = passwords.verify(password, login["password_hash"])
     if not matches:
         raise IncorrectCredentials
     if new_hash is not None:
-        db().run("principal_rehash", id=found["id"], old_hash=found["password_hash"], new_hash=new_hash)
+        db().run("principal_rehash", id=login["id"], old_hash=login["password_hash"], new_hash=new_hash)
 
 
-def _new_session(found: Row, attempt: lockout.Attempt) -> NewSession:
+def _new_session(login: Row) -> NewSession:
     refresh_token = refresh_tokens.generate()
-    ttl_seconds = found["refresh_token_ttl_seconds"]
+    ttl_seconds = login["refresh_token_ttl_seconds"]
     scopes = [str(ALL_WRITE)]
     session = db().one(
         "session_insert",
         token_hash=refresh_tokens.digest(refresh_token),
-        principal_id=found["id"],
-        password_generation=found["password_generation"],
+        principal_id=login["id"],
+        password_generation=login["password_generation"],
         scopes=scopes,
         access_token_lifetime_ms=ACCESS_TOKEN_MS,
         ttl_seconds=ttl_seconds,
         ip_address=client_address(),
         user_agent=user_agent(),
-        keys=attempt.keys,
-        attempted_at=attempt.counted_at,
-        claim_days=CLAIM_DAYS,
     )
     if session is None:  # disabled, deleted or given a new password while we were hashing
         raise IncorrectCredentials
-    audit.who(found["id"], session["public_session_reference"])
-    if session["something_expired"]:
-        _purge()
-    access_token = tokens().mint(found, Grant(scopes, ACCESS_TOKEN_MS, session["public_session_reference"]))
-    visible = refresh_token if found["mode"] == "APPLICATION" else None
+    audit.who(login["id"], session["public_session_reference"])
+    access_token = tokens().mint(login, Grant(scopes, ACCESS_TOKEN_MS, session["public_session_reference"]))
+    visible = refresh_token if login["mode"] == "APPLICATION" else None
     answer = OptionalAuthenticationTokens(access_token, refresh_tokens.csrf_token(refresh_token), visible)
-    return NewSession(answer, refresh_token, ttl_seconds, found["endpoint"])
+    return NewSession(answer, refresh_token, ttl_seconds, login["endpoint"])
 
 
 def _purge() -> None:

@@ -27,7 +27,7 @@ from .service import WORKERS
 
 # What the parameters of the statements become under pgbench, where n is the number of a random row.
 ROW: Final = "sha256(('t' || lpad(:n::text, 12, '0'))::bytea)"
-KEYS: Final = {name: f"sha256(('{name}' || :n)::bytea)" for name in ("pair", "network", "username")}
+KEYS: Final = {f"{kind}_key": f"sha256(('{kind}' || :n)::bytea)" for kind in ("pair", "network", "username")}
 SESSION: Final = {
     "principal_id": "'person-' || :n",
     "password_generation": "0",
@@ -37,16 +37,13 @@ SESSION: Final = {
     "ttl_seconds": "NULL",
     "ip_address": "'203.0.113.7'",
     "user_agent": "'curl/8'",
-    "attempted_at": ":attempted_at",
-    "claim_days": str(limits.CLAIM_DAYS),
 }
 ATTEMPT: Final = KEYS | {
-    "principal_id": "'person-' || :n",
-    "network_address": "'203.0.113.7'",
+    "is_known_network": "false",
     "pair_failures": str(limits.LOCKOUT_PAIR_FAILURES),
-    "pair_seconds": str(limits.LOCKOUT_PAIR_SECONDS),
     "wide_failures": str(limits.LOCKOUT_WIDE_FAILURES),
-    "username_seconds": str(limits.LOCKOUT_USERNAME_SECONDS),
+    "window_seconds": str(limits.LOCKOUT_WINDOW_SECONDS),
+    "username_window_seconds": str(limits.LOCKOUT_USERNAME_WINDOW_SECONDS),
     "most_severe": str(limits.LOCKOUT_SEVERITY),
     "severity_seconds": str(limits.LOCKOUT_SEVERITY_SECONDS),
     "memory_seconds": str(limits.LOCKOUT_MEMORY_SECONDS),
@@ -57,9 +54,11 @@ SCRIPTS: Final[Mapping[str, Statements]] = {
     "refresh": {"refresh_token_find": {"token_hash": ROW}},
     "claim": {"jti_claim_insert": {"jti": "gen_random_uuid()::text"}},
     "login": {
-        "login_find": {"username": "'person-' || :n", "service": "'app'"},
+        "login_find": KEYS | {"username": "'person-' || :n", "service": "'app'", "network_address": "'203.0.113.7'"},
         "login_attempt_start": ATTEMPT,
-        "session_insert": SESSION | {"keys": ALL_KEYS},
+        "session_insert": SESSION,
+        "login_attempt_return": {"keys": ":keys", "attempted_at": ":attempted_at"},
+        "expired_delete": {"batch": str(limits.PURGE_ROWS), "claim_days": str(limits.CLAIM_DAYS)},
     },
 }
 

@@ -53,9 +53,9 @@ def values(name: str, n: int, session_id: object) -> dict[str, Any]:
     }
     if name in ("refresh_token_find", "refresh_token_delete"):
         found["token_hash"] = digest(f"t{n:012}")
-    if name in ("login_attempt_return", "session_insert"):
+    if name == "login_attempt_return":
         found["keys"] = list(limits.values())
-    if name == "login_attempt_start":
+    if name in ("login_attempt_start", "login_find"):
         found |= limits
     if name == "login_find":
         found["username"] = person
@@ -64,7 +64,7 @@ def values(name: str, n: int, session_id: object) -> dict[str, Any]:
 
 def limits_of(n: int) -> dict[str, bytes]:
     """The keys of the person's three limits on guessing."""
-    return {kind: digest(f"{kind}{n}") for kind in ("pair", "network", "username")}
+    return {f"{kind}_key": digest(f"{kind}{n}") for kind in ("pair", "network", "username")}
 
 
 def scans(plan: dict[str, Any]) -> Iterator[str]:

@@ -1,14 +1,17 @@
--- Takes one attempt's count back: the password was right, or nobody looked at it. Where it was the one that started a
--- cooldown, the cooldown is gone with it.
+-- Takes the count of one attempt back: it was no wrong guess, or its password was not checked. The keys are in the
+-- order in which login_attempt_start locked them. A row that is blocked owes it to this attempt too, so that it is
+-- not blocked any more, and the severity of the cooldown that did not come to be is taken back with it.
 WITH locked AS MATERIALIZED (
     SELECT key, failures, array_position(failures, %(attempted_at)s) AS place
-    FROM login_limit
-    WHERE key = ANY (%(keys)s::bytea[])
-    ORDER BY key
-    FOR UPDATE
+    FROM unnest(%(keys)s::bytea[]) WITH ORDINALITY AS attempt (key, position)
+    JOIN login_limit USING (key)
+    ORDER BY position
+    FOR UPDATE OF login_limit
 )
 UPDATE login_limit
-SET failures = locked.failures[:place - 1] || locked.failures[place + 1:]
+SET failures = locked.failures[:place - 1] || locked.failures[place + 1:],
+    severity = CASE WHEN blocked_until IS NULL THEN severity ELSE greatest(severity - 1, 0) END,
+    blocked_until = NULL
 FROM locked
 WHERE login_limit.key = locked.key
   AND place IS NOT NULL

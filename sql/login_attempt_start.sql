@@ -1,88 +1,74 @@
--- Counts a login as failed before its password is looked at, unless one of the three limits refuses it: the pair's
--- (a cooldown after %(pair_failures)s), the network's, and the username's, which does not hold for a network from
--- which that user has a live session. The rows are locked first, always in the order of their keys, so that of any
--- number of logins at once, on any number of servers, just as many go on as may. A refused one changes nothing.
--- No row when one of the three is missing: insert them and ask again.
-WITH locked AS MATERIALIZED (
-    SELECT key, failures, severity, cooled_down_at
-    FROM login_limit
-    WHERE key = ANY (ARRAY[%(pair)s, %(network)s, %(username)s]::bytea[])
-    ORDER BY key
-    FOR UPDATE
-), cooldown AS (
-    -- The one that the pair's last counted failure started, whether it still goes on or not.
-    SELECT rank.severity, failures[%(pair_failures)s] + make_interval(secs => power(5, rank.severity)) AS ends_at
-    FROM locked
-    CROSS JOIN LATERAL (
-        SELECT CASE
-            WHEN failures[%(pair_failures)s] <= cooled_down_at + make_interval(secs => %(severity_seconds)s)
-                THEN least(locked.severity + 1, %(most_severe)s)
-            ELSE 1
-        END AS severity
-    ) AS rank
-    WHERE key = %(pair)s
-      AND cardinality(failures) >= %(pair_failures)s
-), wide AS (
-    SELECT %(network)s::bytea AS key, make_interval(secs => %(pair_seconds)s) AS span
-    UNION ALL
-    SELECT %(username)s, make_interval(secs => %(username_seconds)s)
-    WHERE NOT EXISTS (
+-- Counts a login as failed before its password is checked: for the pair of network and username, then for the network,
+-- then for the username (not in a known network, see login_find). A row that is blocked counts nothing, and no row
+-- after it does; `refused` then says that a login at the same time reached a limit first.
+--
+-- An upsert waits for the row and then sees its latest version, so that parallel logins are counted one after another.
+-- All statements lock the rows in the same order, so that no two of them wait for each other.
+--
+-- Example, a pair: failures at 10:00, 10:01, 10:02, 10:03 and 10:04 block it until 10:04:05, with severity 1. The next
+-- failure, at 10:06, sets cooled_down_at to 10:04:05; failures before that do not count any more. If the fifth from
+-- there comes by 11:04:05, it blocks the pair for 25 s, with severity 2.
+WITH pair AS (
+    INSERT INTO login_limit (key, failures, expires_at)
+    VALUES (%(pair_key)s, ARRAY[now()], now() + make_interval(secs => %(memory_seconds)s))
+    ON CONFLICT (key) DO UPDATE
+    SET (failures, severity, cooled_down_at, blocked_until, expires_at) = (
         SELECT
-        FROM refresh_token
-        WHERE principal_id = %(principal_id)s
-          AND extended_by IS NULL
-          AND (expires_at IS NULL OR expires_at > now())
-          AND ip_address <<= %(network_address)s::inet
+            recent.failures,
+            CASE WHEN recent.are_full THEN next.severity ELSE login_limit.severity END,
+            last.ended_at,
+            CASE WHEN recent.are_full THEN now() + make_interval(secs => power(5, next.severity)) END,
+            excluded.expires_at
+        FROM (SELECT greatest(login_limit.cooled_down_at, login_limit.blocked_until) AS ended_at) AS last
+        CROSS JOIN LATERAL (
+            SELECT CASE
+                WHEN now() <= last.ended_at + make_interval(secs => %(severity_seconds)s)
+                    THEN least(login_limit.severity + 1, %(most_severe)s)
+                ELSE 1
+            END AS severity
+        ) AS next
+        CROSS JOIN LATERAL (
+            SELECT array_agg(failure ORDER BY failure) AS failures, count(*) >= %(pair_failures)s AS are_full
+            FROM unnest(login_limit.failures || now()) AS failure
+            WHERE failure > greatest(now() - make_interval(secs => %(window_seconds)s), last.ended_at)
+        ) AS recent
     )
-), judged AS (
-    -- Each row as it will be when the attempt is counted, or else when it may be tried again.
-    SELECT
-        locked.key,
-        CASE WHEN cooldown.ends_at IS NULL THEN recent.failures ELSE '{}' END AS failures,
-        coalesce(cooldown.severity, locked.severity) AS severity,
-        coalesce(cooldown.ends_at, locked.cooled_down_at) AS cooled_down_at,
-        CASE WHEN cooldown.ends_at > now() THEN cooldown.ends_at END AS retry_at
-    FROM locked
-    LEFT JOIN cooldown ON true
-    CROSS JOIN LATERAL (
-        SELECT ARRAY(
-            SELECT failure
-            FROM unnest(locked.failures) AS failure
-            WHERE failure > now() - make_interval(secs => %(pair_seconds)s)
-        ) AS failures
-    ) AS recent
-    WHERE locked.key = %(pair)s
+    -- True for a row without a cooldown. False also for a statement that waited while a cooldown ended: its own now()
+    -- is before that end, and would not count.
+    WHERE (greatest(login_limit.cooled_down_at, login_limit.blocked_until) < now()) IS NOT FALSE
+    RETURNING key
+), wide (key, span) AS (
+    SELECT %(network_key)s::bytea, make_interval(secs => %(window_seconds)s)
     UNION ALL
-    SELECT
-        locked.key, recent.failures, 0, NULL,
-        CASE WHEN cardinality(recent.failures) >= %(wide_failures)s THEN recent.failures[1] + wide.span END
-    FROM locked
-    JOIN wide ON wide.key = locked.key
-    CROSS JOIN LATERAL (
-        SELECT ARRAY(
-            SELECT failure
-            FROM unnest(locked.failures) AS failure
-            WHERE failure > now() - wide.span
-            ORDER BY failure
-        ) AS failures
-    ) AS recent
-), verdict AS (
-    SELECT (SELECT count(*) FROM locked) = 3 AS complete, max(retry_at) AS retry_at
-    FROM judged
+    SELECT %(username_key)s::bytea, make_interval(secs => %(username_window_seconds)s)
+    WHERE NOT %(is_known_network)s
 ), counted AS (
-    UPDATE login_limit
-    SET failures = judged.failures || now(),
-        severity = judged.severity,
-        cooled_down_at = judged.cooled_down_at,
-        expires_at = now() + make_interval(secs => %(memory_seconds)s)
-    FROM judged, verdict
-    WHERE login_limit.key = judged.key
-      AND verdict.complete
-      AND verdict.retry_at IS NULL
+    INSERT INTO login_limit (key, failures, expires_at)
+    SELECT wide.key, ARRAY[now()], now() + make_interval(secs => %(memory_seconds)s)
+    FROM pair
+    CROSS JOIN wide
+    ORDER BY wide.span
+    ON CONFLICT (key) DO UPDATE
+    SET (failures, blocked_until, expires_at) = (
+        -- Full: blocked until the oldest of these failures leaves the window.
+        SELECT
+            array_agg(failure ORDER BY failure),
+            CASE WHEN count(*) >= %(wide_failures)s THEN min(failure + span) END,
+            excluded.expires_at
+        FROM (
+            SELECT failure, wide.span
+            FROM wide
+            CROSS JOIN unnest(login_limit.failures || now()) AS failure
+            WHERE wide.key = login_limit.key
+              AND failure > now() - wide.span
+            ORDER BY failure DESC
+            LIMIT %(wide_failures)s
+        ) AS recent
+    )
+    WHERE (login_limit.blocked_until <= now()) IS NOT FALSE
+    RETURNING key
 )
 SELECT
     now() AS attempted_at,
-    greatest(1, ceil(extract(epoch FROM verdict.retry_at - now())))::integer AS retry_after_seconds,
-    verdict.retry_at IS NOT NULL AS refused
-FROM verdict
-WHERE verdict.complete
+    ARRAY(SELECT key FROM pair UNION ALL SELECT key FROM counted) AS keys,
+    (SELECT count(*) FROM counted) < (SELECT count(*) FROM wide) AS refused

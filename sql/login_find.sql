@@ -1,12 +1,31 @@
--- A login's two sides at once: the service (no row when there is none), and the person, whose columns are NULL
--- for a name that nobody has. A disabled person's password hash reads as NULL, like one who has no password.
+-- All that a login reads: the service (no row for an unknown one), the person (NULL columns for an unknown username;
+-- the hash of a disabled person is NULL too), and for how many seconds a limit still blocks the login (NULL: it is
+-- not blocked). The username's limit does not hold for a network from which that person has a live session.
 SELECT
     service.endpoint, service.mode, service.refresh_token_ttl_seconds,
     person.id, person.uid, person.role, person.principal_type,
     person.first_names, person.last_name, person.email, person.org_id,
     person.two_factor_authentication, person.service_license_agreement,
     person.password_generation,
-    CASE WHEN person.disabled_at IS NULL THEN person.password_hash END AS password_hash
+    CASE WHEN person.disabled_at IS NULL THEN person.password_hash END AS password_hash,
+    live.is_known_network,
+    (
+        SELECT ceil(extract(epoch FROM max(blocked_until) - now()))::integer
+        FROM login_limit
+        WHERE key = ANY (ARRAY[%(pair_key)s, %(network_key)s, %(username_key)s]::bytea[])
+          AND blocked_until > now()
+          AND NOT (live.is_known_network AND key = %(username_key)s)
+    ) AS retry_after_seconds
 FROM login_service AS service
 LEFT JOIN principal AS person ON person.id = %(username)s
+CROSS JOIN LATERAL (
+    SELECT EXISTS (
+        SELECT
+        FROM refresh_token
+        WHERE principal_id = person.id
+          AND extended_by IS NULL
+          AND (expires_at IS NULL OR expires_at > now())
+          AND ip_address <<= %(network_address)s::inet
+    ) AS is_known_network
+) AS live
 WHERE service.name = %(service)s

@@ -12,27 +12,24 @@ from auth.db import SQL_FOLDER
 
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 
-
 BEARER = {"bearer_id": "user-7", "bearer_uid": None, "bearer_reference": uuid4(), "bearer_issued_at": 1}
 USER = {"user_id": "user-8", "user_uid": 8, "user_reference": uuid4(), "user_issued_at": 1}
-
+KEYS = {"pair_key": b"x" * 32, "network_key": b"y" * 32, "username_key": b"z" * 32}
 PER_REQUEST: dict[str, dict[str, Any]] = {
-    "expired_delete": {"batch": 100, "claim_days": 30},
     "bearer_find": {"not_after": None, **BEARER},
+    "expired_delete": {"batch": 100, "claim_days": 30},
     "extension_find": {**BEARER, **USER},
     "extension_insert": {
         **BEARER, **USER, "user_is_extended": True, "not_after": None, "token_hash": b"z" * 32, "scopes": ["a:read"],
         "access_token_lifetime_ms": 1, "extended_by_chain": ["user-7"], "ttl_days": 30,
     },
     "jti_claim_insert": {"jti": "new", **BEARER},
-    "login_attempt_return": {"keys": [b"x" * 32] * 3, "attempted_at": datetime.now(UTC)},
-    "login_attempt_start": {
-        "pair": b"x" * 32, "network": b"y" * 32, "username": b"z" * 32, "principal_id": "user-7",
-        "network_address": "10.0.0.1/32", "pair_failures": 5, "pair_seconds": 300, "wide_failures": 100,
-        "username_seconds": 3600, "most_severe": 5, "severity_seconds": 3600, "memory_seconds": 7200,
+    "login_attempt_return": {"keys": list(KEYS.values()), "attempted_at": datetime.now(UTC)},
+    "login_attempt_start": KEYS | {
+        "is_known_network": False, "pair_failures": 5, "wide_failures": 100, "window_seconds": 300,
+        "username_window_seconds": 3600, "most_severe": 5, "severity_seconds": 3600, "memory_seconds": 7200,
     },
-    "login_find": {"username": "user-7", "service": "service-7"},
-    "login_limit_insert": {"keys": [b"x" * 32] * 3, "memory_seconds": 7200},
+    "login_find": KEYS | {"username": "user-7", "service": "service-7", "network_address": "10.0.0.1/32"},
     "principal_rehash": {"id": "user-7", "old_hash": "a", "new_hash": "b"},
     "refresh_token_delete": {"token_hash": b"x" * 32},
     "refresh_token_delete_many": {"token_hashes": [b"x" * 32, b"y" * 32], **BEARER},
@@ -42,7 +39,6 @@ PER_REQUEST: dict[str, dict[str, Any]] = {
     "session_insert": {
         "token_hash": b"w" * 32, "principal_id": "user-7", "password_generation": 0, "scopes": ["a:read"],
         "access_token_lifetime_ms": 1, "ttl_seconds": None, "ip_address": None, "user_agent": None,
-        "keys": [b"x" * 32] * 3, "attempted_at": datetime.now(UTC), "claim_days": 30,
     },
     "session_list": {"items_per_page": 10, "offset": 0, **BEARER},
 }  # fmt: skip

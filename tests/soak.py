@@ -18,6 +18,7 @@ import pytest
 
 from .servers import Server, serving
 from .test_faults import Site, all_unavailable, every_call, healthy, site, unavailable  # noqa: F401
+from .test_lockout_races import race
 from .test_processes import workers
 
 JTIS = 1000
@@ -99,6 +100,15 @@ def test_claims_over_two_servers_while_the_database_crashes(site: Site) -> None:
 
     with serving(site.environment, count=2) as servers:
         claim_everywhere(site, servers, crash)
+
+
+def test_guesses_over_two_servers(site: Site) -> None:  # noqa: F811
+    """10,240 logins in bursts of 64: no pair of network and username gets more than five wrong guesses."""
+    started = time.monotonic()
+    with serving(site.environment, count=2) as servers:
+        statuses = race(servers, site.world, site.direct, pairs=160)
+    print(f"\n{sum(statuses.values())} logins of 160 pairs: {dict(statuses)} in {time.monotonic() - started:.0f} s")
+    assert sum(statuses.values()) == 10_240
 
 
 @pytest.mark.parametrize("seconds", [2, 60])

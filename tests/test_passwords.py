@@ -208,12 +208,6 @@ def person(**fields: Any) -> dict[str, Any]:
     return {"id": f"import-{secrets.token_hex(8)}", "role": "USER", "firstNames": "A", "lastName": "B", **fields}
 
 
-def stored_hash(world: World, user: str) -> str:
-    row = world.db.one("login_find", username=user, service=world.login_service())
-    assert row is not None
-    return str(row["password_hash"])
-
-
 @pytest.mark.parametrize("kind", [*KINDS, "original"])
 def test_people_are_brought_over_and_their_hashes_replaced(
     flask: Flask, api: Api, world: World, tmp_path: Path, kind: str  # noqa: F811
@@ -224,15 +218,15 @@ def test_people_are_brought_over_and_their_hashes_replaced(
     file = tmp_path / "users.jsonl"
     file.write_text(json.dumps(user) + "\n\n")
     assert flask.json("users", "import", str(file)) == {"imported": 1}
-    before, service = stored_hash(world, user["id"]), world.login_service()
+    before, service = world.password_hash(user["id"]), world.login_service()
     for wrong in ("pässwörd", "pässwörd of old\0", "x" * 200, "\0"):
         api.login(user["id"], wrong, service).refused(401)
-    assert stored_hash(world, user["id"]) == before
+    assert world.password_hash(user["id"]) == before
     token = api.login(user["id"], password, service).ok()["refreshToken"]
-    after = stored_hash(world, user["id"])
+    after = world.password_hash(user["id"])
     assert after.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert api.login(user["id"], password, service).status == 200
-    assert stored_hash(world, user["id"]) == after
+    assert world.password_hash(user["id"]) == after
     assert api.refresh(token).status == 200
 
 

@@ -64,6 +64,13 @@ class World:
         )
         return user_id
 
+    def password_hash(self, user_id: str) -> str:
+        """The stored hash of a user who is not disabled."""
+        keys = dict.fromkeys(("pair_key", "network_key", "username_key"), b"")
+        row = self.db.one("login_find", username=user_id, service=self.login_service(), network_address=None, **keys)
+        assert row is not None
+        return str(row["password_hash"])
+
     def service(self, *scopes: str) -> Stored:
         """A new service that may ask for those scopes, with its own token."""
         service_id = f"_service-{secrets.token_hex(8)}"
@@ -100,9 +107,6 @@ class World:
             scopes=["all:write"],
             access_token_lifetime_ms=600_000,
             ttl_seconds=ttl,
-            keys=[],
-            attempted_at=None,
-            claim_days=30,
             **values,
         )
         assert row is not None

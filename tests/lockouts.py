@@ -1,0 +1,44 @@
+"""Steps that the tests of the limits on guessing share."""
+
+import hashlib
+
+import psycopg
+
+from .api import Answer, Api
+
+
+def limit_key(kind: str, *parts: str) -> bytes:
+    """The key of a row of login_limit. It must not change between releases, or running cooldowns would end."""
+    return hashlib.sha256("\0".join((kind, *parts)).encode()).digest()
+
+
+def pair_key(address: str, username: str) -> bytes:
+    return limit_key("pair", f"{address}/32", username)
+
+
+def pass_time(database_url: str, seconds: float, *keys: bytes) -> None:
+    """Moves the rows of these keys that many seconds into the past."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            """
+            UPDATE login_limit
+            SET failures = ARRAY(SELECT failure - make_interval(secs => %(s)s) FROM unnest(failures) AS failure),
+                cooled_down_at = cooled_down_at - make_interval(secs => %(s)s),
+                blocked_until = blocked_until - make_interval(secs => %(s)s)
+            WHERE key = ANY (%(keys)s)
+            """,
+            {"s": seconds, "keys": list(keys)},
+        )
+
+
+def fail(api: Api, username: str, service: str, times: int) -> None:
+    for _ in range(times):
+        api.login(username, "wrong", service).refused(401, "INCORRECT_CREDENTIALS")
+
+
+def locked(answer: Answer) -> int:
+    """Assert that the login is blocked; the seconds until it is not."""
+    answer.refused(429, "TOO_MANY_ATTEMPTS")
+    seconds = answer.header("Retry-After")
+    assert seconds is not None
+    return int(seconds)

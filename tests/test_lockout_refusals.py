@@ -1,0 +1,106 @@
+"""A refused login costs the database one read: an attacker that is blocked cannot fill a table or hold a lock."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask
+
+from auth.current import EXTENSION
+
+from .api import Api, any_address, send_to_app
+from .lockouts import fail, locked
+from .world import PASSWORD, World
+
+Login = Callable[[], object]
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        yield connection
+
+
+def blocked_pair(app: Flask, username: str, service: str) -> Login:
+    api = Api(send_to_app(app, any_address()))
+    fail(api, username, service, 5)
+    return lambda: locked(api.login(username, PASSWORD, service))
+
+
+def blocked_network(app: Flask, username: str, service: str) -> Login:
+    """Each refused login has a username that has no row yet."""
+    api = Api(send_to_app(app, any_address()))
+    for _ in range(25):
+        fail(api, secrets.token_hex(8), service, 4)
+    return lambda: locked(api.login(secrets.token_hex(8), PASSWORD, service))
+
+
+def blocked_username(app: Flask, username: str, service: str) -> Login:
+    """Each refused login comes from a network that has no row yet."""
+    for _ in range(25):
+        fail(Api(send_to_app(app, any_address())), username, service, 4)
+    return lambda: locked(Api(send_to_app(app, any_address())).login(username, PASSWORD, service))
+
+
+@pytest.fixture(params=[blocked_pair, blocked_network, blocked_username])
+def refused_login(request: pytest.FixtureRequest, app: Flask, world: World) -> Login:
+    """Makes a login that must be 429."""
+    login: Login = request.param(app, world.user(), world.login_service())
+    return login
+
+
+def test_a_429_writes_no_row(refused_login: Login, connection: psycopg.Connection[Any]) -> None:
+    rows = "SELECT key, ctid, xmin, xmax FROM login_limit ORDER BY key"  # xmax changes where a row is locked
+    before = connection.execute(rows).fetchall()
+    for _ in range(50):
+        refused_login()
+    assert connection.execute(rows).fetchall() == before
+
+
+def test_a_429_waits_for_no_lock(refused_login: Login, connection: psycopg.Connection[Any]) -> None:
+    with connection.transaction():
+        connection.execute("LOCK TABLE login_limit, principal, refresh_token IN EXCLUSIVE MODE")  # allows only reads
+        for _ in range(5):
+            refused_login()
+
+
+def test_a_429_is_one_statement(refused_login: Login, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    db, statements = app.extensions[EXTENSION].db, list[str]()
+    for method in ("one", "many", "run"):
+        monkeypatch.setattr(db, method, recording(getattr(db, method), statements))
+    refused_login()
+    assert len(statements) == 1, statements
+
+
+def test_a_login_that_was_blocked_after_its_read_counts_nothing(
+    refused_login: Login, app: Flask, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Logins at the same time reached the limit between the read and the count."""
+    db = app.extensions[EXTENSION].db
+    one, reads = db.one, list[str]()
+
+    def outdated(name: str, /, **parameters: object) -> object:
+        reads.append(name)
+        return one(name, **parameters) | ({"retry_after_seconds": None} if len(reads) == 1 else {})
+
+    rows = """
+        SELECT key, failures, severity, cooled_down_at, blocked_until
+        FROM login_limit WHERE failures <> '{}' ORDER BY key
+    """
+    before = connection.execute(rows).fetchall()
+    monkeypatch.setattr(db, "one", outdated)
+    refused_login()
+    assert reads == ["login_find"] * 2
+    assert connection.execute(rows).fetchall() == before
+
+
+def recording(ask: Callable[..., object], statements: list[str]) -> Callable[..., object]:
+    """The same method of the database, which also notes the names of the statements."""
+
+    def asked(name: str, /, **parameters: object) -> object:
+        statements.append(name)
+        return ask(name, **parameters)
+
+    return asked
