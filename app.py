@@ -25,7 +25,6 @@ from auth.config import Config
 from auth.cors import allow_trusted_origins
 from auth.current import EXTENSION, Parts
 from auth.db import Database
-from auth.limits import BODY_BYTES
 from auth.responses import protect_answers, register_error_handlers
 from auth.tokens import AccessTokens
 
@@ -33,7 +32,6 @@ from auth.tokens import AccessTokens
 def create_app(configuration: Config) -> Flask:
     """The service with that configuration. It connects to its database at the first request, not before."""
     app = Flask(__name__, static_folder=None)
-    app.config["MAX_FORM_MEMORY_SIZE"] = BODY_BYTES  # the body as a whole is bounded when it is read
     app.url_map.merge_slashes = False  # //auth/login is not a path of ours, nor a reason to redirect
     database = Database(configuration.database_url)
     tokens = AccessTokens(configuration.keyring, configuration.issuer)

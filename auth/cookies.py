@@ -7,8 +7,8 @@ from flask import Response, request
 from werkzeug.sansio.http import parse_cookie  # the other one fails on what is not UTF-8
 
 from .current import config
-from .errors import AmbiguousRefreshCookie, MissingCsrfToken, MissingRefreshCookie, UntrustedOrigin
-from .limits import AUTH_STATE_SECONDS, REFRESH_COOKIE_SECONDS
+from .errors import AmbiguousRefreshCookie, InvalidRequest, MissingCsrfToken, MissingRefreshCookie, UntrustedOrigin
+from .limits import AUTH_STATE_SECONDS, COOKIE_CHARACTERS, REFRESH_COOKIE_SECONDS
 from .models import OptionalAuthenticationTokens
 from .origins import origin_of
 
@@ -28,7 +28,7 @@ def refuse_untrusted_origin() -> None:
 def web_credentials() -> tuple[str, str]:
     """The refresh token of the cookie and the CSRF token of the header; whether they fit is not checked here.
 
-    Raises `UntrustedOrigin`, `MissingCsrfToken`, `MissingRefreshCookie` and `AmbiguousRefreshCookie`.
+    Raises `UntrustedOrigin`, `MissingCsrfToken`, `InvalidRequest`, `MissingRefreshCookie` and `AmbiguousRefreshCookie`.
     """
     require_trusted_origin()
     if request.headers.get("Sec-Fetch-Site", "").strip().lower() == "cross-site":  # the browser's own word
@@ -65,7 +65,10 @@ def _refresh_cookie_name() -> str:
 
 
 def _refresh_cookie() -> str:
-    cookies = parse_cookie(request.headers.get("Cookie", ""))
+    header = request.headers.get("Cookie", "")
+    if len(header) > COOKIE_CHARACTERS:  # gunicorn joins up to 100 of them, which would take longer than a hash
+        raise InvalidRequest("The Cookie header is too long.")
+    cookies = parse_cookie(header)
     values = {value for value in cookies.getlist(_refresh_cookie_name()) if value}
     if not values:
         raise MissingRefreshCookie

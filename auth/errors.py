@@ -87,6 +87,27 @@ class InvalidExpiresIn(ApiError):
     error_code = "INVALID_EXPIRES_IN"
 
 
+class PasswordTooShort(ApiError):
+    """The password is too short. Use at least 15 characters."""
+
+    status = 400
+    error_code = "PASSWORD_TOO_SHORT"
+
+
+class PasswordTooLong(ApiError):
+    """The password is too long. Use at most 1,024 bytes."""
+
+    status = 400
+    error_code = "PASSWORD_TOO_LONG"
+
+
+class PasswordTooEasy(ApiError):
+    """The password is too easy to guess. Use several unrelated words, none of them from your name, e-mail or id."""
+
+    status = 400
+    error_code = "PASSWORD_TOO_EASY"
+
+
 class Unauthorized(ApiError):
     """The caller is not allowed to do this."""
 
@@ -153,7 +174,7 @@ class AlreadyClaimed(ApiError):
 
 
 class BodyTooLarge(ApiError):
-    """The body of the request is over 2 MiB."""
+    """The body of the request is too large: the limit is 2 MiB, and 64 KiB at login."""
 
     status = 413
     error_code = "BODY_TOO_LARGE"

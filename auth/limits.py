@@ -21,6 +21,8 @@ JTI_CHARACTERS: Final = 255
 PASSWORD_BYTES: Final = 1024
 USER_AGENT_CHARACTERS: Final = 4096
 BODY_BYTES: Final = 2 * 1024 * 1024
+FORM_BODY_BYTES: Final = 64 * 1024  # of a login: parsing a form costs far more than parsing JSON
+COOKIE_CHARACTERS: Final = 16 * 1024  # of one Cookie header; browsers send about 4,096 for a cookie
 SCOPE_CHARACTERS: Final = 1024
 SCOPES_PER_REQUEST: Final = 1000  # what a caller may ask for at once; a token near that is of no use anyway
 

@@ -1,6 +1,7 @@
 """The OpenAPI 3.1 document of every route, made from the declarations that route, guard and validate."""
 
 import inspect
+from functools import cache
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -10,7 +11,6 @@ from msgspec import Struct
 
 from . import errors
 from .models import CommonErrorMessage, Unit
-from .responses import json_response
 from .rpc import RPCS, Rpc
 
 blueprint = Blueprint("openapi", __name__)
@@ -41,7 +41,12 @@ SCHEMES: Final = {
 @blueprint.get("/openapi.json")
 def openapi() -> Response:
     """This document."""
-    return json_response(document())
+    return Response(_encoded(), mimetype="application/json")
+
+
+@cache
+def _encoded() -> bytes:
+    return msgspec.json.encode(document())
 
 
 def document() -> dict[str, Any]:

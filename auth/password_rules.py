@@ -1,27 +1,46 @@
-"""What a new password must be: long enough, and not one that everybody tries first. No composition rules (NIST
-SP 800-63B, 3.1.1.2)."""
+"""The rules for a new password: long enough, and hard to guess by zxcvbn. No composition rules (NIST SP 800-63B-4,
+3.1.1.2)."""
 
-from functools import cache
-from pathlib import Path
+import re
+import threading
 from typing import Final
 
+from zxcvbn import matching, zxcvbn
+
+from .errors import PasswordTooEasy, PasswordTooLong, PasswordTooShort
 from .limits import PASSWORD_BYTES
 
-CHARACTERS: Final = 8
+CHARACTERS: Final = 15  # NIST SP 800-63B-4, 3.1.1.2: where a password is the only factor
+SCORED_CHARACTERS: Final = 64  # zxcvbn's time grows with the square of the length
+SCORE: Final = 3  # of 0 to 4; 3 means at least 10^8 guesses
+
+# zxcvbn tries every reading of characters that stand for letters, up to 700 of them, 3 ms each. Where there are more
+# than 8, the rarer characters become the digit that stands for the same letter.
+_READINGS: Final = 8
+_FOLDED: Final = str.maketrans("@{[<!|$+", "4(((1157")
+_PARTS: Final = re.compile(r"[^\W\d_]{3,}")
+
+_scoring = threading.Lock()  # zxcvbn keeps the user's own words in a global dictionary
 
 
-def problem_with(password: str) -> str | None:
-    """What is wrong with a new password, in a sentence, or None."""
+def check(password: str, *own_texts: str | None) -> None:
+    """Check a new password; `own_texts` are the user's id, e-mail and names.
+
+    Raises `PasswordTooShort` below 15 characters, `PasswordTooLong` above 1,024 bytes in UTF-8, and `PasswordTooEasy`
+    where zxcvbn scores its first 64 characters below 3.
+    """
     if len(password) < CHARACTERS:
-        return f"A password has at least {CHARACTERS} characters."
+        raise PasswordTooShort
     if len(password.encode()) > PASSWORD_BYTES:
-        return f"A password has at most {PASSWORD_BYTES:,} bytes."
-    if password.lower() in _common_passwords():
-        return "This is one of the most common passwords."
-    return None
+        raise PasswordTooLong
+    scored = _cheap_to_score(password[:SCORED_CHARACTERS])
+    own_words = [word for text in own_texts if text for word in (text, *_PARTS.findall(text))]
+    with _scoring:
+        score = zxcvbn(scored, own_words)["score"]
+    if score < SCORE:
+        raise PasswordTooEasy
 
 
-@cache
-def _common_passwords() -> frozenset[str]:
-    lines = (Path(__file__).parent / "common_passwords.txt").read_text().splitlines()
-    return frozenset(line for line in lines if not line.startswith("#"))
+def _cheap_to_score(password: str) -> str:
+    readings = matching.enumerate_l33t_subs(matching.relevant_l33t_subtable(password, matching.L33T_TABLE))
+    return password if len(readings) <= _READINGS else password.translate(_FOLDED)

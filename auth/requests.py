@@ -1,7 +1,10 @@
 """How requests are read: the bearer token, the query, and bodies, none of which are believed before they fit."""
 
+import re
 from collections.abc import Callable
-from typing import TypeVar
+from functools import cache
+from io import BytesIO
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -9,13 +12,16 @@ from flask import request
 from gunicorn.http.errors import ParseException
 from msgspec import Struct
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+from werkzeug.formparser import FormDataParser
 
 from .errors import BodyTooLarge, InvalidRequest, UnreadableBody, UnsupportedMediaType
-from .limits import BODY_BYTES
 
 Model = TypeVar("Model", bound=Struct)
 
-_FORM_FIELDS = 100  # far more than any form here has
+# Far more than any form here has; each costs processor time.
+_FORM_FIELDS: Final = 100
+_PART_PARAMETERS: Final = 4000
+_NUMBER: Final = re.compile(r"-?[0-9]+")
 
 
 def bearer_token() -> str | None:
@@ -25,72 +31,77 @@ def bearer_token() -> str | None:
 
 
 def read_query(model: type[Model]) -> Model:
-    """The query as the model; of a parameter given twice, the first value. Raises `InvalidRequest`."""
-    return _convert("query", lambda: _form_fields(request.query_string), model, strict=False)
+    """The query as the model; of a parameter given twice, the first value. Raises `InvalidRequest`.
+
+    A number is an optional minus and ASCII digits: `int` alone also takes spaces, `+1`, `1_0` and other digits.
+    """
+    return _read("query", model, lambda: msgspec.convert(_query_fields(model), model))
 
 
-def read_body() -> bytes:
-    """The whole body, at most 2 MiB of it. Raises `BodyTooLarge`, or `UnreadableBody` for broken chunks."""
+def read_body(limit: int) -> bytes:
+    """The whole body, of at most `limit` bytes. Raises `BodyTooLarge`, or `UnreadableBody` for broken chunks."""
     if not request.content_length and "Transfer-Encoding" not in request.headers:
         return b""
-    request.max_content_length = BODY_BYTES + 1  # Werkzeug cuts a body without a length there, and says nothing
+    request.max_content_length = limit + 1  # Werkzeug cuts a body without a length there, and says nothing
     try:
         body = request.get_data()
     except RequestEntityTooLarge:
         raise BodyTooLarge from None
     except (ParseException, ClientDisconnected, OSError):
         raise UnreadableBody from None
-    if len(body) > BODY_BYTES:
+    if len(body) > limit:
         raise BodyTooLarge
     if len(body) < (request.content_length or 0):  # the client hung up in the middle
         raise UnreadableBody
     return body
 
 
-def read_json(model: type[Model]) -> Model:
-    """The JSON body as the model. Raises `UnsupportedMediaType` for a body that calls itself something else."""
-    body = read_body()
+def read_json(body: bytes, model: type[Model]) -> Model:
+    """The JSON body as the model. Raises `InvalidRequest`, or `UnsupportedMediaType` for another media type."""
     if request.mimetype not in ("", "application/json"):
         raise UnsupportedMediaType
-    return _parse_json(body, model)
+    return _read("body", model, lambda: msgspec.json.decode(body, type=model))
 
 
-def _parse_json(body: bytes, model: type[Model]) -> Model:
-    try:
-        return msgspec.json.decode(body, type=model)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise InvalidRequest(_explanation("body", error)) from None
-
-
-def read_form(model: type[Model]) -> Model:
+def read_form(body: bytes, model: type[Model]) -> Model:
     """A url-encoded or multipart form, or a JSON object, as the model. Raises `InvalidRequest`."""
-    body = read_body()
     match request.mimetype:
         case "application/x-www-form-urlencoded":
-            return _convert("form", lambda: _form_fields(body), model)
+            return _read("form", model, lambda: msgspec.convert(_form_fields(body), model))
         case "multipart/form-data":
-            return _convert("form", lambda: _parts(body), model)
-        case "application/json":
-            return _parse_json(body, model)
+            return _read("form", model, lambda: msgspec.convert(_parts(body), model))
         case "":
             raise InvalidRequest("The request needs a Content-Type.")
         case _:
-            raise UnsupportedMediaType
+            return read_json(body, model)
 
 
-def _parts(body: bytes) -> dict[str, str]:
-    body.decode()  # Werkzeug puts a replacement character for what is not UTF-8
+def _read(part: str, model: type[Model], read: Callable[[], Model]) -> Model:
     try:
-        return request.form.to_dict()
-    except RequestEntityTooLarge:  # too many parts
-        raise ValueError("not a form of ours") from None
+        return read()
+    except msgspec.ValidationError:
+        required = ", ".join(field.encode_name for field in msgspec.structs.fields(model) if field.required)
+        needs = f" Required: {required}." if required else ""
+        raise InvalidRequest(f"The {part} of the request is not a {model.__name__}.{needs}") from None
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        raise InvalidRequest(f"The {part} of the request could not be parsed.") from None
 
 
-def _convert(part: str, fields: Callable[[], dict[str, str]], model: type[Model], strict: bool = True) -> Model:
-    try:
-        return msgspec.convert(fields(), model, strict=strict)
-    except (msgspec.ValidationError, ValueError) as error:
-        raise InvalidRequest(_explanation(part, error)) from None
+def _query_fields(model: type[Struct]) -> dict[str, Any]:
+    fields: dict[str, Any] = _form_fields(request.query_string)
+    for name in _numbers(model) & fields.keys():
+        if not _NUMBER.fullmatch(fields[name]):
+            raise InvalidRequest(f"{name!r} must be a whole number.")
+        fields[name] = int(fields[name])
+    return fields
+
+
+@cache
+def _numbers(model: type[Struct]) -> frozenset[str]:
+    """The names of the model's integers."""
+    described = cast(msgspec.inspect.StructType, msgspec.inspect.type_info(model))
+    integer = msgspec.inspect.IntType
+    return frozenset(field.encode_name for field in described.fields if isinstance(field.type, integer))
 
 
 def _form_fields(encoded: bytes) -> dict[str, str]:
@@ -98,12 +109,12 @@ def _form_fields(encoded: bytes) -> dict[str, str]:
     return dict(reversed(pairs))
 
 
-def _explanation(part: str, error: Exception) -> str:
-    """Where the request went wrong, in our words: a library's may change, or tell too much."""
-    if not isinstance(error, msgspec.ValidationError):
-        return f"The {part} of the request could not be parsed."
-    message = str(error)
-    if message.startswith("Object missing required field `"):
-        return f"The {part} of the request lacks {message.split('`')[1]!r}."
-    place = message.partition(" - at `$.")[2].rstrip("`")
-    return f"The {part} of the request has an invalid value{f' at {place!r}' if place else ''}."
+def _parts(body: bytes) -> dict[str, str]:
+    body.decode()  # Werkzeug puts a replacement character for what is not UTF-8
+    if body.count(b";") > _PART_PARAMETERS:
+        raise ValueError("too many parameters")
+    parser = FormDataParser(lambda *_, **__: BytesIO(), max_form_parts=_FORM_FIELDS, silent=False)  # no temporary files
+    try:
+        return parser.parse(BytesIO(body), request.mimetype, len(body), request.mimetype_params)[1].to_dict()
+    except RequestEntityTooLarge:
+        raise ValueError("too many parts") from None

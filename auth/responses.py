@@ -16,7 +16,7 @@ _FRAMEWORK_ERRORS = {
     400: ("BAD_REQUEST", "The request could not be understood."),
     404: ("NOT_FOUND", "There is nothing at this path."),
     405: ("METHOD_NOT_ALLOWED", "This path does not take that method."),
-    413: ("BODY_TOO_LARGE", "The body of the request is over 2 MiB."),
+    413: ("BODY_TOO_LARGE", "The body of the request is too large."),
     415: ("UNSUPPORTED_MEDIA_TYPE", "The body of the request is of a media type this call does not take."),
     500: ("INTERNAL_ERROR", "Something went wrong."),
 }

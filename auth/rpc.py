@@ -11,6 +11,7 @@ from msgspec import Struct
 from . import audit, cookies, refresh_tokens
 from .current import tokens
 from .errors import InvalidToken, RoleNotAllowed, ScopeNotCovered, SessionTokenNeeded
+from .limits import BODY_BYTES, FORM_BODY_BYTES
 from .models import Role
 from .requests import bearer_token, read_body, read_form, read_json, read_query
 from .responses import json_response
@@ -74,7 +75,8 @@ def _arguments(rpc: Rpc) -> Mapping[str, Any]:
     arguments: dict[str, Any] = {}
     if rpc.credential == "access token":
         arguments["bearer"] = _admit(rpc)
-    read_body()  # also where none is asked for: a bad one is refused, and none is left on the connection
+    # Also where none is asked for: a bad one is refused, and none is left on the connection.
+    body = read_body(BODY_BYTES if rpc.form is None else FORM_BODY_BYTES)
     if rpc.credential == "refresh token":
         arguments["refresh_token"] = _presented()
     if rpc.credential == "refresh cookie":
@@ -82,9 +84,9 @@ def _arguments(rpc: Rpc) -> Mapping[str, Any]:
     if rpc.query is not None:
         arguments["query"] = read_query(rpc.query)
     if rpc.body is not None:
-        arguments["body"] = read_json(rpc.body)
+        arguments["body"] = read_json(body, rpc.body)
     if rpc.form is not None:
-        arguments["form"] = read_form(rpc.form)
+        arguments["form"] = read_form(body, rpc.form)
     return arguments
 
 

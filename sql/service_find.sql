@@ -1,4 +1,5 @@
--- One service, with the scopes it may ask for; no row when there is none.
+-- One service, with the scopes it may ask for; no row when there is none. The row stays locked until the
+-- transaction has changed what belongs to the service.
 SELECT
     service.id,
     ARRAY(
@@ -10,3 +11,4 @@ SELECT
 FROM principal AS service
 WHERE service.principal_type = 'service'
   AND service.id = %(id)s
+FOR UPDATE OF service

@@ -5,6 +5,7 @@ import os
 import pty
 import subprocess
 from typing import Any
+from unittest.mock import ANY
 
 import psycopg
 import pytest
@@ -15,6 +16,8 @@ from .api import Api
 from .conftest import NewDatabase
 from .servers import BIN, PROJECT
 from .world import PASSWORD, World, claims
+
+NEW_PASSWORD = "seventeen violet kettles"
 
 
 class Flask:
@@ -50,34 +53,35 @@ def flask(database_url: str) -> Flask:
 
 def test_a_users_life(flask: Flask, api: Api, world: World) -> None:
     user, service = f"{world.user()}@cli", world.login_service()
+    first, second = "first lamp beside a river", "second lamp beside a river"
     names = ("--first-names", "Ada", "--last-name", "Lovelace", "--email", "a@example.org")
-    assert flask.json("users", "create", user, "--role", "ADMIN", *names, "--password-stdin", stdin="first pass\n") == {
+    assert flask.json("users", "create", user, "--role", "ADMIN", *names, "--password-stdin", stdin=f"{first}\n") == {
         "id": user,
         "role": "ADMIN",
     }
     [listed] = [row for row in flask.json("users", "list") if row["id"] == user]
     assert (listed["role"], listed["disabled"], listed["email"]) == ("ADMIN", False, "a@example.org")
     assert "password_hash" not in listed
-    token = api.login(user, "first pass", service).ok()["refreshToken"]
+    token = api.login(user, first, service).ok()["refreshToken"]
 
-    flask.json("users", "set-password", user, "--password-stdin", stdin="second pass")
+    flask.json("users", "set-password", user, "--password-stdin", stdin=second)
     api.refresh(token).refused(401)
-    api.login(user, "first pass", service).refused(401)
-    token = api.login(user, "second pass", service).ok()["refreshToken"]
+    api.login(user, first, service).refused(401)
+    token = api.login(user, second, service).ok()["refreshToken"]
 
     flask.json("users", "disable", user)
     api.refresh(token).refused(401)
-    api.login(user, "second pass", service).refused(401)
+    api.login(user, second, service).refused(401)
     flask.json("users", "enable", user)
     api.refresh(token).refused(401)
-    token = api.login(user, "second pass", service).ok()["refreshToken"]
+    token = api.login(user, second, service).ok()["refreshToken"]
 
     flask.json("users", "delete", user)
     api.refresh(token).refused(401)
     assert user not in flask.run("users", "list").stdout
     for command in ("disable", "enable", "delete"):
         assert flask.fails("users", command, user) == f"Error: There is no user {user}."
-    assert "no user" in flask.fails("users", "set-password", user, "--password-stdin", stdin="third pass")
+    assert "no user" in flask.fails("users", "set-password", user, "--password-stdin", stdin="x")
 
 
 @pytest.mark.parametrize("command", ["set-password", "disable", "delete"])
@@ -85,7 +89,7 @@ def test_what_ends_a_user_ends_extended_tokens_too(flask: Flask, api: Api, world
     session, service = world.session(), world.service("files:read")
     extended = api.extend(service.access_token, session.access_token, "files:read", refreshes=True).ok()
     stdin = ["--password-stdin"] if command == "set-password" else []
-    flask.json("users", command, session.id, *stdin, stdin="a new password")
+    flask.json("users", command, session.id, *stdin, stdin=NEW_PASSWORD)
     for token in (session.refresh_token, extended["refreshToken"]):
         api.refresh(token).refused(401)
 
@@ -102,13 +106,43 @@ def test_a_password_is_asked_for_on_the_terminal_and_not_shown(flask: Flask, api
     for prompt in (b"Password:", b"Repeat for confirmation:"):
         while prompt not in shown:
             shown += os.read(controller, 1024)
-        os.write(controller, b"typed password\n")
+        os.write(controller, f"{NEW_PASSWORD}\n".encode())
     while b"created" not in shown:
         shown += os.read(controller, 1024)
     assert process.wait(30) == 0
     os.close(controller)
-    assert b"typed password" not in shown
-    assert api.login(user, "typed password", world.login_service()).status == 200
+    assert NEW_PASSWORD.encode() not in shown
+    assert api.login(user, NEW_PASSWORD, world.login_service()).status == 200
+
+
+REFUSED = {
+    "seven violet k": "Error: The password is too short. Use at least 15 characters.",
+    "Password1!": "Error: The password is too short. Use at least 15 characters.",
+    " " * 8: "Error: The password is too short. Use at least 15 characters.",
+    "é" * 513: "Error: The password is too long. Use at most 1,024 bytes.",
+    " " * 15: "Error: The password is too easy to guess.",
+    "Password1!Password1!": "Error: The password is too easy to guess.",
+    "{user}": "Error: The password is too easy to guess.",
+    "Nadezhda.Krupskaya@example.org": "Error: The password is too easy to guess.",
+    "VestergaardZdenka": "Error: The password is too easy to guess.",
+}
+
+
+@pytest.mark.parametrize("password", REFUSED)
+def test_a_weak_password_is_refused(flask: Flask, api: Api, world: World, password: str) -> None:
+    texts: dict[str, Any] = {
+        "first_names": "Zdenka",
+        "last_name": "Vestergaard",
+        "email": "Nadezhda.Krupskaya@example.org",
+    }
+    user, service = world.user(**texts), world.login_service()
+    new = f"{user}-new"
+    options = [part for name, text in texts.items() for part in (f"--{name.replace('_', '-')}", text)]
+    for user_id, arguments in ((user, ["set-password", user]), (new, ["create", new, "--role", "USER", *options])):
+        refusal = flask.fails("users", *arguments, "--password-stdin", stdin=password.format(user=user_id))
+        assert refusal.startswith(REFUSED[password])
+    assert new not in flask.run("users", "list").stdout
+    assert api.login(user, PASSWORD, service).status == 200
 
 
 @pytest.mark.parametrize("user_id", ["", "_a", "__a", "#P_a", "a\nb", "a" * 256, "a\x7f", "a\x85"])
@@ -125,14 +159,14 @@ def test_an_id_that_cannot_be_a_users_is_refused(flask: Flask, user_id: str) -> 
         "B",
         "--password-stdin",
     )
-    assert flask.fails(*arguments, stdin="a good password").startswith("Error: An id has 1 to 255 characters")
+    assert flask.fails(*arguments, stdin=NEW_PASSWORD).startswith("Error: An id has 1 to 255 characters")
 
 
 def test_other_mistakes_of_users_create(flask: Flask, world: World) -> None:
     names = ("--first-names", "A", "--last-name", "B", "--password-stdin")
     taken = world.user()
-    assert flask.fails("users", "create", taken, "--role", "USER", *names, stdin="a good password").endswith("already.")
-    assert "'SERVICE' is not" in flask.fails("users", "create", "a@b", "--role", "SERVICE", *names, stdin="good enough")
+    assert flask.fails("users", "create", taken, "--role", "USER", *names, stdin=NEW_PASSWORD).endswith("already.")
+    assert "'SERVICE' is not" in flask.fails("users", "create", "a@b", "--role", "SERVICE", *names, stdin=NEW_PASSWORD)
     assert "1,024 bytes" in flask.fails("users", "create", "a@b", "--role", "USER", *names, stdin="é" * 513)
     assert "a@b" not in flask.run("users", "list").stdout
 
@@ -162,6 +196,34 @@ def test_a_services_life(flask: Flask, api: Api, world: World) -> None:
     api.refresh(created["refreshToken"]).refused(401)
     assert "no service" in flask.fails("services", "delete", service_id)
     assert "no service" in flask.fails("services", "scopes", service_id)
+
+
+def test_a_new_refresh_token_of_a_service_ends_the_last(flask: Flask, api: Api, world: World) -> None:
+    service, other, user = world.service("files:read", "jobs:write"), world.service(), world.session()
+    delegation = api.extend(service.access_token, user.access_token, "files:read", refreshes=True).ok()["refreshToken"]
+    rotated = flask.json("services", "rotate", service.id)
+    assert rotated == {"id": service.id, "scopes": ["files:read", "jobs:write"], "refreshToken": ANY}
+    api.refresh(service.refresh_token).refused(401, "INVALID_TOKEN")
+    bearer = api.refresh(rotated["refreshToken"]).ok()["accessToken"]
+    assert (claims(bearer)["sub"], claims(bearer)["aud"], claims(bearer)["role"]) == (
+        service.id,
+        ["all:write"],
+        "SERVICE",
+    )
+    for token in (delegation, other.refresh_token, user.refresh_token):
+        assert api.refresh(token).status == 200
+    assert api.extend(bearer, user.access_token, "jobs:write").status == 200
+
+    printed = flask.run("services", "rotate", service.id).stdout.splitlines()
+    api.refresh(rotated["refreshToken"]).refused(401)
+    assert api.refresh(printed[-1]).status == 200
+
+
+def test_only_a_service_has_a_refresh_token_to_rotate(flask: Flask, api: Api, world: World) -> None:
+    user = world.session()
+    for unknown in ("_nobody", user.id):
+        assert flask.fails("services", "rotate", unknown) == f"Error: There is no service {unknown}."
+    assert api.refresh(user.refresh_token).status == 200
 
 
 def test_mistakes_of_services(flask: Flask, world: World) -> None:
@@ -209,7 +271,7 @@ def test_a_command_for_users_does_not_touch_a_service(flask: Flask, api: Api, wo
     service = world.service()
     for command in (["disable"], ["delete"], ["enable"]):
         assert "no user" in flask.fails("users", *command, service.id)
-    assert "no user" in flask.fails("users", "set-password", service.id, "--password-stdin", stdin="a new password")
+    assert "no user" in flask.fails("users", "set-password", service.id, "--password-stdin", stdin=NEW_PASSWORD)
     assert "no service" in flask.fails("services", "delete", world.user())
     assert api.refresh(service.refresh_token).status == 200
 
@@ -221,7 +283,7 @@ def test_what_cannot_be_stored_is_one_line(flask: Flask, world: World) -> None:
     create = ["users", "create", f"{world.user()}-x", "--role", "USER", "--password-stdin"]
     for names in (("", "B"), ("A", "B" * 101), (odd, "B"), ("A\n", "B")):
         arguments = ["--first-names", names[0], "--last-name", names[1]]
-        assert flask.fails(*create, *arguments, stdin="a good password").startswith("Error: A name")
+        assert flask.fails(*create, *arguments, stdin=NEW_PASSWORD).startswith("Error: A name")
 
 
 def test_a_password_is_utf_8(flask: Flask, world: World) -> None:

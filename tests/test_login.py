@@ -4,7 +4,7 @@ import json
 import re
 import secrets
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlencode
 
 import psycopg
 import pytest
@@ -13,7 +13,7 @@ from passlib.hash import sha256_crypt
 
 from auth.current import EXTENSION
 from auth.errors import DatabaseUnavailable
-from auth.limits import BODY_BYTES, REFRESH_COOKIE_SECONDS
+from auth.limits import REFRESH_COOKIE_SECONDS
 from auth.models import Role
 
 from .api import COOKIE, Api
@@ -183,6 +183,22 @@ def test_bad_fields_are_400(api: Api, world: World, fields: dict[str, Any], erro
     api.call("POST", "/auth/login", json_body=body).refused(400, error_code)
 
 
+@pytest.mark.parametrize("kind", ["form", "multipart", "json"])
+def test_a_body_of_64_kib_logs_in(api: Api, world: World, kind: str) -> None:
+    fields = {"username": world.user(), "password": PASSWORD, "service": world.login_service()}
+
+    def encoded(padding: str) -> tuple[bytes, str]:
+        if kind == "multipart":
+            return multipart(**fields, padding=padding)
+        if kind == "json":
+            return json.dumps(fields | {"padding": padding}).encode(), "application/json"
+        return urlencode(fields | {"padding": padding}).encode(), FORM
+
+    body, content_type = encoded("a" * (64 * 1024 - len(encoded("")[0])))
+    assert len(body) == 64 * 1024
+    assert api.call("POST", "/auth/login", data=body, Content_Type=content_type, Accept="application/json").ok()
+
+
 def test_the_largest_fields_are_let_through(api: Api, world: World) -> None:
     api.login("a" * 255, "é" * 512, world.login_service()).refused(401, "INCORRECT_CREDENTIALS")
 
@@ -212,10 +228,10 @@ def test_the_largest_fields_are_let_through(api: Api, world: World) -> None:
         (b"username=a&password=b&service=c", None, 400),
         (b"username=a&password=b&service=c", "text/plain", 415),
         (b"<a/>", "application/xml", 415),
-        (b"a" * (BODY_BYTES + 1), FORM, 413),
-        (multipart(username="a" * 700_000)[0], "multipart/form-data; boundary=frontier", 400),
-        (multipart(**{f"field{n}": "a" for n in range(2000)})[0], "multipart/form-data; boundary=frontier", 400),
-        (multipart(username="a" * BODY_BYTES)[0], "multipart/form-data; boundary=frontier", 413),
+        (b"a" * (64 * 1024 + 1), FORM, 413),
+        (multipart(username="a" * 60_000)[0], "multipart/form-data; boundary=frontier", 400),
+        (multipart(**{f"field{n}": "a" for n in range(200)})[0], "multipart/form-data; boundary=frontier", 400),
+        (multipart(username="a" * 64 * 1024)[0], "multipart/form-data; boundary=frontier", 413),
     ],
     ids=lambda value: str(value)[:40],
 )

@@ -136,6 +136,32 @@ def test_disabling_ends_extensions_that_are_under_way(
     assert {apis[0].refresh(token).status for token in tokens} == {401}
 
 
+def test_of_a_services_refresh_tokens_only_the_newest_works(
+    apis: list[Api], environment: dict[str, str], world: World
+) -> None:
+    """Two operators rotate at once, while the service refreshes: its old tokens end with the answers."""
+    service, stop = world.service(), threading.Event()
+
+    def refresh(thread: int) -> None:
+        while not stop.is_set():
+            apis[thread % 2].refresh(service.refresh_token)
+
+    def rotate(_: int) -> str:
+        command = [str(BIN / "flask"), "services", "rotate", service.id]
+        return subprocess.run(
+            command, cwd=PROJECT, env=environment, check=True, capture_output=True, text=True
+        ).stdout.splitlines()[-1]
+
+    with ThreadPoolExecutor(8) as pool:
+        for thread in range(4):
+            pool.submit(refresh, thread)
+        tokens = [service.refresh_token, *pool.map(rotate, range(4))]
+        statuses = Counter(apis[1].refresh(token).status for token in tokens)
+        stop.set()
+    assert statuses == {200: 1, 401: 4}
+    assert apis[0].refresh(service.refresh_token).status == 401
+
+
 def test_deletes_that_meet_do_not_deadlock(apis: list[Api], environment: dict[str, str], world: World) -> None:
     """A user is deleted while their sessions are ended in other ways, in other orders."""
     with ThreadPoolExecutor(8) as pool:

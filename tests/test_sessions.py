@@ -71,6 +71,8 @@ def test_sessions_of_the_same_instant_keep_their_order(api: Api, world: World, d
         ("?itemsPerPage=-10", 50, 0),
         ("?itemsPerPage=99999999999999999999999", 50, 0),
         ("?page=-1", 50, 0),
+        ("?page=-0", 50, 0),
+        ("?page=007&itemsPerPage=010", 10, 7),
         ("?page=-99999999999999999999999", 50, 0),
         ("?page=2147483647", 50, 2147483647),
         ("?page=1&page=x", 50, 1),
@@ -85,7 +87,10 @@ def test_page_numbers_and_sizes(api: Api, world: World, query: str, size: int, n
 @pytest.mark.parametrize(
     "query",
     ["?page=x", "?page=", "?page=1.5", "?page=%00", "?page=null", "?page=2147483648", "?page=" + "9" * 5000,
-     "?itemsPerPage=ten", "?itemsPerPage=", "?itemsPerPage=%D9%A1%D9%A0", "?page=%ff"],
+     "?itemsPerPage=ten", "?itemsPerPage=", "?itemsPerPage=%D9%A1%D9%A0", "?page=%ff", "?itemsPerPage=1e1",
+     "?itemsPerPage=1e400", "?itemsPerPage=10.0", "?itemsPerPage=%2010", "?itemsPerPage=10%20", "?itemsPerPage=%2B10",
+     "?itemsPerPage=+10", "?itemsPerPage=10%0A", "?itemsPerPage=1_0", "?itemsPerPage=0x10", "?page=true", "?page=-",
+     "?page=--1", "?page=%EF%BC%91", "?page=%C2%B2", "?page=NaN", "?page=Infinity"],
 )  # fmt: skip
 def test_what_is_not_a_number_is_400(api: Api, world: World, query: str) -> None:
     api.sessions(world.session().access_token, query).refused(400, "INVALID_REQUEST")

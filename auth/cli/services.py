@@ -3,7 +3,7 @@
 import click
 
 from .. import refresh_tokens
-from ..db import Row
+from ..db import Row, Transaction
 from ..errors import MalformedScope
 from ..limits import ACCESS_TOKEN_MS
 from ..models import Role
@@ -24,7 +24,6 @@ def create(service_id: str, scopes: tuple[str, ...], as_json: bool) -> None:
             "A service's id starts with one _ and has 2 to 255 characters, none of them a control character."
         )
     policy = _canonical(scopes)
-    refresh_token = refresh_tokens.generate()
     with database() as opened, opened.transaction() as transaction:
         created = transaction.one(
             "principal_insert",
@@ -40,13 +39,7 @@ def create(service_id: str, scopes: tuple[str, ...], as_json: bool) -> None:
         if created is None:
             raise click.ClickException(f"There is a principal {service_id} already.")
         transaction.run("service_scope_insert", service_id=service_id, scopes=policy)
-        transaction.run(
-            "refresh_token_insert_service",
-            token_hash=refresh_tokens.digest(refresh_token),
-            principal_id=service_id,
-            scopes=[str(ALL_WRITE)],
-            access_token_lifetime_ms=ACCESS_TOKEN_MS,
-        )
+        refresh_token = _insert_token(transaction, service_id)
     answer = {"id": service_id, "scopes": sorted(policy), "refreshToken": refresh_token}
     done(answer, as_json, f"created {service_id}; its refresh token, which is not kept:\n{refresh_token}")
 
@@ -67,12 +60,23 @@ def list_command(as_json: bool) -> None:
 def scopes_command(service_id: str, add: tuple[str, ...], remove: tuple[str, ...], as_json: bool) -> None:
     added, removed = _canonical(add), _canonical(remove)
     with database() as opened, opened.transaction() as transaction:
-        if transaction.one("service_find", id=service_id) is None:
-            raise click.ClickException(f"There is no service {service_id}.")
+        _require(transaction.one("service_find", id=service_id), service_id)
         transaction.run("service_scope_insert", service_id=service_id, scopes=added)
         transaction.run("service_scope_delete", service_id=service_id, scopes=removed)
         service = transaction.one("service_find", id=service_id)
     show(service or {}, as_json, _line)
+
+
+@commands.command("rotate", help="Print a new refresh token of a service, once, and end the last. Delegations live on.")
+@click.argument("service_id", metavar="_ID")
+@as_json
+def rotate(service_id: str, as_json: bool) -> None:
+    with database() as opened, opened.transaction() as transaction:
+        service = _require(transaction.one("service_find", id=service_id), service_id)
+        transaction.run("service_token_delete", service_id=service_id)
+        refresh_token = _insert_token(transaction, service_id)
+    answer = service | {"refreshToken": refresh_token}
+    done(answer, as_json, f"new refresh token of {service_id}, which is not kept:\n{refresh_token}")
 
 
 @commands.command("delete", help="Delete a service, its token, and the tokens it got by extension.")
@@ -80,10 +84,26 @@ def scopes_command(service_id: str, add: tuple[str, ...], remove: tuple[str, ...
 @as_json
 def delete(service_id: str, as_json: bool) -> None:
     with database() as opened:
-        found = opened.one("principal_delete", id=service_id, principal_types=["service"])
-    if found is None:
-        raise click.ClickException(f"There is no service {service_id}.")
+        _require(opened.one("principal_delete", id=service_id, principal_types=["service"]), service_id)
     done({"id": service_id}, as_json, f"deleted {service_id}")
+
+
+def _insert_token(transaction: Transaction, service_id: str) -> str:
+    refresh_token = refresh_tokens.generate()
+    transaction.run(
+        "refresh_token_insert_service",
+        token_hash=refresh_tokens.digest(refresh_token),
+        principal_id=service_id,
+        scopes=[str(ALL_WRITE)],
+        access_token_lifetime_ms=ACCESS_TOKEN_MS,
+    )
+    return refresh_token
+
+
+def _require(service: Row | None, service_id: str) -> Row:
+    if service is None:
+        raise click.ClickException(f"There is no service {service_id}.")
+    return service
 
 
 def _canonical(scopes: tuple[str, ...]) -> list[str]:

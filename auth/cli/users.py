@@ -4,9 +4,10 @@ import sys
 
 import click
 
+from .. import password_rules
 from ..db import Row
+from ..errors import ApiError
 from ..models import Role
-from ..password_rules import problem_with
 from ..passwords import hash_password
 from ..principals import is_person_id, problem_with_texts
 from .common import as_json, database, done, show
@@ -41,7 +42,7 @@ def create(
         )
     if problem := problem_with_texts(first_names, last_name, email):
         raise click.ClickException(problem)
-    password_hash = hash_password(_ask_password(password_stdin))
+    password_hash = hash_password(_ask_password(password_stdin, user_id, email, first_names, last_name))
     with database() as opened:
         created = opened.one(
             "principal_insert",
@@ -72,7 +73,10 @@ def list_command(as_json: bool) -> None:
 @password_stdin
 @as_json
 def set_password(user_id: str, password_stdin: bool, as_json: bool) -> None:
-    password_hash = hash_password(_ask_password(password_stdin))
+    with database() as opened:
+        user = opened.one("principal_texts", id=user_id)
+    password = _ask_password(password_stdin, *_require(user, user_id).values())
+    password_hash = hash_password(password)
     _change_and_end_tokens("principal_set_password", user_id, password_hash=password_hash)
     done({"id": user_id}, as_json, f"new password for {user_id}")
 
@@ -110,18 +114,21 @@ def _change_and_end_tokens(statement: str, user_id: str, **parameters: object) -
         transaction.run("principal_end_tokens", id=user_id)
 
 
-def _require(found: Row | None, user_id: str) -> None:
-    if found is None:
+def _require(user: Row | None, user_id: str) -> Row:
+    if user is None:
         raise click.ClickException(f"There is no user {user_id}.")
+    return user
 
 
-def _ask_password(from_stdin: bool) -> str:
+def _ask_password(from_stdin: bool, *own_texts: str | None) -> str:
     if from_stdin:
         password = _decoded(sys.stdin.buffer.read()).removesuffix("\n").removesuffix("\r")
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    if problem := problem_with(password):
-        raise click.ClickException(problem)
+    try:
+        password_rules.check(password, *own_texts)
+    except ApiError as refusal:
+        raise click.ClickException(refusal.why) from None
     return password
 
 

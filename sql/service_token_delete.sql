@@ -1,0 +1,12 @@
+-- Ends a service's own refresh tokens; its delegations live on. Locked in order, against deadlocks.
+WITH ended AS (
+    SELECT token_hash
+    FROM refresh_token
+    WHERE principal_id = %(service_id)s
+      AND extended_by IS NULL
+    ORDER BY token_hash
+    FOR UPDATE
+)
+DELETE FROM refresh_token AS token
+USING ended
+WHERE token.token_hash = ended.token_hash
