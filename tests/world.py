@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from auth import refresh_tokens
-from auth.db import Database
+from auth.db import DirectDatabase
 from auth.models import Role
 from auth.passwords import hash_password
 from auth.tokens import AccessTokens, Grant
@@ -44,7 +44,7 @@ def _hashed(password: str) -> str:
 
 
 class World:
-    def __init__(self, db: Database, tokens: AccessTokens) -> None:
+    def __init__(self, db: DirectDatabase, tokens: AccessTokens) -> None:
         self.db = db
         self.tokens = tokens
 
