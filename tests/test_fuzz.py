@@ -92,7 +92,8 @@ def counting(database_url: str) -> Iterator[psycopg.Connection[Any]]:
 def stored(counting: psycopg.Connection[Any]) -> tuple[int, ...] | None:
     """How much there is of all that a call may store."""
     return counting.execute(
-        "SELECT (SELECT count(*) FROM refresh_token), (SELECT count(*) FROM jti_claim), (SELECT count(*) FROM principal)"
+        "SELECT (SELECT count(*) FROM refresh_token), (SELECT count(*) FROM jti_claim), "
+        "(SELECT count(*) FROM principal)"
     ).fetchone()
 
 
