@@ -11,7 +11,6 @@ from gunicorn.workers.base import Worker
 
 from auth import metrics_folder
 from auth.config import Misconfigured, from_environment
-from auth.current import EXTENSION
 from auth.db import CONNECTIONS
 from auth.log import configuration
 from auth.passwords import WAITING, share_cores
@@ -44,9 +43,7 @@ def post_fork(master: Arbiter, worker: Worker) -> None:
 
 
 def post_worker_init(worker: Worker) -> None:
-    """Connect to the database, in the worker and so after the fork; who waits for a hash needs no connection."""
     share_cores(worker.cfg.workers)
-    worker.wsgi.extensions[EXTENSION].db.open(size=max(worker.cfg.threads - WAITING, 4))
 
 
 def child_exit(_: Arbiter, worker: Worker) -> None:

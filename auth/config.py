@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from .db import is_database_url
+from .connection import is_database_url
 from .keys import Keyring, load_private_key, load_public_keys
 from .origins import is_origin, origin_of
 

@@ -14,7 +14,7 @@ from gunicorn.app.wsgiapp import WSGIApplication
 from . import metrics_folder, refresh_tokens  # noqa: F401 - imported for what it does
 from .cli.common import EMBEDDED_HOME
 from .config import Misconfigured, from_environment
-from .db import Database, PatientDatabase
+from .db import DirectDatabase
 from .embedded import EmbeddedPostgres, locked
 from .errors import DatabaseUnavailable
 from .keys import generate_private_key
@@ -120,14 +120,14 @@ def _prepare(database_url: str, address: str) -> dict[str, str]:
         names = ("user", "admin", "service")
         _write_secret(path, json.dumps({name: refresh_tokens.generate() for name in names}))
     secret: dict[str, str] = json.loads(path.read_text())
-    database = PatientDatabase(database_url)
+    database = DirectDatabase(database_url)
     migrate(database)
     _make_users(database, secret)
     _make_services(database, secret["service"], address)
     return secret
 
 
-def _make_users(database: Database, secret: dict[str, str]) -> None:
+def _make_users(database: DirectDatabase, secret: dict[str, str]) -> None:
     for user_id, role in USERS.items():
         name = user_id.removesuffix("@dev")
         password_hash = hash_password(secret[name])
@@ -147,7 +147,7 @@ def _make_users(database: Database, secret: dict[str, str]) -> None:
             database.one("principal_set_password", id=user_id, password_hash=password_hash)
 
 
-def _make_services(database: Database, refresh_token: str, address: str) -> None:
+def _make_services(database: DirectDatabase, refresh_token: str, address: str) -> None:
     nobody = dict.fromkeys(("first_names", "last_name", "email", "org_id", "password_hash"))
     database.one("principal_insert", id=SERVICE, role=Role.SERVICE.value, principal_type="service", **nobody)
     database.run("service_scope_insert", service_id=SERVICE, scopes=list(SERVICE_SCOPES))

@@ -4,7 +4,7 @@ import os
 from typing import Final
 
 from flask import Blueprint, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"  # the library's name for where the processes keep their numbers
@@ -26,12 +26,6 @@ EVENTS: Final = Counter(
 REVOKED: Final = Counter("auth_refresh_tokens_revoked", "Refresh tokens ended by a call.", registry=_registry)
 HASH_WAIT: Final = Histogram(
     "auth_hash_wait_seconds", "How long logins wait for a processor.", buckets=SECONDS, registry=_registry
-)
-POOL_IN_USE: Final = Gauge(
-    "auth_pool_in_use", "Database connections in use.", multiprocess_mode="livesum", registry=_registry
-)
-POOL_WAITING: Final = Gauge(
-    "auth_pool_waiting", "Threads waiting for a connection.", multiprocess_mode="livesum", registry=_registry
 )
 DATABASE_ERRORS: Final = Counter("auth_database_errors", "Faults of the database.", ["kind"], registry=_registry)
 

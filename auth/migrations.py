@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .db import SQL_FOLDER, Database, Transaction
+from .db import SQL_FOLDER, DirectDatabase, Transaction
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ def all_migrations() -> list[Migration]:
     return [Migration(int(path.stem.partition("_")[0]), path.stem, path.read_text()) for path in paths]
 
 
-def migrate(database: Database) -> list[str]:
+def migrate(database: DirectDatabase) -> list[str]:
     """Apply what is pending; the names of what was. Processes that start together take turns.
 
     Raises `UnusableDatabase` for one whose encoding is not UTF8.
@@ -36,7 +36,7 @@ def migrate(database: Database) -> list[str]:
     return applied
 
 
-def pending(database: Database) -> list[str]:
+def pending(database: DirectDatabase) -> list[str]:
     """The names of the migrations that have not been applied."""
     present = database.one("migration_table_exists")
     if not present or not present["present"]:
@@ -45,7 +45,7 @@ def pending(database: Database) -> list[str]:
     return [migration.name for migration in all_migrations() if migration.version not in done]
 
 
-def _apply_next(database: Database) -> str | None:
+def _apply_next(database: DirectDatabase) -> str | None:
     with database.transaction() as transaction:
         transaction.one("migration_lock")
         transaction.run("migration_table")

@@ -13,7 +13,7 @@ from typing import Final
 from uuid import UUID
 
 from auth import limits, passwords
-from auth.db import SQL_FOLDER, PatientDatabase
+from auth.db import SQL_FOLDER, DirectDatabase
 from auth.embedded_binaries import server_binaries
 from auth.keys import Keyring, generate_private_key, load_private_key
 from auth.migrations import migrate
@@ -79,7 +79,7 @@ def empty_route(environment: Mapping[str, str]) -> Iterator[Work]:
 
 def prepare_statements(url: str, rows: int) -> None:
     """A database in which the statements find what they look for."""
-    database = PatientDatabase(url)
+    database = DirectDatabase(url)
     migrate(database)
     fill(url, rows)
     app = {"name": "app", "endpoint": "https://cloud.example.org/app", "mode": "WEB", "refresh_token_ttl_seconds": None}

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from auth.db import Database, PatientDatabase
+from auth.db import Database, DirectDatabase
 from auth.embedded import EmbeddedPostgres
 from auth.keys import Keyring, generate_private_key, load_private_key
 from auth.migrations import migrate
@@ -62,7 +62,7 @@ def database(server_url: str, name: str) -> Iterator[str]:
 def service(server_url: str, name: str, count: int = 1, workers: int = WORKERS) -> Iterator[Deployment]:
     """That many servers on a fresh database, up and answering; they log to a file."""
     with database(server_url, name) as url, tempfile.NamedTemporaryFile() as log:
-        migrate(PatientDatabase(url))
+        migrate(DirectDatabase(url))
         pem, parts = generate_private_key("ES256"), Database(url)
         world = World(parts, AccessTokens(Keyring.of(load_private_key(pem)), "cloud.sdu.dk"))
         environment = {"DATABASE_URL": url, "JWT_PRIVATE_KEY": pem, "TRUSTED_ORIGINS": ORIGIN, "LOG_LEVEL": "info"}

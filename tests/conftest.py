@@ -16,7 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 from app import create_app
 from auth.config import Config, from_environment
 from auth.current import EXTENSION
-from auth.db import PatientDatabase
+from auth.db import DirectDatabase
 from auth.embedded import EmbeddedPostgres
 from auth.keys import generate_private_key
 from auth.migrations import migrate
@@ -60,7 +60,7 @@ def server_url(postgres_url: str) -> Iterator[str]:
 def database_url(server_url: str) -> Iterator[str]:
     """The URL of a fresh, migrated database."""
     with NewDatabase(server_url) as url:
-        migrate(PatientDatabase(url))
+        migrate(DirectDatabase(url))
         yield url
 
 

@@ -34,7 +34,8 @@ class Proxy:
 
     def heal(self) -> None:
         """Forward again; what was swallowed arrives late."""
-        self._drop_requests, self._answer_bytes = False, None
+        with self._lock:
+            self._drop_requests, self._answer_bytes = False, None
         self._open.set()
 
     def cut(self) -> None:
@@ -98,14 +99,20 @@ class Proxy:
                 self._open.wait()
                 if not is_answer and self._drop_requests:
                     break
-                if is_answer and self._answer_bytes is not None:
-                    sink.sendall(data[: self._answer_bytes])
-                    self._answer_bytes -= len(data)
-                    if self._answer_bytes <= 0:
-                        break
-                else:
-                    sink.sendall(data)
+                sent = self._passing(data) if is_answer else data
+                sink.sendall(sent)
+                if len(sent) < len(data):
+                    break
         for end in (source, sink):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
         source.close()  # and the other direction's thread closes the other end
+
+    def _passing(self, answer: bytes) -> bytes:
+        """As much of the answer as still passes. One lock for all: `heal` comes at any time."""
+        with self._lock:
+            if self._answer_bytes is None:
+                return answer
+            passing = answer[: self._answer_bytes]
+            self._answer_bytes -= len(passing)
+            return passing

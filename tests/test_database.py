@@ -9,8 +9,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from auth import db as db_module
-from auth.db import SQL_FOLDER, Database, PatientDatabase
+from auth.db import SQL_FOLDER, STATEMENT_SECONDS, Database, DirectDatabase
 from auth.errors import DatabaseUnavailable, Unstorable
 from auth.migrations import all_migrations, migrate, pending
 
@@ -41,7 +40,7 @@ ANALYZE;
 @pytest.fixture(scope="module")
 def filled(server_url: str) -> Any:
     with NewDatabase(server_url) as url:
-        migrate(PatientDatabase(url))
+        migrate(DirectDatabase(url))
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(FILL)
             yield connection
@@ -73,14 +72,14 @@ def test_sql_is_in_files_only() -> None:
         assert not re.search(r"\b(SELECT|INSERT INTO|DELETE FROM|UPDATE \w+ SET)\b", path.read_text()), path
 
 
-def test_only_the_database_module_knows_the_driver() -> None:
+def test_only_one_module_knows_the_driver() -> None:
     for path in SQL_FOLDER.parent.glob("auth/**/*.py"):
-        assert path.name == "db.py" or "psycopg" not in path.read_text(), path
+        assert path.name == "connection.py" or "psycopg" not in path.read_text(), path
 
 
 def test_migrations_apply_once_however_many_processes_start(server_url: str) -> None:
     with NewDatabase(server_url) as url:
-        databases = [PatientDatabase(url) for _ in range(8)]
+        databases = [DirectDatabase(url) for _ in range(8)]
         assert len(pending(databases[0])) == len(all_migrations())
         with ThreadPoolExecutor(8) as pool:
             applied = [name for names in pool.map(migrate, databases) for name in names]
@@ -94,7 +93,7 @@ def test_a_migration_that_fails_leaves_nothing(server_url: str, monkeypatch: pyt
 
     broken = migrations.Migration(1, "0001_broken", "CREATE TABLE half (id int); SELECT 1 / 0;")
     with NewDatabase(server_url) as url:
-        database = PatientDatabase(url)
+        database = DirectDatabase(url)
         monkeypatch.setattr(migrations, "all_migrations", lambda: [broken])
         with pytest.raises(Unstorable):
             migrate(database)
@@ -159,8 +158,8 @@ def test_the_schema_refuses_tokens_that_cannot_be(filled: psycopg.Connection[Any
 
 def test_the_purge_takes_at_most_a_batch_and_passes_over_locked_rows(server_url: str) -> None:
     with NewDatabase(server_url) as url:
-        migrate(PatientDatabase(url))
-        database = Database(url, size=1)  # which does not wait for a lock for ever
+        migrate(DirectDatabase(url))
+        database = Database(url)  # which does not wait for a lock for ever
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(FILL)  # 40 dead tokens and 40 dead claims
             with connection.transaction():
@@ -182,18 +181,18 @@ def test_the_purge_takes_at_most_a_batch_and_passes_over_locked_rows(server_url:
 
 def test_a_database_without_tables_is_unavailable(server_url: str, world: World) -> None:
     with NewDatabase(server_url) as url:
-        database = Database(url, size=1)
+        database = Database(url)
         with pytest.raises(DatabaseUnavailable):
             database.one("service_list")
+        database.close()
 
 
 def test_statements_are_bounded(database_url: str) -> None:
     """By the server, which then undoes them. Through PgBouncer the session is not ours to bound: we give up instead."""
-    patience = db_module.STATEMENT_SECONDS
-    database = Database(database_url, size=1)
-    with database._connection() as connection:
+    database = Database(database_url)
+    with database.transaction():
         started = time.monotonic()
-    with pytest.raises(DatabaseUnavailable), database._connection() as connection:
-        connection.execute("SELECT pg_sleep(20)")
-    assert patience < time.monotonic() - started < patience + 0.8
+    with pytest.raises(DatabaseUnavailable), database.transaction() as transaction:
+        transaction.script("SELECT pg_sleep(20)")
+    assert STATEMENT_SECONDS < time.monotonic() - started < STATEMENT_SECONDS + 0.8
     database.close()

@@ -23,7 +23,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from auth.db import PatientDatabase
+from auth.db import DirectDatabase
 from auth.embedded import EmbeddedPostgres
 from auth.keys import Keyring, generate_private_key, load_private_key
 from auth.migrations import migrate
@@ -51,12 +51,10 @@ class Site:
         self.postgres = EmbeddedPostgres(home, ["max_connections=40", "fsync=off", "restart_after_crash=off"])
         self.postgres.start()
         self.direct = self.postgres.url()
-        migrate(PatientDatabase(self.direct))
+        migrate(DirectDatabase(self.direct))
         self.proxy = Proxy(self.direct)
         pem = generate_private_key("ES256")
-        self.world = World(
-            PatientDatabase(self.direct), AccessTokens(Keyring.of(load_private_key(pem)), "cloud.sdu.dk")
-        )
+        self.world = World(DirectDatabase(self.direct), AccessTokens(Keyring.of(load_private_key(pem)), "cloud.sdu.dk"))
         self.environment = {"DATABASE_URL": self.proxy.url(), "JWT_PRIVATE_KEY": pem, "TRUSTED_ORIGINS": ORIGIN}
         self.server: Server
 

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from auth.config import Config
-from auth.db import PatientDatabase
+from auth.db import DirectDatabase
 from auth.migrations import migrate
 from auth.tokens import AccessTokens
 
@@ -28,14 +28,14 @@ def lent_url(postgres_url: str) -> Iterator[str]:
 
 @pytest.fixture
 def server(lent_url: str, environment: dict[str, str]) -> Iterator[Server]:
-    migrate(PatientDatabase(lent_url))
+    migrate(DirectDatabase(lent_url))
     with serving(environment | {"DATABASE_URL": lent_url}) as [server]:
         yield server
 
 
 def test_everybody_logs_in_refreshes_and_claims(server: Server, lent_url: str, config: Config) -> None:
     """Often and at once enough for psycopg to prepare its statements, and for PgBouncer to mix up the sessions."""
-    world = World(PatientDatabase(lent_url), AccessTokens(config.keyring, config.issuer))
+    world = World(DirectDatabase(lent_url), AccessTokens(config.keyring, config.issuer))
     user, login_service, bearer = world.user(), world.login_service(), world.service().access_token
 
     def visit(_: int) -> list[int]:

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from auth import refresh_tokens
-from auth.db import Database, Row
+from auth.db import DirectDatabase, Row
 from auth.models import Role
 from auth.passwords import hash_password
 from auth.tokens import AccessTokens, Grant
@@ -45,7 +45,7 @@ def _hashed(password: str) -> str:
 
 
 class World:
-    def __init__(self, db: Database, tokens: AccessTokens) -> None:
+    def __init__(self, db: DirectDatabase, tokens: AccessTokens) -> None:
         self.db = db
         self.tokens = tokens
 

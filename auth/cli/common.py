@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from ..config import Misconfigured, read_database_url
-from ..db import PatientDatabase, Row
+from ..db import DirectDatabase, Row
 from ..embedded import EmbeddedPostgres, locked
 from ..errors import DatabaseUnavailable, Unstorable
 
@@ -21,10 +21,10 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @contextmanager
-def database() -> Iterator[PatientDatabase]:
+def database() -> Iterator[DirectDatabase]:
     """The database of DATABASE_URL, or the embedded one where there is one. Mistakes end the command in a line."""
     with database_url() as url:
-        yield PatientDatabase(url)
+        yield DirectDatabase(url)
 
 
 @contextmanager

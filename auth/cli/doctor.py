@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from ..config import Config, Misconfigured, from_environment
-from ..db import CONNECTIONS, PatientDatabase
+from ..db import CONNECTIONS, DirectDatabase
 from ..errors import DatabaseUnavailable
 from ..limits import LEEWAY_SECONDS
 from ..migrations import pending
@@ -68,7 +68,7 @@ def _cookies(config: Config) -> Finding:
 
 
 def _of_database(url: str) -> Iterator[Finding]:
-    opened = PatientDatabase(url)
+    opened = DirectDatabase(url)
     try:
         asked = time.time()
         facts = opened.one("server_facts") or {}

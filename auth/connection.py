@@ -1,0 +1,108 @@
+"""A connection to PostgreSQL that ends its waits in time, and whose faults are the errors of this service."""
+
+import logging
+import math
+from functools import cached_property
+from time import monotonic
+from typing import Any, Final, TypeVar
+
+import psycopg
+from psycopg import errors as pg
+from psycopg.abc import PQGen
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
+from psycopg.rows import dict_row
+
+from .errors import ApiError, DatabaseUnavailable, Unstorable
+from .metrics import DATABASE_ERRORS
+
+Row = dict[str, Any]
+Cursor = psycopg.Cursor[Row]
+Result = TypeVar("Result")
+
+CANCEL_SECONDS: Final = 1  # for the request to cancel, and again for its effect
+CONNECT_OPTIONS: Final[dict[str, Any]] = {
+    "autocommit": True,
+    "row_factory": dict_row,
+    "connect_timeout": 2,  # seconds for each host; psycopg takes no less
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 2500,
+    "application_name": "auth",
+    "client_encoding": "utf8",
+}
+# SQLSTATEs after which a connection is closed: read-only after a failover, a server that stops or starts, a broken
+# link, no resources, and statements that were prepared before a column changed its type.
+CLOSING: Final = ("25006", "57P01", "57P02", "57P03", "08", "53", "0A000")
+
+logger = logging.getLogger(__name__)
+
+
+class NoFreeConnection(psycopg.OperationalError):
+    """All connections stayed in use for as long as a call may wait for one."""
+
+
+class Connection(psycopg.Connection[Row]):
+    """Raises `DatabaseUnavailable` for every fault, and `Unstorable` for what the database refuses to store."""
+
+    gives_up_at = math.inf  # by the monotonic clock
+    unfinished: PQGen[Any] | None = None  # the statement that was given up
+    generation: object = None  # for `Database`
+
+    @classmethod
+    def open(cls, url: str) -> "Connection":
+        """A new connection, which waits without bounds until `gives_up_at` is set."""
+        try:
+            return cls.connect(url, **CONNECT_OPTIONS)
+        except psycopg.Error as fault:
+            raise error(fault) from fault
+
+    @cached_property
+    def only_cursor(self) -> Cursor:
+        """For all statements: making a cursor takes as long as sending one."""
+        return self.cursor()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the connection is open and in no transaction."""
+        return self.info.transaction_status == TransactionStatus.IDLE
+
+    def wait(self, gen: PQGen[Result], interval: float = 0.1, timeout: float | None = None) -> Result:
+        try:
+            return super().wait(gen, interval, self.gives_up_at - monotonic())
+        except psycopg.Error as fault:
+            if isinstance(fault, pg._WaitTimeout):
+                self.unfinished = gen
+            elif (fault.sqlstate or "").startswith(CLOSING):
+                self.close()
+            raise error(fault) from fault
+
+    def cancel_unfinished(self) -> None:
+        """End the statement that was given up. Closing alone would not end a commit that waits for a standby."""
+        gen, self.unfinished = self.unfinished, None
+        try:
+            self.cancel_safe(timeout=CANCEL_SECONDS)
+            if gen:
+                super().wait(gen, timeout=CANCEL_SECONDS)
+        except pg.QueryCanceled:
+            pass
+        except psycopg.Error:
+            self.close()
+
+
+def error(fault: psycopg.Error) -> ApiError:
+    """The error to raise for a fault, which is counted and logged."""
+    kind = type(fault).__name__.lstrip("_")
+    DATABASE_ERRORS.labels(kind).inc()
+    logger.warning("database fault: %s %s", kind, fault.sqlstate or "")
+    return Unstorable() if isinstance(fault, (psycopg.DataError, psycopg.IntegrityError)) else DatabaseUnavailable()
+
+
+def is_database_url(text: str) -> bool:
+    """Whether libpq understands the text as the URL of a PostgreSQL database."""
+    try:
+        conninfo_to_dict(text)
+    except psycopg.Error:
+        return False
+    return text.startswith(("postgres://", "postgresql://"))

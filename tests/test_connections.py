@@ -1,0 +1,137 @@
+"""The connections of a process: how reads and writes share them, and how those that are of no use are given up."""
+
+import secrets
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+
+from .test_faults import BACK, LATEST, Site, healthy, site, unavailable  # noqa: F401
+
+pytestmark = pytest.mark.xdist_group("connections")
+
+CONNECTIONS = 12  # that a server process may have
+OURS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'auth'"
+
+
+@contextmanager
+def without_standby(direct: str) -> Iterator[None]:
+    """Every commit waits for a synchronous standby that does not exist."""
+    with psycopg.connect(direct, autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+        connection.execute("SELECT pg_reload_conf()")
+        try:
+            time.sleep(0.3)
+            yield
+        finally:
+            connection.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            connection.execute("SELECT pg_reload_conf()")
+            time.sleep(0.3)
+
+
+def test_reads_go_on_while_commits_wait_for_a_standby(site: Site) -> None:  # noqa: F811
+    """Claims are 503 in time, refreshes succeed at once, and PostgreSQL is left with no more than our connections."""
+    service, stop = site.world.service(), threading.Event()
+    claims, refreshes, backends = list[tuple[int, float]](), list[tuple[int, float]](), list[int]()
+
+    def timed(call: str, *arguments: str) -> tuple[int, float]:
+        started = time.monotonic()
+        return getattr(site.api, call)(*arguments).status, time.monotonic() - started
+
+    def claim() -> None:
+        while not stop.is_set():
+            claims.append(timed("claim", service.access_token, secrets.token_hex(8)))
+
+    def count_backends(connection: psycopg.Connection) -> None:
+        while not stop.is_set():
+            backends.extend(connection.execute(OURS).fetchone() or ())
+            time.sleep(0.01)
+
+    with psycopg.connect(site.direct, autocommit=True) as connection, ThreadPoolExecutor(25) as pool:
+        with without_standby(site.direct):
+            pool.submit(count_backends, connection)
+            claiming = [pool.submit(claim) for _ in range(24)]
+            ends = time.monotonic() + 6
+            while time.monotonic() < ends:
+                refreshes.append(timed("refresh", service.refresh_token))
+                time.sleep(0.02)
+            stop.set()
+            assert not any(claim.exception() for claim in claiming)
+        back = [timed("claim", service.access_token, secrets.token_hex(8)) for _ in range(24)]
+    slowest, p99 = max(seconds for _, seconds in claims), sorted(seconds for _, seconds in refreshes)[-5]
+    figures = (
+        f"{len(claims)} claims, {slowest:.2f} s at most; {len(refreshes)} refreshes, p99 {p99:.3f} s; {max(backends)}"
+    )
+    assert {status for status, _ in claims} == {503}, figures
+    assert slowest < LATEST, figures
+    assert {status for status, _ in refreshes} == {200}, figures
+    assert p99 < 0.5, figures
+    assert max(backends) <= CONNECTIONS, figures
+    assert {status for status, _ in back} == {200}
+
+
+def test_a_commit_that_waits_is_not_left_in_the_database(site: Site) -> None:  # noqa: F811
+    """What a 503 gave up does not go on waiting in PostgreSQL."""
+    bearer = site.world.service().access_token
+    with without_standby(site.direct):
+        unavailable(site.api.claim(bearer, secrets.token_hex(8)))
+        time.sleep(0.5)
+        assert site.rows("SELECT query FROM pg_stat_activity WHERE wait_event = 'SyncRep'") == []
+
+
+def test_a_column_that_changes_its_type(site: Site) -> None:  # noqa: F811
+    """503 at worst while the connections with the old type are replaced, never 500, and then as before."""
+    token = site.world.session().refresh_token
+    alter = "ALTER TABLE refresh_token ALTER COLUMN access_token_lifetime_ms TYPE {}"
+    try:
+        for kind in ("integer", "bigint"):
+            with ThreadPoolExecutor(16) as pool:
+                assert {answer.status for answer in pool.map(site.api.refresh, [token] * 200)} == {200}
+                with psycopg.connect(site.direct, autocommit=True) as connection:
+                    connection.execute(alter.format(kind))
+                statuses = Counter(site.api.refresh(token).status for _ in range(20))
+                assert set(statuses) <= {200, 503}
+                assert statuses[503] <= 1
+                assert {answer.status for answer in pool.map(site.api.refresh, [token] * 100)} == {200}
+    finally:
+        with psycopg.connect(site.direct, autocommit=True) as connection:
+            connection.execute(alter.format("bigint"))
+
+
+def test_readyz_answers_in_time_when_it_must_connect_first(site: Site) -> None:  # noqa: F811
+    """The link accepts and never answers, and no connection from before is left."""
+    site.proxy.swallow()
+    site.proxy.cut()
+    for _ in range(4):
+        started = time.monotonic()
+        unavailable(site.api.call("GET", "/readyz"))
+        assert time.monotonic() - started < 2
+    site.proxy.heal()
+    started = time.monotonic()
+    while site.api.call("GET", "/readyz").status != 200:
+        assert time.monotonic() - started < BACK
+        time.sleep(0.02)
+
+
+def test_calls_that_queue_for_a_connection_are_answered_in_time(site: Site) -> None:  # noqa: F811
+    """The wait for a connection, then for a table that is locked, is less than 3 seconds in all; reads go on."""
+    service = site.world.service()
+
+    def claim(_: int) -> float:
+        started = time.monotonic()
+        unavailable(site.api.claim(service.access_token, secrets.token_hex(8)))
+        return time.monotonic() - started
+
+    with psycopg.connect(site.direct) as connection, ThreadPoolExecutor(40) as pool:
+        connection.execute("LOCK TABLE jti_claim IN ACCESS EXCLUSIVE MODE")
+        claims = [pool.submit(claim, number) for number in range(40)]
+        time.sleep(0.3)
+        started = time.monotonic()
+        assert site.api.refresh(service.refresh_token).status == 200
+        assert time.monotonic() - started < 0.5
+        assert max(claim.result() for claim in claims) < LATEST
