@@ -1,0 +1,130 @@
+"""Deployments to measure: servers on an embedded PostgreSQL with durable settings, on this machine only.
+
+All that the benchmark imports of the service is imported here.
+"""
+
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote, urlencode
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from auth.embedded import EmbeddedPostgres
+from auth.embedded_binaries import server_binaries
+from auth.refresh_tokens import csrf_token
+
+__all__ = ["csrf_token"]
+
+PROJECT: Final = Path(__file__).parents[2]
+BIN: Final = Path(sys.executable).parent
+PGBENCH: Final = server_binaries(Path(), None) / "pgbench"
+WORKERS: Final = 2  # processes of every server
+ORIGIN: Final = "https://cloud.example.org"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+
+
+@contextmanager
+def postgres(*settings: str) -> Iterator[str]:
+    """The URL of a fresh PostgreSQL server, durable unless the settings say otherwise."""
+    home = Path(tempfile.mkdtemp(prefix="auth-bench-"))
+    home.chmod(0o711)
+    server = EmbeddedPostgres(home, ["max_connections=300", "max_wal_size=8GB", *settings])
+    server.start()
+    try:
+        yield server.url()
+    finally:
+        server.remove()
+        shutil.rmtree(home)
+
+
+@contextmanager
+def database(server_url: str, name: str) -> Iterator[str]:
+    """The URL of a fresh database of that name."""
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+        yield f"postgresql://?{urlencode(conninfo_to_dict(server_url) | {'dbname': name}, quote_via=quote)}"
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def environment(database_url: str) -> dict[str, str]:
+    """The environment of a deployment with a new key on that database, which is migrated."""
+    flask({"DATABASE_URL": database_url}, "db", "migrate")
+    return {
+        "DATABASE_URL": database_url,
+        "JWT_PRIVATE_KEY": flask({}, "keys", "generate"),
+        "TRUSTED_ORIGINS": ORIGIN,
+        "TRUSTED_PROXIES": "1",
+        "LOG_LEVEL": "info",
+    }
+
+
+def flask(variables: Mapping[str, str], *arguments: str, given: str = "") -> str:
+    """The output of a `flask` command with that standard input."""
+    environment = os.environ | variables
+    command = [BIN / "flask", *arguments]
+    return subprocess.run(
+        command, cwd=PROJECT, env=environment, input=given, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
+
+
+@contextmanager
+def serving(
+    command: Sequence[str | Path], variables: Mapping[str, str], folder: Path = PROJECT, workers: int = WORKERS
+) -> Iterator[Server]:
+    """A server that takes its port and number of processes from the environment, and logs to a file.
+
+    Raises `RuntimeError` when it does not listen within half a minute.
+    """
+    port = _free_port()
+    settings = {"PORT": str(port), "WEB_CONCURRENCY": str(workers), "GUNICORN_CMD_ARGS": f"--bind=127.0.0.1:{port}"}
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(command, cwd=folder, env=os.environ | variables | settings, stdout=log)
+        try:
+            _wait_for(process, port)
+            yield Server(port, process)
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def access_token(port: int, refresh_token: str) -> str:
+    """What a running service mints for the refresh token."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("POST", "/auth/refresh", headers={"Authorization": f"Bearer {refresh_token}"})
+    return str(json.load(connection.getresponse())["accessToken"])
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and process.poll() is None:
+        with suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        time.sleep(0.02)
+    raise RuntimeError(f"{process.args!r} does not answer")
