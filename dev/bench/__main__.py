@@ -1,109 +1,81 @@
-"""How fast the service is, beside what its stack can do and what peers do: `make bench`.
+"""How fast the service is, beside the limits of its stack and two peers: `make bench`.
 
-Prints tables; writes bench/results.json and bench/results.svg. `BENCH=quick` leaves out the 10 million rows, and
-measures shorter and less often.
+Prints tables, and writes them to docs/performance.md. `BENCH=quick` measures shorter, less often and without the ten
+million rows, and only prints.
 """
 
-import os
+import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Final
 
-from .calls import ROWS, bulk_invalidate, calls, password_login, refresh
-from .chart import draw
-from .footprint import start_seconds, worker_megabytes
-from .growth import grown
-from .limit import SCRIPTS, Cores, empty_route, prepare_statements, statements_alone
-from .load import Load, Work, measure, require_wrk
+from . import report
+from .alone import alone, hashing
+from .calls import PASSWORD_HASH, bulk_invalidate, calls, empty_route, password_login
+from .load import QUICK, Target, interleaved, measure, rate_of, show
 from .peers import peers
-from .report import report
-from .results import Results, this_machine
-from .rounds import Yardstick, interleaved, tell
-from .rows import fill
-from .service import Deployment, database, postgres, service
+from .rows import ROWS, fill
+from .scenarios import footprint, grown, paced, storm
+from .service import BIN, PROJECT, SERVICE, access_token, database, environment, postgres, serving
+from .statements import prepare
 
-MANY_CONNECTIONS = 64
-PACE = 0.7  # of the highest rate
-WARM_UP_SECONDS = 10  # until Node has compiled what it runs often, and every connection planned what a login asks
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How long and how often to measure, and on how many rows."""
-
-    seconds: int = 4
-    rounds: int = 3
-    sizes: tuple[int, ...] = (ROWS, 1_000_000, 10_000_000)
+EMPTY: Final = (BIN / "gunicorn", "dev.bench.empty:app")
+SIZES: Final = (ROWS, 100_000) if QUICK else (ROWS, 1_000_000, 10_000_000)
+WARM_UP_SECONDS: Final = 10  # until Node has compiled its code, and every connection has planned a login's statements
 
 
-QUICK = Plan(2, 1, (ROWS, 100_000))
+def run(server_url: str) -> Iterator[str]:
+    """The lines of all tables, in a quarter of an hour or so."""
+    yield report.machine()
+    with database(server_url, "service") as url:
+        variables = environment(url)
+        fill(url, ROWS, PASSWORD_HASH)
+        with serving(SERVICE, variables) as server, serving(EMPTY, variables) as empty:
+            yield from _served(server_url, server.port, (empty.port, empty_route()), variables)
+    yield from report.compared("Growth", f"{ROWS:,} rows", grown(server_url, SIZES))
+    show("the processor time of each call")
+    yield "\n" + subprocess.check_output([sys.executable, "-m", "dev.bench.processor"], cwd=PROJECT, text=True).strip()
 
 
-def run(plan: Plan, server_url: str) -> Results:
-    """Everything, in ten minutes or so."""
-    cores = Cores()
-    alone = _alone(plan, server_url, cores)
-    with service(server_url, "service") as deployment, empty_route(deployment.environment) as empty:
-        fill(deployment.database_url, ROWS)
-        alone["an empty Flask route"] = measure(empty, plan.seconds).rate
-        results = _served(plan, server_url, deployment, empty, cores, alone)
-    results.growth, results.large = grown(server_url, plan.sizes, plan.seconds, plan.rounds)
-    return results
-
-
-def rate_of(work: Work) -> Yardstick:
-    """A yardstick: this work's answers a second."""
-    return lambda seconds: measure(work, seconds).rate
-
-
-def _alone(plan: Plan, server_url: str, cores: Cores) -> dict[str, float]:
-    tell("pgbench, signing and hashing alone")
+def _served(server_url: str, port: int, empty: Target, variables: Mapping[str, str]) -> Iterator[str]:
+    exchange = partial(access_token, port)
+    works, logins = calls(exchange), password_login()
+    refresh, ours = (port, works["refresh"]), [(port, work) for work in works.values()]
+    _warm_up(ours, 1)
+    _warm_up([(port, logins)], WARM_UP_SECONDS)
     with database(server_url, "statements") as url:
-        prepare_statements(url, ROWS)
-        found = {f"pgbench: {name}": statements_alone(url, name, ROWS, plan.seconds) for name in SCRIPTS}
-    return found | {
-        "signing by ES256, all cores": cores.signing(plan.seconds),
-        "hashing by argon2id, all cores": cores.hashing(plan.seconds),
-    }
-
-
-def _served(
-    plan: Plan, server_url: str, deployment: Deployment, empty: Work, cores: Cores, alone: dict[str, float]
-) -> Results:
-    works, minting, logins = calls(deployment), refresh(deployment.port, ROWS), password_login(deployment)
-    for work in works:
-        tell(f"warming up: {work.name}")
-        measure(work, 1)
-    measure(logins, WARM_UP_SECONDS)
-    measured = interleaved(works, rate_of(empty), plan.seconds, plan.rounds)
-    (login,) = interleaved([logins], cores.hashing, plan.seconds, plan.rounds)
+        environment(url)
+        prepare(url, ROWS)
+        yield from report.single("Alone", "a second", alone(url))
+    yield from report.compared("Call", "the empty route", interleaved(ours, rate_of(empty)))
+    yield from report.compared("Login", "argon2id alone", interleaved([(port, logins)], hashing))
     with peers(server_url) as others:
-        for peer in others:
-            tell(f"warming up: {peer.name}")
-            measure(peer, WARM_UP_SECONDS)
-        compared = interleaved(others, rate_of(minting), plan.seconds, plan.rounds)
-    paced = {work.name: _paced(work, plan.seconds) for work in (empty, minting)}
-    tell("starting, and using memory")
-    footprint = start_seconds(deployment), worker_megabytes(deployment, logins)
-    measured += interleaved([bulk_invalidate(deployment)], rate_of(empty), plan.seconds, 1)
-    return Results(this_machine(), alone, measured, login, compared, paced, *footprint)
+        _warm_up(others, WARM_UP_SECONDS)
+        yield from report.compared("Peer", "refresh", interleaved(others, rate_of(refresh)))
+    at_pace = {target[1].name: paced(target) for target in (empty, refresh)}
+    yield from report.loads("At 70 % of the highest rate", at_pace)
+    yield from report.loads("A storm of logins", storm(port, refresh[1], logins))
+    yield from report.single("A worker process", "", footprint(variables, refresh[1], logins))
+    bulk = bulk_invalidate(exchange, variables["DATABASE_URL"])
+    yield from report.compared("Bulk", "the empty route", interleaved([(port, bulk)], rate_of(empty), rounds=1))
 
 
-def _paced(work: Work, seconds: int) -> Load:
-    """Requests at an even pace, over more connections than are ever busy at once. Of three loads the median."""
-    highest = max(measure(work, seconds, connections).rate for connections in (8, 16, MANY_CONNECTIONS))
-    loads = [measure(work, seconds, MANY_CONNECTIONS, PACE * highest) for _ in range(3)]
-    return sorted(loads, key=lambda load: load.p99_ms / load.p50_ms)[1]
+def _warm_up(targets: Sequence[Target], seconds: int) -> None:
+    for target in targets:
+        show(f"warming up: {target[1].name}")
+        measure(target, seconds)
 
 
 def main() -> None:
-    require_wrk()
+    lines = []
     with postgres() as server_url:
-        results = run(QUICK if os.environ.get("BENCH") == "quick" else Plan(), server_url)
-    tell("")
-    print("\n".join(report(results)))
-    results.save()
-    draw(results)
-    sys.exit("a measurement failed" if results.failed else 0)
+        for line in run(server_url):
+            show("")
+            print(line, flush=True)
+            lines.append(line)
+    if not QUICK:
+        report.write(lines)
 
 
 if __name__ == "__main__":

@@ -9,14 +9,20 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
 
-from .rows import MANY, ROWS, SERVICE_TOKEN, SESSIONS
+from argon2 import PasswordHasher
+
+from .rows import LOGINS, MANY, ROWS, SERVICE_TOKEN, SESSIONS, add_spare_tokens
 from .service import ORIGIN, csrf_token
 
 PLACEHOLDER: Final = re.compile(rb"\{(row|next|uuid)\}")
 CLIENT: Final = {"X-Forwarded-For": "203.0.113.7"}
 JSON: Final = {"Content-Type": "application/json"}
-LOGINS: Final = 64
 PASSWORD: Final = "correct horse battery staple"
+PASSWORD_HASH: Final = PasswordHasher(2, 19 * 1024, 1).hash(PASSWORD)  # OWASP's least, which the service uses
+ONE_TIME: Final = "/auth/request?audience=files.download:write"
+SESSIONS_PAGE: Final = "/auth/sessions?page=0&itemsPerPage="
+BULK: Final = 100
+SPARE_TOKENS: Final = 500_000  # more than one load ends
 Exchange = Callable[[str], str]  # a refresh token for an access token
 
 
@@ -27,19 +33,18 @@ class Work:
     name: str
     requests: Sequence[bytes]
     answer: bytes  # a part of each right answer
-    rows: int = ROWS
-    prepare: Callable[[], tuple[int, int]] = lambda: (0, 0)  # called before each load; the bounds of {next}
+    rows: int = ROWS  # the highest number for {row} and {next}
 
 
 def request(method: str, path: str, headers: Mapping[str, str], body: str = "") -> bytes:
     """The bytes of an HTTP/1.1 request."""
     lines = [f"{method} {path} HTTP/1.1", "Host: localhost", *(f"{name}: {value}" for name, value in headers.items())]
     if body:
-        lines.append(f"Content-Length: {len(filled(body.encode()))}")
+        lines.append(f"Content-Length: {len(filled(body.encode(), 1))}")
     return "\r\n".join([*lines, "", body]).encode()
 
 
-def filled(template: bytes, rows: int = 1) -> bytes:
+def filled(template: bytes, rows: int) -> bytes:
     """The request with its placeholders filled in, {row} with one of that many."""
     values = {b"row": b"%012d" % random.randint(1, rows), b"next": b"%012d" % 0, b"uuid": str(uuid.uuid4()).encode()}
     return PLACEHOLDER.sub(lambda match: values[match[1]], template)
@@ -48,19 +53,25 @@ def filled(template: bytes, rows: int = 1) -> bytes:
 def calls(exchange: Exchange, rows: int = ROWS) -> dict[str, Work]:
     """By name, the calls that hash no password, for a database filled with that many rows.
 
-    A call with an access token uses one of 2,000 at most, so that the service may remember it as verified.
+    Access tokens are of 2,000 persons at most, so that the service may remember many of them as verified.
     """
-    people = [exchange(f"t{number:012}") for number in range(1, rows + 1, max(1, rows // 2000))]
+    people = [exchange(f"t{number:012}") for number in range(1, rows // SESSIONS + 1, max(1, rows // 20_000))]
+    many = [exchange(f"m{number:012}") for number in range(1, MANY + 1)]
     service = bearer(exchange(SERVICE_TOKEN))
+    web = [_web_refresh(f"t{number:012}") for number in range(1, ROWS, 5)]
     works = [
-        Work("refresh", [request("POST", "/auth/refresh", bearer("t{row}"))], b"accessToken", rows),
-        Work("webRefresh", [_web_refresh(f"t{number:012}") for number in range(1, ROWS, 5)], b"csrfToken"),
+        Work("refresh", [_call("POST", "/auth/refresh", "t{row}")], b"accessToken", rows),
+        Work("webRefresh", web, b"csrfToken"),
         Work("claim", [request("POST", "/auth/claim?jti={uuid}", service)], b"{}"),
-        Work("requestOneTimeTokenWithAudience", [_one_time(token) for token in people], b"jti"),
+        Work("requestOneTimeTokenWithAudience", [_call("POST", ONE_TIME, token) for token in people], b"jti"),
         Work("tokenExtension", [_extension(service, token, False) for token in people], b"accessToken"),
         Work("tokenExtension, with refreshes", [_extension(service, token, True) for token in people], b"csrfToken"),
-        list_sessions(people, SESSIONS),
-        list_sessions([exchange(f"m{number:012}") for number in range(1, MANY + 1)], 250),
+        Work(
+            "listUserSessions, 10 items", [_call("GET", SESSIONS_PAGE + "10", token) for token in people], b"userAgent"
+        ),
+        Work(
+            "listUserSessions, 250 items", [_call("GET", SESSIONS_PAGE + "250", token) for token in many], b"userAgent"
+        ),
         Work("livez", [request("GET", "/livez", {})], b""),
     ]
     return {work.name: work for work in works}
@@ -68,7 +79,15 @@ def calls(exchange: Exchange, rows: int = ROWS) -> dict[str, Work]:
 
 def password_login() -> Work:
     """Logins of persons each in a network of its own, so that no limit on guessing refuses them."""
-    return Work("passwordLogin", [_login(number) for number in range(LOGINS)], b"refreshToken")
+    return Work("passwordLogin", [_login(number) for number in range(1, LOGINS + 1)], b"refreshToken")
+
+
+def bulk_invalidate(exchange: Exchange, database_url: str) -> Work:
+    """Each request ends a hundred live tokens, all of one person without another part in this."""
+    add_spare_tokens(database_url, SPARE_TOKENS)
+    headers = {**bearer(exchange(SERVICE_TOKEN)), **JSON}
+    requests = [request("POST", "/auth/logout/bulk", headers, json.dumps({"tokens": ["b{next}"] * BULK}))]
+    return Work(f"bulkInvalidate of {BULK}", requests, b"{}", SPARE_TOKENS)
 
 
 def empty_route() -> Work:
@@ -81,19 +100,13 @@ def bearer(token: str) -> dict[str, str]:
     return CLIENT | {"Authorization": f"Bearer {token}"}
 
 
-def list_sessions(tokens: Sequence[str], size: int) -> Work:
-    """First pages of that size of the sessions of the tokens' persons."""
-    requests = [request("GET", f"/auth/sessions?itemsPerPage={size}&page=0", bearer(token)) for token in tokens]
-    return Work(f"listUserSessions, {size} items", requests, b'"userAgent"')
-
-
 def _web_refresh(token: str) -> bytes:
     web = {"Cookie": f"__Host-refreshToken={token}", "X-CSRFToken": csrf_token(token), "Origin": ORIGIN}
     return request("POST", "/auth/refresh/web", CLIENT | web)
 
 
-def _one_time(token: str) -> bytes:
-    return request("POST", "/auth/request?audience=files.download:write", bearer(token))
+def _call(method: str, path: str, token: str) -> bytes:
+    return request(method, path, bearer(token))
 
 
 def _extension(service: Mapping[str, str], token: str, refreshes: bool) -> bytes:

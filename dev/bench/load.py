@@ -1,34 +1,33 @@
-"""Load on a server by wrk, which must be answered with 200 without exception."""
+"""Load on a server by wrk, which must be answered with 200 without exception; and loads in interleaved rounds."""
 
 import http.client
 import os
-import re
 import secrets
-import shutil
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
-import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from .calls import Work, filled
+
+QUICK: Final = os.environ.get("BENCH") == "quick"
+SECONDS: Final = 2 if QUICK else 4  # of each load
+ROUNDS: Final = 1 if QUICK else 3
 CONNECTIONS: Final = 16
 SCRIPT: Final = Path(__file__).with_name("requests.lua")
-PLACEHOLDER: Final = re.compile(rb"\{(row|next|uuid)\}")
-
-
-class Failed(Exception):
-    """A load that was not answered as it should be; a number of it would be worth nothing."""
+Target = tuple[int, Work]  # the port of a server, and what to ask it
+Yardstick = Callable[[], float]  # measures a rate for some seconds
 
 
 @dataclass(frozen=True)
 class Load:
-    """What came of it: answers a second, and percentiles of the milliseconds that one took."""
+    """Answers a second, and percentiles of their milliseconds."""
 
-    requests: int
     rate: float
     p50_ms: float
     p90_ms: float
@@ -36,70 +35,69 @@ class Load:
 
 
 @dataclass(frozen=True)
-class Work:
-    """Requests to a server, to be sent in random order; `requests.lua` says what it fills in."""
+class Measured:
+    """A call's loads, and the ratios of their rates to those of the yardstick just before and after."""
 
     name: str
-    port: int
-    requests: Sequence[bytes]
-    answer: bytes  # a part of each right one
-    rows: int = 1
-    prepare: Callable[[], tuple[int, int]] = lambda: (0, 0)  # called before each load; what {next} is between
+    loads: Sequence[Load]
+    ratios: Sequence[float]
 
 
-def request(method: str, path: str, headers: Mapping[str, str], body: str = "") -> bytes:
-    """The bytes of an HTTP request, as wrk sends them."""
-    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", *(f"{name}: {value}" for name, value in headers.items())]
-    if body:
-        lines.append(f"Content-Length: {len(filled(body.encode()))}")
-    return "\r\n".join([*lines, "", body]).encode()
+def measure(target: Target, seconds: int = SECONDS, connections: int = CONNECTIONS, rate: float | None = None) -> Load:
+    """Load for that long, as much as the connections carry, or evenly paced at that many requests a second.
+
+    Raises `RuntimeError` if a single answer was missing or no success.
+    """
+    port, work = target
+    _check(port, work)
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(b"\0".join(work.requests))
+        file.flush()
+        settings = {"REQUESTS": file.name, "ROWS": work.rows, "SEED": secrets.randbits(31)}
+        settings["INTERVAL_MS"] = 1000 / rate if rate else 0
+        options = ["-t1", f"-c{connections}", f"-d{seconds}", "--timeout=10", f"-s{SCRIPT}"]
+        variables = os.environ | {name: str(value) for name, value in settings.items()}
+        command = ["wrk", *options, f"http://127.0.0.1:{port}/"]
+        output = subprocess.run(command, env=variables, stdout=subprocess.PIPE, text=True, check=True).stdout
+    figures = output.partition("RESULT ")[2].split()
+    requests, microseconds, failures, last_number, *percentiles = map(float, figures)
+    if failures or not requests or last_number > work.rows:
+        raise RuntimeError(f"{work.name}: {failures:.0f} of {requests:.0f} requests failed, or rows were used up")
+    return Load(requests / microseconds * 1e6, *percentiles)
 
 
-def filled(template: bytes) -> bytes:
-    """One request of a template."""
-    values = {b"row": b"%012d" % 1, b"next": b"%012d" % 0, b"uuid": str(uuid.uuid4()).encode()}
-    return PLACEHOLDER.sub(lambda found: values[found[1]], template)
+def rate_of(target: Target) -> Yardstick:
+    """A yardstick: the answers a second of this work."""
+    return lambda: measure(target).rate
 
 
-def require_wrk() -> None:
-    """End with a message that says how to get it, where wrk is not installed."""
-    if shutil.which("wrk") is None:
-        sys.exit("The benchmark needs wrk, the load generator: apt-get install wrk, or brew install wrk.")
+def interleaved(targets: Sequence[Target], yardstick: Yardstick, rounds: int = ROUNDS) -> list[Measured]:
+    """Every work in every round, each between two measurements of the yardstick."""
+    results = [list(zip(*_round(targets, yardstick), strict=True)) for _ in range(rounds)]
+    loads, ratios = (list(zip(*part, strict=True)) for part in zip(*results, strict=True))
+    return [Measured(work.name, *both) for (_, work), *both in zip(targets, loads, ratios, strict=True)]
 
 
-def check(work: Work) -> None:
-    """Send one of the requests and read the answer. Raises `Failed` when it is not the right one."""
-    with socket.create_connection(("127.0.0.1", work.port), 30) as connection:
-        connection.sendall(filled(work.requests[0]))
+def show(progress: str) -> None:
+    """Print progress over the last such line."""
+    print(f"\r\033[K{progress}", end="", file=sys.stderr, flush=True)
+
+
+def _round(targets: Sequence[Target], yardstick: Yardstick) -> Iterator[tuple[Load, float]]:
+    before = yardstick()
+    for target in targets:
+        show(target[1].name)
+        load, after = measure(target), yardstick()
+        yield load, load.rate / statistics.mean([before, after])
+        before = after
+
+
+def _check(port: int, work: Work) -> None:
+    """Send one of the requests and read the answer. Raises `RuntimeError` when it is not the right one."""
+    with socket.create_connection(("127.0.0.1", port), 30) as connection:
+        connection.sendall(filled(work.requests[0], work.rows))
         answer = http.client.HTTPResponse(connection)
         answer.begin()
         body = answer.read()
     if answer.status != 200 or work.answer not in body:
-        raise Failed(f"{work.name}: {answer.status} {body[:300]!r}")
-
-
-def measure(work: Work, seconds: int, connections: int = CONNECTIONS, rate: float | None = None) -> Load:
-    """Load for that long, as much as the connections carry, or evenly paced at that many requests a second.
-
-    Raises `Failed` if a single answer was missing or no success.
-    """
-    first, last = work.prepare()
-    check(work)
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(b"\0".join(work.requests))
-        file.flush()
-        settings = {"REQUESTS": file.name, "ROWS": work.rows, "FIRST": first, "SEED": secrets.randbits(31)}
-        settings["INTERVAL_MS"] = 1000 / rate if rate else 0
-        options = ["-t1", f"-c{connections}", f"-d{seconds}", "--timeout=10", f"-s{SCRIPT}"]
-        command = ["wrk", *options, f"http://127.0.0.1:{work.port}/"]
-        environment = os.environ | {name: str(value) for name, value in settings.items()}
-        finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    result = re.search(r"^RESULT (.*)$", finished.stdout, re.MULTILINE)
-    if result is None:
-        raise Failed(f"{work.name}: wrk failed: {finished.stdout} {finished.stderr}")
-    requests, microseconds, failed, last_number, *percentiles = map(float, result[1].split())
-    if failed or not requests:
-        raise Failed(f"{work.name}: {failed:.0f} of {requests:.0f} requests failed")
-    if last_number > last:
-        raise Failed(f"{work.name}: more rows are needed than were made")
-    return Load(int(requests), requests / microseconds * 1e6, *percentiles)
+        raise RuntimeError(f"{work.name}: {answer.status} {body[:300]!r}")

@@ -1,59 +1,64 @@
-"""The results as tables for a terminal."""
+"""The results as tables in Markdown, for the terminal and for `docs/performance.md`."""
 
-from collections.abc import Iterator
+import os
+import platform
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
 
-from .growth import CONNECTIONS, WORKERS, Point
-from .results import Results, targets
-from .rounds import Measured
+from .load import Load, Measured
+from .service import PROJECT
 
-HEAD = f"{'':38}{'a second':>10}{'p50 ms':>9}{'p90 ms':>9}{'p99 ms':>9}"
-
-
-def report(results: Results) -> Iterator[str]:
-    """Everything, line by line."""
-    yield ", ".join(f"{name} {value}" for name, value in results.machine.items())
-    yield f"\n{'The limit, each alone':38}{'a second':>10}"
-    for name, rate in results.alone.items():
-        yield f"{name:38}{_number(rate)}"
-    yield f"\n{HEAD}   of the empty Flask route"
-    yield from map(_measured, results.calls)
-    yield f"\n{HEAD}   of argon2id alone"
-    yield _measured(results.login)
-    yield f"\n{HEAD}   of refresh"
-    yield from map(_measured, results.peers)
-    yield f"\n{'At 70 % of the highest rate':38}{HEAD[38:]}   p99 / p50"
-    for name, load in results.paced.items():
-        latencies = f"{load.p50_ms:>9.1f}{load.p90_ms:>9.1f}{load.p99_ms:>9.1f}"
-        yield f"{name:38}{_number(load.rate)}{latencies}   {load.p99_ms / load.p50_ms:.1f}"
-    if results.growth:
-        yield from _growth(results.growth)
-    yield f"\n{'Targets':58}{'found':>9}{'asked for':>14}"
-    for target in targets(results):
-        found = "not measured" if target.found is None else f"{target.found:.2f}"
-        sign, verdict = "≥" if target.at_least else "<", {True: "met", False: "MISSED", None: ""}[target.met]
-        yield f"{target.what:58}{found:>9}{f'{sign} {target.bound:g}':>14}  {verdict}"
+DOCUMENT: Final = PROJECT / "docs" / "performance.md"
+MARK: Final = "<!-- `make bench` writes what follows -->\n"
+FIGURES: Final = ("rate", "p50_ms", "p90_ms", "p99_ms")
+HEADS: Final = ("a second", "p50 ms", "p90 ms", "p99 ms")
 
 
-def _measured(measured: Measured) -> str:
-    if measured.failure is not None:
-        return f"{measured.name:38}FAILED: {measured.failure}"
-    latencies = "".join(f"{measured.latency(name) or 0:>9.1f}" for name in ("p50_ms", "p90_ms", "p99_ms"))
-    spread = f"{min(measured.ratios):.2f} to {max(measured.ratios):.2f}"
-    return f"{measured.name:38}{_number(measured.rate)}{latencies}   {measured.ratio:.2f} ({spread})"
+def machine() -> str:
+    """The processor, its cores and the Python that the figures come from."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
+    return f"{len(os.sched_getaffinity(0))} cores of {model}, Python {platform.python_version()}"
 
 
-def _growth(points: list[Point]) -> Iterator[str]:
-    columns = [(workers, connections) for workers in WORKERS for connections in CONNECTIONS]
-    heads = "".join(f"{f'{workers} x {connections}':>9}" for workers, connections in columns)
-    yield f"\n{'Growth, a second: workers x connections':40}{heads}"
-    rates = {
-        (point.call, point.rows, point.workers, point.connections): point.load and round(point.load.rate)
-        for point in points
-    }
-    for call, rows in dict.fromkeys((point.call, point.rows) for point in points):
-        cells = "".join(f"{rates[call, rows, *column] or 'failed':>9}" for column in columns)
-        yield f"{f'{call}, {rows:,} rows':40}{cells}"
+def compared(head: str, yardstick: str, results: Sequence[Measured]) -> Iterator[str]:
+    """A table of calls: rates and latencies, and the ratio to a yardstick with its range over the rounds."""
+    yield from _head(head, *HEADS, f"of {yardstick}", "range")
+    for result in results:
+        figures = [statistics.median(getattr(load, figure) for load in result.loads) for figure in FIGURES]
+        ratio = f"{statistics.median(result.ratios):.2f}"
+        yield _row(result.name, *map(_number, figures), ratio, f"{min(result.ratios):.2f} to {max(result.ratios):.2f}")
 
 
-def _number(rate: float | None) -> str:
-    return f"{rate or 0:>10,.0f}" if (rate or 0) >= 100 else f"{rate or 0:>10.1f}"
+def loads(head: str, results: Mapping[str, Load]) -> Iterator[str]:
+    """A table of loads: rates and latencies, and how far p99 is from p50."""
+    yield from _head(head, *HEADS, "p99 / p50")
+    for name, load in results.items():
+        yield _row(name, *(_number(getattr(load, figure)) for figure in FIGURES), f"{load.p99_ms / load.p50_ms:.1f}")
+
+
+def single(head: str, column: str, results: Mapping[str, float]) -> Iterator[str]:
+    """A table of single figures."""
+    yield from _head(head, column)
+    yield from (_row(name, _number(figure)) for name, figure in results.items())
+
+
+def write(lines: Sequence[str]) -> None:
+    """Put the lines in the place of the last run's."""
+    prose, mark, _ = DOCUMENT.read_text().partition(MARK)
+    DOCUMENT.write_text("\n".join([prose + mark, *lines, ""]))
+
+
+def _head(*cells: str) -> Iterator[str]:
+    yield "\n" + _row(*cells)
+    yield "|---|" + "--:|" * (len(cells) - 1)
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _number(figure: float) -> str:
+    return f"{figure:,.0f}" if figure >= 100 else f"{figure:.1f}"

@@ -3,7 +3,6 @@
 All that the benchmark imports of the service is imported here.
 """
 
-import http.client
 import json
 import os
 import shutil
@@ -12,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,12 +24,11 @@ from psycopg.conninfo import conninfo_to_dict
 
 from auth.embedded import EmbeddedPostgres
 from auth.embedded_binaries import server_binaries
-from auth.refresh_tokens import csrf_token
-
-__all__ = ["csrf_token"]
+from auth.refresh_tokens import csrf_token as csrf_token
 
 PROJECT: Final = Path(__file__).parents[2]
 BIN: Final = Path(sys.executable).parent
+SERVICE: Final = (BIN / "gunicorn", "app:app")
 PGBENCH: Final = server_binaries(Path(), None) / "pgbench"
 WORKERS: Final = 2  # processes of every server
 ORIGIN: Final = "https://cloud.example.org"
@@ -40,7 +39,7 @@ class Server:
     """A running server."""
 
     port: int
-    process: subprocess.Popen[bytes]
+    process_id: int
 
 
 @contextmanager
@@ -68,56 +67,47 @@ def database(server_url: str, name: str) -> Iterator[str]:
 
 def environment(database_url: str) -> dict[str, str]:
     """The environment of a deployment with a new key on that database, which is migrated."""
-    flask({"DATABASE_URL": database_url}, "db", "migrate")
+    flask("db", "migrate", DATABASE_URL=database_url)
     return {
         "DATABASE_URL": database_url,
-        "JWT_PRIVATE_KEY": flask({}, "keys", "generate"),
+        "JWT_PRIVATE_KEY": flask("keys", "generate"),
         "TRUSTED_ORIGINS": ORIGIN,
         "TRUSTED_PROXIES": "1",
         "LOG_LEVEL": "info",
     }
 
 
-def flask(variables: Mapping[str, str], *arguments: str, given: str = "") -> str:
-    """The output of a `flask` command with that standard input."""
-    environment = os.environ | variables
-    command = [BIN / "flask", *arguments]
-    return subprocess.run(
-        command, cwd=PROJECT, env=environment, input=given, stdout=subprocess.PIPE, text=True, check=True
-    ).stdout
+def flask(*arguments: str, **variables: str) -> str:
+    """The output of a `flask` command."""
+    command: list[str | Path] = [BIN / "flask", *arguments]
+    return subprocess.check_output(command, cwd=PROJECT, env=os.environ | variables, text=True)
+
+
+def access_token(port: int, refresh_token: str) -> str:
+    """The access token that a running service mints for the refresh token."""
+    headers = {"Authorization": f"Bearer {refresh_token}"}
+    call = urllib.request.Request(f"http://127.0.0.1:{port}/auth/refresh", method="POST", headers=headers)
+    with urllib.request.urlopen(call, timeout=30) as answer:
+        return str(json.load(answer)["accessToken"])
 
 
 @contextmanager
-def serving(
-    command: Sequence[str | Path], variables: Mapping[str, str], folder: Path = PROJECT, workers: int = WORKERS
-) -> Iterator[Server]:
+def serving(command: Sequence[str | Path], variables: Mapping[str, str], folder: Path = PROJECT) -> Iterator[Server]:
     """A server that takes its port and number of processes from the environment, and logs to a file.
 
     Raises `RuntimeError` when it does not listen within half a minute.
     """
-    port = _free_port()
-    settings = {"PORT": str(port), "WEB_CONCURRENCY": str(workers), "GUNICORN_CMD_ARGS": f"--bind=127.0.0.1:{port}"}
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    settings = {"PORT": f"{port}", "WEB_CONCURRENCY": f"{WORKERS}", "GUNICORN_CMD_ARGS": f"--bind=127.0.0.1:{port}"}
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(command, cwd=folder, env=os.environ | variables | settings, stdout=log)
+        process = subprocess.Popen(command, cwd=folder, env={**os.environ, **variables, **settings}, stdout=log)
         try:
             _wait_for(process, port)
-            yield Server(port, process)
+            yield Server(port, process.pid)
         finally:
             process.terminate()
             process.wait(30)
-
-
-def access_token(port: int, refresh_token: str) -> str:
-    """What a running service mints for the refresh token."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    connection.request("POST", "/auth/refresh", headers={"Authorization": f"Bearer {refresh_token}"})
-    return str(json.load(connection.getresponse())["accessToken"])
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:

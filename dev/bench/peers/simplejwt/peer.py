@@ -1,6 +1,6 @@
 """djangorestframework-simplejwt with its blacklist: a refresh token is exchanged for an ES256 access token.
 
-As a program: makes the tables, and prints as many refresh tokens as it is told, each of another user.
+As a program: makes the tables and as many users as its argument says, and prints a refresh token of each.
 """
 
 import os
@@ -31,10 +31,7 @@ settings.configure(
     DATABASES={
         "default": {
             "ENGINE": "django.db.backends.postgresql",
-            "HOST": os.environ["PGHOST"],
-            "PORT": os.environ["PGPORT"],
-            "NAME": os.environ["PGDATABASE"],
-            "USER": os.environ["PGUSER"],
+            "NAME": os.environ["PGDATABASE"],  # libpq reads the other PG variables
             "CONN_MAX_AGE": None,
         }
     },
