@@ -4,22 +4,26 @@ Prints tables, and writes them to docs/performance.md. `BENCH=quick` measures sh
 million rows, and only prints.
 """
 
+import os
+import platform
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Final
 
-from . import report
-from .alone import alone, hashing
 from .calls import PASSWORD_HASH, bulk_invalidate, calls, empty_route, password_login
-from .load import QUICK, Target, interleaved, measure, rate_of, show
+from .load import QUICK, Measured, Target, interleaved, measure, rate_of, show
 from .peers import peers
 from .rows import ROWS, fill
-from .scenarios import footprint, grown, paced, storm
+from .scenarios import footprint, grown, hashing, paced, storm
 from .service import BIN, PROJECT, SERVICE, access_token, database, environment, postgres, serving
-from .statements import prepare
+from .statements import prepare, under_pgbench
 
+DOCUMENT: Final = PROJECT / "docs" / "performance.md"
+MARK: Final = "<!-- `make bench` writes what follows -->\n"
 EMPTY: Final = (BIN / "gunicorn", "dev.bench.empty:app")
 SIZES: Final = (ROWS, 100_000) if QUICK else (ROWS, 1_000_000, 10_000_000)
 WARM_UP_SECONDS: Final = 10  # until Node has compiled its code, and every connection has planned a login's statements
@@ -27,14 +31,13 @@ WARM_UP_SECONDS: Final = 10  # until Node has compiled its code, and every conne
 
 def run(server_url: str) -> Iterator[str]:
     """The lines of all tables, in a quarter of an hour or so."""
-    yield report.machine()
+    yield _machine()
     with database(server_url, "service") as url:
         variables = environment(url)
         fill(url, ROWS, PASSWORD_HASH)
-        with serving(SERVICE, variables) as server, serving(EMPTY, variables) as empty:
-            yield from _served(server_url, server.port, (empty.port, empty_route()), variables)
-    yield from report.compared("Growth", f"{ROWS:,} rows", grown(server_url, SIZES))
-    show("the processor time of each call")
+        with serving(SERVICE, variables) as (port, _), serving(EMPTY, variables) as (empty_port, _):
+            yield from _served(server_url, port, (empty_port, empty_route()), variables)
+    yield from _compared("Growth", f"{ROWS:,} rows", grown(server_url, SIZES))
     yield "\n" + subprocess.check_output([sys.executable, "-m", "dev.bench.processor"], cwd=PROJECT, text=True).strip()
 
 
@@ -47,24 +50,63 @@ def _served(server_url: str, port: int, empty: Target, variables: Mapping[str, s
     with database(server_url, "statements") as url:
         environment(url)
         prepare(url, ROWS)
-        yield from report.single("Alone", "a second", alone(url))
-    yield from report.compared("Call", "the empty route", interleaved(ours, rate_of(empty)))
-    yield from report.compared("Login", "argon2id alone", interleaved([(port, logins)], hashing))
+        yield from _single("Alone", "a second", under_pgbench(url) | {"hashing by argon2id": hashing()})
+    yield from _compared("Call", "the empty route", interleaved(ours, rate_of(empty)))
+    yield from _compared("Login", "argon2id alone", interleaved([(port, logins)], hashing))
     with peers(server_url) as others:
         _warm_up(others, WARM_UP_SECONDS)
-        yield from report.compared("Peer", "refresh", interleaved(others, rate_of(refresh)))
-    at_pace = {target[1].name: paced(target) for target in (empty, refresh)}
-    yield from report.loads("At 70 % of the highest rate", at_pace)
-    yield from report.loads("A storm of logins", storm(port, refresh[1], logins))
-    yield from report.single("A worker process", "", footprint(variables, refresh[1], logins))
+        yield from _compared("Peer", "refresh", interleaved(others, rate_of(refresh)))
+    yield from _compared("At 70 % of the highest rate", "nothing", [paced(empty), paced(refresh)])
+    yield from _compared("A storm of logins", "nothing", storm(refresh, (port, logins)))
+    yield from _single("A worker process", "", footprint(variables, refresh[1], logins))
     bulk = bulk_invalidate(exchange, variables["DATABASE_URL"])
-    yield from report.compared("Bulk", "the empty route", interleaved([(port, bulk)], rate_of(empty), rounds=1))
+    yield from _compared("Bulk", "the empty route", interleaved([(port, bulk)], rate_of(empty), rounds=1))
 
 
 def _warm_up(targets: Sequence[Target], seconds: int) -> None:
     for target in targets:
-        show(f"warming up: {target[1].name}")
         measure(target, seconds)
+
+
+def _machine() -> str:
+    """The processor, its cores and the Python that the figures come from."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
+    return f"{len(os.sched_getaffinity(0))} cores of {model}, Python {platform.python_version()}"
+
+
+def _compared(head: str, yardstick: str, results: Sequence[Measured]) -> Iterator[str]:
+    """A table of calls: rates of answers with 200, latencies, and the ratio to a yardstick where there is one."""
+    yield from _head(head, "a second", "failed", "p50 ms", "p90 ms", "p99 ms", "p99 / p50", f"of {yardstick}", "range")
+    for name, loads, ratios in results:
+        figures = [statistics.median(figure) for figure in zip(*loads, strict=True)]
+        ratio = [f"{statistics.median(ratios):.2f}", f"{min(ratios):.2f} to {max(ratios):.2f}"] if ratios else ["", ""]
+        yield _row(name, *map(_number, figures), f"{figures[4] / figures[2]:.1f}", *ratio)
+
+
+def _single(head: str, column: str, results: Mapping[str, float]) -> Iterator[str]:
+    """A table of single figures."""
+    yield from _head(head, column)
+    yield from (_row(name, _number(figure)) for name, figure in results.items())
+
+
+def _write(lines: Sequence[str]) -> None:
+    """Put the lines in the place of the last run's."""
+    prose, mark, _ = DOCUMENT.read_text().partition(MARK)
+    DOCUMENT.write_text("\n".join([prose + mark, *lines, ""]))
+
+
+def _head(*cells: str) -> Iterator[str]:
+    yield "\n" + _row(*cells)
+    yield "|---|" + "--:|" * (len(cells) - 1)
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _number(figure: float) -> str:
+    return f"{figure:,.0f}" if figure >= 100 else f"{figure:.3g}"
 
 
 def main() -> None:
@@ -75,7 +117,7 @@ def main() -> None:
             print(line, flush=True)
             lines.append(line)
     if not QUICK:
-        report.write(lines)
+        _write(lines)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Iterable
+from contextlib import closing
 from typing import Any, Final
 
 from gunicorn.app.wsgiapp import WSGIApplication
@@ -36,7 +36,7 @@ class Process:
         sys.argv = ["gunicorn", "app:app"]
         gunicorn = WSGIApplication()
         self._cfg = gunicorn.cfg
-        self._log = self._cfg.logger_class(self._cfg)
+        self._cfg.logger_class(self._cfg)
         self._service = gunicorn.load()
 
     def exchange(self, refresh_token: str) -> str:
@@ -52,9 +52,8 @@ class Process:
         started = time.process_time()
         answers = [self._call(app, environ) for environ in environs]
         seconds = time.process_time() - started
-        wrong = next((answer for answer in answers if work.answer not in answer), None)
-        if wrong is not None:
-            raise RuntimeError(f"{work.name}: {wrong[:300]!r}")
+        if not all(work.answer in answer for answer in answers):
+            raise RuntimeError(f"{work.name}: {answers[0][:300]!r}")
         return seconds / count * 1e6
 
     def _environ(self, raw: bytes) -> dict[str, Any]:
@@ -64,18 +63,16 @@ class Process:
         return dict(environ)
 
     def _call(self, app: Any, environ: dict[str, Any]) -> bytes:
-        answer: Iterable[bytes] = app(environ, lambda status, headers, error=None: None)
-        body = b"".join(answer)
-        answer.close()  # type: ignore[attr-defined]
-        return body
+        with closing(app(environ, lambda status, headers, error=None: None)) as answer:
+            return b"".join(answer)
 
 
-def measured() -> dict[str, list[float]]:
-    """By call, its microseconds in each of the interleaved rounds, in order of size; the empty route first."""
+def measured() -> dict[str, tuple[float, float]]:
+    """By call, the median and the lowest of its microseconds in the interleaved rounds."""
     process = Process()
     works = [empty_route(), *calls(process.exchange).values()]
     rounds = [[process.microseconds(work, CALLS) for work in works] for _ in range(ROUNDS)]
-    return {work.name: sorted(times) for work, *times in zip(works, *rounds, strict=True)}
+    return {work.name: (statistics.median(times), min(times)) for work, *times in zip(works, *rounds, strict=True)}
 
 
 def main() -> None:
@@ -87,11 +84,10 @@ def main() -> None:
         results = measured()
     print("| in one process | µs, median | of the empty route | µs, lowest | of the empty route |", file=out)
     print("|---|--:|--:|--:|--:|", file=out)
-    empty_times = next(iter(results.values()))
+    bases = results["an empty Flask route"]
     for name, times in results.items():
-        pairs = [(statistics.median(times), statistics.median(empty_times)), (times[0], empty_times[0])]
-        print(f"| {name} |", *(f"{time:.0f} | {time / base:.1f} |" for time, base in pairs), file=out)
-    out.flush()
+        ratios = [time / base for time, base in zip(times, bases, strict=True)]
+        print(f"| {name} | {times[0]:.0f} | {ratios[0]:.1f} | {times[1]:.0f} | {ratios[1]:.1f} |", file=out, flush=True)
 
 
 if __name__ == "__main__":

@@ -5,15 +5,14 @@ from typing import Final
 import psycopg
 
 ROWS: Final = 10_000  # of the smallest tables
-SESSIONS: Final = 10  # of each person
-MANY: Final = 16  # persons with 250 sessions
+SESSIONS_EACH: Final = 10  # of each person
 LOGINS: Final = 64  # persons with a password
 SERVICE_TOKEN: Final = "s000000000001"
 
 PRINCIPALS: Final = """
     INSERT INTO principal (id, role, principal_type, first_names, last_name, email, password_hash)
     SELECT 'person-' || n, 'USER', 'password', 'Ada', 'Lovelace', 'person-' || n || '@example.org', 'a'
-    FROM generate_series(0, {people} + {many}) AS n;
+    FROM generate_series(0, {people}) AS n;
     INSERT INTO principal (id, role, principal_type, first_names, last_name, password_hash)
     SELECT 'login-' || n, 'USER', 'password', 'Ada', 'Lovelace', '{password_hash}'
     FROM generate_series(1, {logins}) AS n;
@@ -45,16 +44,14 @@ STOP_INDEXES: Final = """
 
 
 def fill(url: str, rows: int, password_hash: str = "a") -> None:
-    """That many refresh tokens and claims, and a tenth as many persons; persons with many sessions, and for logins."""
-    people = rows // SESSIONS
+    """That many refresh tokens and claims, a tenth as many persons, and persons who log in."""
+    people = rows // SESSIONS_EACH
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET maintenance_work_mem = '512MB'")
         connection.execute("SET session_replication_role = replica")  # no check of each row's foreign keys
         connection.execute(STOP_INDEXES)  # to build them afterwards takes a fraction of the time
-        persons = PRINCIPALS.format(people=people, many=MANY, logins=LOGINS, password_hash=password_hash)
-        connection.execute(persons)
+        connection.execute(PRINCIPALS.format(people=people, logins=LOGINS, password_hash=password_hash))
         connection.execute(TOKENS.format(letter="t", owner=f"'person-' || 1 + n % {people}", count=rows))
-        connection.execute(TOKENS.format(letter="m", owner=f"'person-' || {people + 1} + n % {MANY}", count=MANY * 250))
         connection.execute(TOKENS.format(letter="s", owner="'_bench'", count=1))
         connection.execute(CLAIMS.format(rows=rows))
         for statement in ("REINDEX TABLE refresh_token", "REINDEX TABLE jti_claim", "VACUUM ANALYZE", "CHECKPOINT"):

@@ -1,7 +1,4 @@
-"""Deployments to measure: servers on an embedded PostgreSQL with durable settings, on this machine only.
-
-All that the benchmark imports of the service is imported here.
-"""
+"""Deployments to measure, on this machine only; all that the benchmark imports of the service is imported here."""
 
 import json
 import os
@@ -13,8 +10,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote, urlencode
@@ -26,20 +22,13 @@ from auth.embedded import EmbeddedPostgres
 from auth.embedded_binaries import server_binaries
 from auth.refresh_tokens import csrf_token as csrf_token
 
+Command = Sequence[str | Path]
 PROJECT: Final = Path(__file__).parents[2]
 BIN: Final = Path(sys.executable).parent
 SERVICE: Final = (BIN / "gunicorn", "app:app")
 PGBENCH: Final = server_binaries(Path(), None) / "pgbench"
 WORKERS: Final = 2  # processes of every server
 ORIGIN: Final = "https://cloud.example.org"
-
-
-@dataclass(frozen=True)
-class Server:
-    """A running server."""
-
-    port: int
-    process_id: int
 
 
 @contextmanager
@@ -79,8 +68,7 @@ def environment(database_url: str) -> dict[str, str]:
 
 def flask(*arguments: str, **variables: str) -> str:
     """The output of a `flask` command."""
-    command: list[str | Path] = [BIN / "flask", *arguments]
-    return subprocess.check_output(command, cwd=PROJECT, env=os.environ | variables, text=True)
+    return subprocess.check_output([BIN / "flask", *arguments], cwd=PROJECT, env=os.environ | variables, text=True)
 
 
 def access_token(port: int, refresh_token: str) -> str:
@@ -92,8 +80,8 @@ def access_token(port: int, refresh_token: str) -> str:
 
 
 @contextmanager
-def serving(command: Sequence[str | Path], variables: Mapping[str, str], folder: Path = PROJECT) -> Iterator[Server]:
-    """A server that takes its port and number of processes from the environment, and logs to a file.
+def serving(command: Command, variables: Mapping[str, str], folder: Path = PROJECT) -> Iterator[tuple[int, int]]:
+    """The port and the process id of a server that takes its settings from the environment, and logs to a file.
 
     Raises `RuntimeError` when it does not listen within half a minute.
     """
@@ -103,18 +91,17 @@ def serving(command: Sequence[str | Path], variables: Mapping[str, str], folder:
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(command, cwd=folder, env={**os.environ, **variables, **settings}, stdout=log)
         try:
-            _wait_for(process, port)
-            yield Server(port, process.pid)
+            deadline = time.monotonic() + 30
+            while not _listens(port):
+                if time.monotonic() > deadline or process.poll() is not None:
+                    raise RuntimeError(f"{command} does not listen")
+            yield port, process.pid
         finally:
             process.terminate()
             process.wait(30)
 
 
-def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and process.poll() is None:
-        with suppress(OSError):
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        time.sleep(0.02)
-    raise RuntimeError(f"{process.args!r} does not answer")
+def _listens(port: int) -> bool:
+    time.sleep(0.02)
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

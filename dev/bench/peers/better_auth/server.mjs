@@ -19,13 +19,14 @@ const auth = betterAuth({
   telemetry: { enabled: false },
 });
 
-const users = Number(process.argv[2]); // to make, and to print a session's cookie of each; without any, serve
+const users = Number(process.argv[2]); // to make, and to print a request of each; without any, serve
 if (users) {
   await (await getMigrations(auth.options)).runMigrations();
   for (let number = 0; number < users; number++) {
     const body = { name: "Ada", email: `user-${number}@example.org`, password: randomBytes(16).toString("hex") };
     const answer = await auth.api.signUpEmail({ body, asResponse: true });
-    console.log(answer.headers.get("set-cookie").split(";")[0]);
+    const cookie = answer.headers.get("set-cookie").split(";")[0];
+    console.log(JSON.stringify(["GET", "/api/auth/token", { Cookie: cookie }]));
   }
   process.exit();
 } else if (cluster.isPrimary) {
