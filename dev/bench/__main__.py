@@ -37,7 +37,7 @@ def run(server_url: str) -> Iterator[str]:
         fill(url, ROWS, PASSWORD_HASH)
         with serving(SERVICE, variables) as (port, _), serving(EMPTY, variables) as (empty_port, _):
             yield from _served(server_url, port, (empty_port, empty_route()), variables)
-    yield from _compared("Growth", f"{ROWS:,} rows", grown(server_url, SIZES))
+    yield from _compared("Growth", f"of {ROWS:,} rows", grown(server_url, SIZES))
     yield "\n" + subprocess.check_output([sys.executable, "-m", "dev.bench.processor"], cwd=PROJECT, text=True).strip()
 
 
@@ -51,16 +51,16 @@ def _served(server_url: str, port: int, empty: Target, variables: Mapping[str, s
         environment(url)
         prepare(url, ROWS)
         yield from _single("Alone", "a second", under_pgbench(url) | {"hashing by argon2id": hashing()})
-    yield from _compared("Call", "the empty route", interleaved(ours, rate_of(empty)))
-    yield from _compared("Login", "argon2id alone", interleaved([(port, logins)], hashing))
+    yield from _compared("Call", "of the empty route", interleaved(ours, rate_of(empty)))
+    yield from _compared("Login", "of argon2id alone", interleaved([(port, logins)], hashing))
     with peers(server_url) as others:
         _warm_up(others, WARM_UP_SECONDS)
-        yield from _compared("Peer", "refresh", interleaved(others, rate_of(refresh)))
-    yield from _compared("At 70 % of the highest rate", "nothing", [paced(empty), paced(refresh)])
-    yield from _compared("A storm of logins", "nothing", storm(refresh, (port, logins)))
+        yield from _compared("Peer", "of refresh", interleaved(others, rate_of(refresh)))
+    yield from _compared("At 70 % of the highest rate", "", [paced(empty), paced(refresh)])
+    yield from _compared("A storm of logins", "", storm(refresh, (port, logins)))
     yield from _single("A worker process", "", footprint(variables, refresh[1], logins))
     bulk = bulk_invalidate(exchange, variables["DATABASE_URL"])
-    yield from _compared("Bulk", "the empty route", interleaved([(port, bulk)], rate_of(empty), rounds=1))
+    yield from _compared("Bulk", "of the empty route", interleaved([(port, bulk)], rate_of(empty), rounds=1))
 
 
 def _warm_up(targets: Sequence[Target], seconds: int) -> None:
@@ -77,7 +77,7 @@ def _machine() -> str:
 
 def _compared(head: str, yardstick: str, results: Sequence[Measured]) -> Iterator[str]:
     """A table of calls: rates of answers with 200, latencies, and the ratio to a yardstick where there is one."""
-    yield from _head(head, "a second", "failed", "p50 ms", "p90 ms", "p99 ms", "p99 / p50", f"of {yardstick}", "range")
+    yield from _head(head, "a second", "failed", "p50 ms", "p90 ms", "p99 ms", "p99 / p50", yardstick, "range")
     for name, loads, ratios in results:
         figures = [statistics.median(figure) for figure in zip(*loads, strict=True)]
         ratio = [f"{statistics.median(ratios):.2f}", f"{min(ratios):.2f} to {max(ratios):.2f}"] if ratios else ["", ""]
