@@ -1,18 +1,25 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PEERS := dev/bench/peers
 
 .PHONY: install run test test-pgbouncer check fuzz soak bench
 
 install: $(VENV)/installed
 
-$(VENV)/installed: requirements.txt requirements-dev.txt
+# What `make run` needs; the tests need more.
+$(VENV)/run-installed: requirements.txt dev/requirements-run.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(PIP) -r dev/requirements-run.txt
 	@touch $@
 
-run: install
+$(VENV)/installed: $(VENV)/run-installed dev/requirements.txt
+	$(PIP) -r dev/requirements.txt
+	@touch $@
+
+run: $(VENV)/run-installed
 	@$(BIN)/python -m auth.development
 
 test: install
@@ -33,5 +40,16 @@ fuzz: install
 soak: install
 	SOAK=1 $(BIN)/python -m pytest tests/soak.py tests/test_races_of_endings.py -n 0 -s 2>/dev/null  # where the broken servers complain
 
-bench: install
-	$(BIN)/python -m bench
+bench: $(VENV)/run-installed $(PEERS)/simplejwt/installed/done $(PEERS)/better_auth/node_modules/done
+	@command -v wrk > /dev/null || { echo "The benchmark needs wrk: apt-get install wrk, or brew install wrk."; exit 1; }
+	$(BIN)/python -m dev.bench
+
+$(PEERS)/simplejwt/installed/done: $(PEERS)/simplejwt/requirements.txt
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+$(PEERS)/better_auth/node_modules/done: $(PEERS)/better_auth/package-lock.json
+	@command -v npm > /dev/null || { echo "The benchmark needs Node.js 20 or newer: https://nodejs.org/"; exit 1; }
+	cd $(PEERS)/better_auth && npm ci --silent
+	@touch $@

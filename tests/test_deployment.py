@@ -167,7 +167,7 @@ def test_the_image_is_what_the_procfile_runs() -> None:
 
 
 def test_the_image_installs_all_that_is_imported(slug: Slug) -> None:
-    """What only requirements-dev.txt brings is missing where it counts."""
+    """What only the requirements in dev/ bring is missing where it counts."""
     load = "import app, auth.worker, runpy; app.app; runpy.run_path('gunicorn.conf.py')"
     program = f"import sys; before = {{*sys.modules}}; {load}; print(*{{*sys.modules}} - before)"
     imported = {name.partition(".")[0] for name in slug.run("python", "-c", program).split()}

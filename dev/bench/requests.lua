@@ -8,7 +8,7 @@ ffi.cdef [[
 local rows = tonumber(os.getenv("ROWS"))
 local interval_ms = tonumber(os.getenv("INTERVAL_MS"))
 local templates, the_thread = {}, nil
-counter = tonumber(os.getenv("FIRST"))  -- global, for thread:get
+counter = 0  -- global, for thread:get
 math.randomseed(tonumber(os.getenv("SEED")))
 for template in io.open(os.getenv("REQUESTS"), "rb"):read("*a"):gmatch("%Z+") do
     table.insert(templates, template)

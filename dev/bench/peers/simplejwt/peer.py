@@ -1,8 +1,9 @@
 """djangorestframework-simplejwt with its blacklist: a refresh token is exchanged for an ES256 access token.
 
-As a program: makes the tables, and prints as many refresh tokens as it is told, each of another user.
+As a program: makes the tables and as many users as its argument says, and prints a request of each.
 """
 
+import json
 import os
 import sys
 
@@ -31,10 +32,7 @@ settings.configure(
     DATABASES={
         "default": {
             "ENGINE": "django.db.backends.postgresql",
-            "HOST": os.environ["PGHOST"],
-            "PORT": os.environ["PGPORT"],
-            "NAME": os.environ["PGDATABASE"],
-            "USER": os.environ["PGUSER"],
+            "NAME": os.environ["PGDATABASE"],  # libpq reads the other PG variables
             "CONN_MAX_AGE": None,
         }
     },
@@ -53,14 +51,12 @@ urlpatterns = [path("refresh", TokenRefreshView.as_view())]
 application = get_wsgi_application()
 
 
-def main(count: int) -> None:
+if __name__ == "__main__":
     from django.contrib.auth.models import User
     from rest_framework_simplejwt.tokens import RefreshToken
 
     call_command("migrate", verbosity=0)
-    for number in range(count):
-        print(RefreshToken.for_user(User.objects.create(username=f"user-{number}")))
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    for number in range(int(sys.argv[1])):
+        token = RefreshToken.for_user(User.objects.create(username=f"user-{number}"))
+        body = json.dumps({"refresh": str(token)})
+        print(json.dumps(["POST", "/refresh", {"Content-Type": "application/json"}, body]))

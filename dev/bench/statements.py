@@ -1,0 +1,101 @@
+"""The statements of `sql/`, with values for tables that `fill` made: alone under pgbench, and for their plans."""
+
+import re
+import subprocess
+import tempfile
+from typing import Final
+
+import psycopg
+
+from .load import CONNECTIONS, SECONDS
+from .rows import ROWS, SESSIONS_EACH, fill
+from .service import PGBENCH, PROJECT
+
+# SQL where :n is the number of a person and of a token. A colon is pgbench's own, so a scope is put together.
+KEYS: Final = {name: f"sha256(('{name}' || :n)::bytea)" for name in ("pair", "network", "username")}
+NEW_TOKEN: Final = "sha256(gen_random_uuid()::text::bytea)"
+NUMBERS: Final = "batch claim_days memory_seconds most_severe pair_failures pair_seconds severity_seconds ttl_days"
+VALUES: Final = {
+    **dict.fromkeys((*NUMBERS.split(), "access_token_lifetime_ms", "username_seconds", "wide_failures"), "100"),
+    **dict.fromkeys(("id", "principal_id", "username"), "'person-' || :n"),
+    **dict.fromkeys(("ip_address", "network_address"), "'203.0.113.7'"),
+    **dict.fromkeys(("offset", "password_generation"), "0"),
+    "attempted_at": ":attempted_at",
+    "extended_by": "'_bench'",
+    "extended_by_chain": "ARRAY['_bench']",
+    "items_per_page": "10",
+    "jti": "gen_random_uuid()::text",
+    "keys": f"ARRAY[{', '.join(KEYS.values())}]",
+    "new_hash": "'b'",
+    "old_hash": "'a'",
+    "scopes": "ARRAY['all' || chr(58) || 'write']",
+    "service": "'app'",
+    "service_id": "'_bench'",
+    "session_id": "md5('t' || :n - 1)::uuid",  # a session of that person
+    "token_hash": "sha256(('t' || lpad(:n::text, 12, '0'))::bytea)",
+    "token_hashes": f"ARRAY[{', '.join([NEW_TOKEN] * 100)}]",
+    "ttl_seconds": "NULL",
+    "user_agent": "'curl/8'",
+}
+SCRIPTS: Final = {
+    "refresh": ("refresh_token_find",),
+    "claim": ("jti_claim_insert",),
+    "login": ("login_find", "login_attempt_start", "session_insert"),
+}
+PLACEHOLDER: Final = re.compile(r"%\((\w+)\)s")
+
+
+def statements() -> dict[str, str]:
+    """By name, without their comments, the statements that have parameters, and values for all of them."""
+    paths = sorted((PROJECT / "sql").glob("*.sql"))
+    texts = {path.stem: re.sub(r"--.*", "", path.read_text()).strip() for path in paths}
+    known = KEYS.keys() | VALUES.keys()
+    return {name: text for name, text in texts.items() if "%(" in text and known >= {*parameters(text)}}
+
+
+def parameters(text: str) -> list[str]:
+    """The names of the statement's parameters, each once."""
+    return list(dict.fromkeys(PLACEHOLDER.findall(text)))
+
+
+def value(statement: str, parameter: str) -> str:
+    """The SQL of a value."""
+    if statement == "login_attempt_start" and parameter in KEYS:
+        return KEYS[parameter]
+    return NEW_TOKEN if parameter == "token_hash" and "_insert" in statement else VALUES[parameter]
+
+
+def prepare(url: str, rows: int) -> None:
+    """Fill tables so that every statement finds rows, and a thousand claims that have expired."""
+    fill(url, rows)
+    people, keys = rows // SESSIONS_EACH, f"unnest({VALUES['keys']})".replace(":n", "n")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            f"""
+            INSERT INTO login_limit (key, failures, expires_at)
+            SELECT {keys}, '{{2026-01-01}}', now() + interval '1 day' FROM generate_series(1, {people}) AS n;
+            INSERT INTO jti_claim SELECT 'expired-' || n, now() - interval '31 days' FROM generate_series(1, 1000) AS n
+            """
+        )
+        connection.execute("VACUUM ANALYZE")
+
+
+def under_pgbench(url: str) -> dict[str, float]:
+    """By call, how many times a second pgbench runs all of its statements, on tables that `prepare` filled."""
+    return {f"statements of {call}": _under_pgbench(url, call) for call in SCRIPTS}
+
+
+def _under_pgbench(url: str, call: str) -> float:
+    highest = ROWS // SESSIONS_EACH if call == "login" else ROWS
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write("\n".join([f"\\set n random(1, {highest})", *map(_for_pgbench, SCRIPTS[call])]))
+        file.flush()
+        options = ["-n", "-M", "prepared", f"-c{CONNECTIONS}", f"-T{SECONDS}", "-f", file.name]
+        output = subprocess.check_output([PGBENCH, *options, url], text=True, stderr=subprocess.STDOUT)
+    return float(output.partition("\ntps = ")[2].split()[0])
+
+
+def _for_pgbench(name: str) -> str:
+    statement = re.sub(r"(?<!:):(?=[a-z])", ": ", statements()[name])  # of a slice; pgbench takes it for a variable
+    ending = "\\gset" if name == "login_attempt_start" else ";"
+    return PLACEHOLDER.sub(lambda match: f"({value(name, match[1])})", statement) + f" {ending}"
