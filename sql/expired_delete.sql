@@ -1,9 +1,11 @@
 -- Deletes up to %(batch)s rows that have expired, in all, passing over those that somebody else has locked. The orders
 -- and the arrays make sure that indexes are used, also by a plan made for any number of rows.
 WITH dead_token AS (
+    -- Not one from which another was made: that one would go with it, in an order that may deadlock. It expires first.
     SELECT token_hash
-    FROM refresh_token
+    FROM refresh_token AS token
     WHERE expires_at <= now()
+      AND NOT EXISTS (SELECT FROM refresh_token AS made WHERE made.made_from = token.token_hash)
     ORDER BY expires_at
     LIMIT %(batch)s
     FOR UPDATE SKIP LOCKED
