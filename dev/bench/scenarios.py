@@ -21,8 +21,6 @@ from .service import SERVICE, WORKERS, access_token, database, environment, serv
 
 GROWING: Final = ("refresh", "claim", "listUserSessions, 10 items")
 STORM_SECONDS: Final = 5 if QUICK else 30
-LOGINS_AT_ONCE: Final = 32
-REFRESHES_A_SECOND: Final = 100  # beside the logins, over 4 connections
 
 
 def grown(server_url: str, sizes: Sequence[int]) -> list[Measured]:
@@ -51,10 +49,10 @@ def paced(target: Target) -> Measured:
 
 def storm(refresh: Target, logins: Target) -> list[Measured]:
     """Refreshes at an even pace when idle and beside logins, and the logins' own load."""
-    refreshes = partial(measure, refresh, STORM_SECONDS, 4, REFRESHES_A_SECOND)
+    refreshes = partial(measure, refresh, STORM_SECONDS, connections=4, rate=100)
     loads = {"refresh, idle": refreshes()}
     with ThreadPoolExecutor(1) as other:
-        logging_in = other.submit(measure, logins, STORM_SECONDS + 2, LOGINS_AT_ONCE)
+        logging_in = other.submit(measure, logins, STORM_SECONDS + 2, connections=32)
         loads |= {"refresh, beside logins": refreshes(), "passwordLogin": logging_in.result()}
     return [Measured(name, [load], []) for name, load in loads.items()]
 
@@ -101,7 +99,9 @@ def _worker_megabytes(variables: Mapping[str, str], refresh: Work, logins: Work)
 @contextmanager
 def _of_size(server_url: str, rows: int) -> Iterator[tuple[int, dict[str, Work]]]:
     show(f"filling tables with {rows:,} rows")
-    with database(server_url, f"rows_{rows}") as url, serving(SERVICE, environment(url)) as (port, _):
+    with database(server_url, f"rows_{rows}") as url:
+        variables = environment(url)
         fill(url, rows)
-        works = calls(partial(access_token, port), rows)
-        yield port, {name: replace(work, name=f"{name}, {rows:,} rows") for name, work in works.items()}
+        with serving(SERVICE, variables) as (port, _):
+            works = calls(partial(access_token, port), rows)
+            yield port, {name: replace(work, name=f"{name}, {rows:,} rows") for name, work in works.items()}

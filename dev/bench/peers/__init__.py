@@ -22,8 +22,8 @@ from ..service import Command, database, flask, serving
 HERE: Final = Path(__file__).parent
 BIN: Final = HERE / "simplejwt" / "installed" / "bin"
 USERS: Final = "64"
-# gthread with 2, 8 or 48 threads served fewer than sync
-GUNICORN: Final = (BIN / "gunicorn", "peer:application", "--no-control-socket", "--worker-class=sync")
+# with sync workers, the default: gthread with 2, 8 or 48 threads served fewer
+GUNICORN: Final = (BIN / "gunicorn", "peer:application", "--no-control-socket", "--log-level=warning")
 # By name: the program that makes users and prints the request of each, and the one that serves.
 PEERS: Final[dict[str, tuple[Command, Command]]] = {
     "simplejwt": ((BIN / "python", "peer.py"), GUNICORN),
