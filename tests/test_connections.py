@@ -133,5 +133,5 @@ def test_calls_that_queue_for_a_connection_are_answered_in_time(site: Site) -> N
         time.sleep(0.3)
         started = time.monotonic()
         assert site.api.refresh(service.refresh_token).status == 200
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < 1
         assert max(claim.result() for claim in claims) < LATEST
