@@ -47,10 +47,12 @@ def on_starting(master: Arbiter) -> None:
     reload = master.reload
 
     def reload_or_go_on() -> None:
-        """With a mistake, gunicorn would end the service."""
+        """A mistake in what is loaded anew ends no service."""
         try:
             reload()
         except SystemExit:
+            if os.getpid() != master.pid:  # a worker that was forked in there ends
+                raise
             master.log.error("not reloaded: the old workers go on")
 
     master.reload = reload_or_go_on
@@ -77,6 +79,13 @@ def post_worker_init(worker: Worker) -> None:
     from auth.serving import begin  # in the worker's process
 
     begin(worker.wsgi, worker.cfg.workers, worker.cfg.threads)
+
+
+def worker_exit(_: Arbiter, worker: Worker) -> None:
+    if hasattr(worker, "wsgi"):
+        from auth.serving import end
+
+        end(worker.wsgi)
 
 
 def on_exit(master: Arbiter) -> None:

@@ -1,4 +1,4 @@
-"""What a worker process does before its first request."""
+"""What a worker process does before its first request and after its last."""
 
 import logging
 
@@ -27,3 +27,8 @@ def begin(app: Flask, processes: int, threads: int) -> None:
         handler.addFilter(OfRequest())
     share_cores(processes)
     app.extensions[EXTENSION].db.open(size=min(CONNECTIONS, threads))
+
+
+def end(app: Flask) -> None:
+    """Close the database's connections. When Python ends, it is too late: their threads no longer run."""
+    app.extensions[EXTENSION].db.close()
