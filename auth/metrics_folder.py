@@ -41,7 +41,7 @@ def use(folder: Path, slot: int) -> None:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
         from prometheus_client import values
 
-        values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[misc, no-untyped-call]
+        values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
 
 
 def _lock(folder: Path) -> int:

@@ -20,7 +20,6 @@ from auth.current import EXTENSION
 from auth.errors import HashingBusy
 from auth.metrics import HASH_WAIT
 from auth.password_rules import problem_with
-from auth.waiting import telling
 
 from .api import Api
 from .test_cli import Flask, flask  # noqa: F401
@@ -80,14 +79,6 @@ def test_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch, processes: i
         slow.go_on.set()
         assert all(result.result() for result in results)
     assert slow.most == at_once
-
-
-def test_whoever_runs_the_request_hears_of_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = list[str]()
-    monkeypatch.setattr(passwords, "_verify", lambda *_: (told == ["wait"], None))
-    with telling(lambda: told.append("wait")):
-        assert passwords.verify("x", "y") == (True, None)
-    assert passwords.verify("x", "y") == (True, None)
 
 
 def hash_waits() -> float:

@@ -126,8 +126,7 @@ def test_hup_with_a_mistake_changes_nothing(
         server.process.send_signal(signal.SIGHUP)
         time.sleep(3)
         assert [child for child in children(server.process.pid) if child in before] == before
-        (home / name).write_text(good)
-        os.utime(home / name)
+        (home / name).write_text(f"import os; os.environ['COOKIE_SECURE'] = '1'\n{good}")
         server.process.send_signal(signal.SIGHUP)
         wait_until(lambda: not any(child.is_running() for child in before))
 
@@ -180,3 +179,15 @@ def test_a_socket_of_systemd_outlives_the_service(environment: dict[str, str], w
             finally:
                 started.terminate()
                 assert started.wait(30) == 0
+
+
+def test_the_master_imports_little_of_ours(environment: dict[str, str]) -> None:
+    """What it has imported is old after HUP. A worker imports the rest after the fork."""
+    load = "runpy.run_path('gunicorn.conf.py'); import auth.worker"
+    program = f"import runpy, sys; sys.path.insert(0, ''); {load}; print(*sys.modules)"
+    command = [sys.executable, "-c", program]
+    finished = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True)
+    imported = finished.stdout.split()
+    ours = {name for name in imported if name.partition(".")[0] in ("auth", "app")}
+    assert ours == {"auth", "auth.log", "auth.metrics_folder", "auth.worker"}
+    assert not {"flask", "msgspec", "prometheus_client", "psycopg"} & set(imported)
