@@ -1,29 +1,40 @@
-"""How gunicorn runs the service. The platform sets PORT and WEB_CONCURRENCY; the rest is decided here."""
+"""How gunicorn runs the service. The platform sets PORT and WEB_CONCURRENCY; the rest is decided here.
+
+All that is imported here lives in gunicorn's master, which would use it again after HUP: it imports nothing else of
+ours, and is forgotten each time this file is read.
+"""
 
 import os
 import queue
+import resource
+import shutil
 import signal
+import subprocess
 import sys
 from contextlib import suppress
+from itertools import count
+from pathlib import Path
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
-from auth import metrics_folder
-from auth.config import Misconfigured, from_environment
-from auth.db import CONNECTIONS
-from auth.log import configuration
-from auth.passwords import WAITING, share_cores
+for name in [name for name in sys.modules if name.partition(".")[0] == "auth"]:
+    del sys.modules[name]
 
-try:
-    from_environment()
-except Misconfigured as problems:
-    sys.exit(str(problems))
+from auth import metrics_folder  # noqa: E402
+from auth.log import configuration  # noqa: E402
+
+# In a process of its own, since this one must not import the service. It says what is wrong.
+if subprocess.run([sys.executable, "-c", "from app import app"], cwd=Path(__file__).parent, check=False).returncode:
+    sys.exit(1)
 
 bind = f"0.0.0.0:{os.environ.get('PORT') or '8080'}"
 workers = int(os.environ.get("WEB_CONCURRENCY") or "2")
 worker_class = "auth.worker.Worker"
-threads = WAITING + CONNECTIONS  # a storm of logins leaves these for the other calls
+threads = 112  # 36 logins that wait for a hash, 12 database connections, 64 slow clients
+worker_connections = min(1000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 128)  # more wait in the kernel
+keepalive = 5  # seconds between two requests, and before the first
+forwarder_headers = ""  # SCRIPT_NAME would change the path after a proxy has looked at it
 loglevel = (os.environ.get("LOG_LEVEL") or "info").lower()
 logger_class = "auth.log.Logger"
 logconfig_dict = configuration(loglevel)
@@ -31,11 +42,33 @@ graceful_timeout = 30  # seconds that requests have to end after SIGTERM
 control_socket_disable = True  # it would be a file in somebody's home
 
 
+def on_starting(master: Arbiter) -> None:
+    master.metrics = metrics_folder.make()
+    reload = master.reload
+
+    def reload_or_go_on() -> None:
+        """A mistake in what is loaded anew ends no service."""
+        try:
+            reload()
+        except SystemExit:
+            if os.getpid() != master.pid:  # a worker that was forked in there ends
+                raise
+            master.log.error("not reloaded: the old workers go on")
+
+    master.reload = reload_or_go_on
+
+
+def pre_fork(master: Arbiter, worker: Worker) -> None:
+    """Take the lowest slot that no living worker has."""
+    taken = {other.slot for other in master.WORKERS.values()}
+    worker.slot = next(slot for slot in count() if slot not in taken)
+
+
 def post_fork(master: Arbiter, worker: Worker) -> None:
     """Hear SIGTERM from the fork on; what came before is in the worker's copy of the master's queue. Otherwise a stop
     within a moment of the start would take all of `graceful_timeout`.
     """
-    metrics_folder.reserve(os.getpid())
+    metrics_folder.use(master.metrics, worker.slot)
     signal.signal(signal.SIGTERM, lambda *_: setattr(worker, "alive", False))
     with suppress(queue.Empty):
         while worker.alive:
@@ -43,8 +76,10 @@ def post_fork(master: Arbiter, worker: Worker) -> None:
 
 
 def post_worker_init(worker: Worker) -> None:
-    share_cores(worker.cfg.workers)
+    from auth.serving import begin  # in the worker's process
+
+    begin(worker.cfg.workers)
 
 
-def child_exit(_: Arbiter, worker: Worker) -> None:
-    metrics_folder.forget_process(worker.pid)
+def on_exit(master: Arbiter) -> None:
+    shutil.rmtree(master.metrics, ignore_errors=True)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from gunicorn.app.wsgiapp import WSGIApplication
 
-from . import metrics_folder, refresh_tokens  # noqa: F401 - imported for what it does
+from . import refresh_tokens
 from .cli.common import EMBEDDED_HOME
 from .config import Misconfigured, from_environment
 from .db import DirectDatabase

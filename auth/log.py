@@ -1,20 +1,32 @@
-"""What log lines look like: JSON, one object a line, on standard output; gunicorn's own too."""
+"""What log lines look like: JSON, one object a line, on standard output; gunicorn's own too. gunicorn's master imports
+this, and so it imports nothing else of ours.
+"""
 
+import json
 import logging
 import traceback
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 
-from flask import g, has_request_context
 from gunicorn import glogging
-from pythonjsonlogger.msgspec import MsgspecFormatter
+
+_USUAL: Final = {*vars(logging.makeLogRecord({})), "message", "taskName"}  # what is no `extra` of a record
 
 
-class Lines(MsgspecFormatter):
-    """JSON lines. Of an exception they tell its kind and place: its message may hold what somebody sent."""
+class Lines(logging.Formatter):
+    """JSON lines. Of an exception they tell its kind and place: its message may hold what a client sent."""
 
-    def __init__(self) -> None:
-        names = {"levelname": "level", "name": "logger"}
-        super().__init__(["levelname", "name", "message"], rename_fields=names, timestamp="time")
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exc_info"] = self.formatException(record.exc_info)
+        extra = {name: value for name, value in vars(record).items() if name not in _USUAL}
+        return json.dumps(line | extra, default=str)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802
         told: dict[int, str] = {}
@@ -23,15 +35,6 @@ class Lines(MsgspecFormatter):
             told[id(error)] = "".join(traceback.format_tb(error.__traceback__)) + type(error).__qualname__
             error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
         return "\nwhile handling this:\n".join(told.values())
-
-
-class OfRequest(logging.Filter):
-    """Adds the id of the request that a line belongs to."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if has_request_context() and "request_id" in g:
-            record.requestId = g.request_id
-        return True
 
 
 class Logger(glogging.Logger):  # type: ignore[misc]
@@ -50,15 +53,7 @@ def configuration(level: str) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"lines": {"()": Lines}},
-        "filters": {"request": {"()": OfRequest}},
-        "handlers": {
-            "out": {
-                "class": "logging.StreamHandler",
-                "stream": "ext://sys.stdout",
-                "formatter": "lines",
-                "filters": ["request"],
-            }
-        },
+        "handlers": {"out": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "lines"}},
         "root": {"level": level, "handlers": ["out"]},
         "loggers": {"gunicorn.error": {"level": level, "handlers": [], "propagate": True}},
     }

@@ -12,7 +12,6 @@ from passlib.hash import pbkdf2_sha512
 
 from .errors import HashingBusy
 from .metrics import HASH_WAIT
-from .waiting import about_to_wait
 
 # The least that OWASP's Password Storage Cheat Sheet accepts for argon2id with one lane.
 OWASP_MEMORY_KIB: Final = 19 * 1024
@@ -100,7 +99,6 @@ def original_hash(salt: bytes, key: bytes) -> str:
 
 
 def _in_turn(password: bytes, password_hash: str | None) -> tuple[bool, str | None]:
-    about_to_wait()
     task = _hashing.submit(_begin, time.perf_counter(), password, password_hash)
     try:
         return task.result(WAIT_SECONDS)

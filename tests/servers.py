@@ -24,15 +24,17 @@ def free_port() -> int:
 
 
 class Server:
-    """One gunicorn with its workers."""
+    """One gunicorn with its workers, run from that folder."""
 
-    def __init__(self, environment: Mapping[str, str], workers: int = 1, log: Path | None = None) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], workers: int = 1, log: Path | None = None, home: Path = PROJECT
+    ) -> None:
         self.port = free_port()
         self.api = self.client()
         output = None if log is None else log.open("wb")
         self.process = subprocess.Popen(
             [BIN / "gunicorn", "app:app", "--bind", f"127.0.0.1:{self.port}", "--workers", str(workers)],
-            cwd=PROJECT,
+            cwd=home,
             env={"PATH": os.environ["PATH"], "LOG_LEVEL": "warning", "TRUSTED_PROXIES": "1", **environment},
             stdout=output,
         )
@@ -61,10 +63,14 @@ class Server:
 
 @contextmanager
 def serving(
-    environment: Mapping[str, str], count: int = 1, workers: int = 1, log: Path | None = None
+    environment: Mapping[str, str],
+    count: int = 1,
+    workers: int = 1,
+    log: Path | None = None,
+    home: Path = PROJECT,
 ) -> Iterator[list[Server]]:
     """That many servers, up and answering; what they log goes to the file."""
-    servers = [Server(environment, workers, log) for _ in range(count)]
+    servers = [Server(environment, workers, log, home) for _ in range(count)]
     try:
         for server in servers:
             server.wait_until_up()

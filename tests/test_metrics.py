@@ -148,10 +148,10 @@ def test_what_a_killed_service_leaves_the_next_one_removes(environment: dict[str
 
 
 def folder_of(server: Server) -> Path:
-    """Where the server's processes keep their metrics: the lock there is open in all of them."""
+    """Where the server's processes keep their metrics: the master holds it open."""
     opened = [Path(os.readlink(fd)) for fd in Path(f"/proc/{server.process.pid}/fd").iterdir()]
-    [lock] = [path for path in opened if path.name == "lock"]
-    return lock.parent
+    [folder] = [path for path in opened if path.name.startswith("auth-metrics-")]
+    return folder
 
 
 def test_what_is_no_request_is_counted(server: Server) -> None:
@@ -163,11 +163,32 @@ def test_what_is_no_request_is_counted(server: Server) -> None:
     assert growth(server.api, nonsense, "auth_requests_total", rpc="none", status="400") == 1
 
 
-def test_a_worker_that_dies_keeps_its_counts(environment: dict[str, str], world: World) -> None:
-    token = world.session().refresh_token
+def test_workers_that_die_keep_their_counts_and_leave_no_files(environment: dict[str, str], world: World) -> None:
+    """A new worker counts on in the files of the dead one, however often workers die."""
+    token, sizes = world.session().refresh_token, set[int]()
     with serving(environment) as [server]:
-        assert server.api.refresh(token).status == 200
-        [worker] = workers_of(server)
-        os.kill(worker, signal.SIGKILL)
-        server.wait_until_up()
-        assert number(server.api, "auth_requests_total", rpc="refresh", status="200") == 1
+        folder = folder_of(server)
+        for count in (1, 2, 3):
+            assert server.api.refresh(token).status == 200
+            assert number(server.api, "auth_requests_total", rpc="refresh", status="200") == count
+            sizes.add(sum(file.stat().st_size for file in folder.iterdir()))
+            [worker] = workers_of(server)
+            os.kill(worker, signal.SIGKILL)
+            server.wait_until_up()
+        assert number(server.api, "auth_requests_total", rpc="refresh", status="200") == count
+        assert len(sizes) == 1
+
+
+def test_two_living_workers_never_count_in_one_file(environment: dict[str, str], world: World) -> None:
+    """Old and new workers live side by side after HUP. Counts of old ones stay, and the second HUP adds no file."""
+    token, files = world.session().refresh_token, list[list[str]]()
+    with serving(environment, workers=2) as [server], ThreadPoolExecutor(4) as pool:
+        for round_ in (1, 2, 3):
+            running = [pool.submit(server.client().refresh, token) for _ in range(100)]
+            old = workers_of(server)
+            server.process.send_signal(signal.SIGHUP)
+            assert {answer.result().status for answer in running} == {200}
+            psutil.wait_procs([psutil.Process(pid) for pid in old if psutil.pid_exists(pid)], timeout=60)
+            assert number(server.api, "auth_requests_total", rpc="refresh", status="200") == 100 * round_
+            files.append(sorted(file.name for file in folder_of(server).iterdir()))
+        assert files[1] == files[2]

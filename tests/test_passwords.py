@@ -25,7 +25,6 @@ from auth.current import EXTENSION
 from auth.errors import ApiError, HashingBusy, PasswordTooEasy, PasswordTooLong, PasswordTooShort
 from auth.metrics import HASH_WAIT
 from auth.password_rules import check
-from auth.waiting import telling
 
 from .api import Api, any_address, send_to_app
 from .test_cli import Flask, flask  # noqa: F401
@@ -85,14 +84,6 @@ def test_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch, processes: i
         slow.go_on.set()
         assert all(result.result() for result in results)
     assert slow.most == at_once
-
-
-def test_whoever_runs_the_request_hears_of_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = list[str]()
-    monkeypatch.setattr(passwords, "_verify", lambda *_: (told == ["wait"], None))
-    with telling(lambda: told.append("wait")):
-        assert passwords.verify("x", "y") == (True, None)
-    assert passwords.verify("x", "y") == (True, None)
 
 
 def hash_waits() -> float:

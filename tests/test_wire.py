@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from auth.passwords import WAITING
 from auth.worker import REQUEST_SECONDS
 
 from .servers import Server, serving
@@ -96,6 +95,15 @@ def test_a_broken_request_is_refused_once(server: Server, request_: bytes, allow
     assert b"Traceback" not in received
 
 
+@pytest.mark.parametrize(
+    ("path", "header"), [("/auth/metrics", "SCRIPT_NAME: /auth"), ("/auth", "PATH_INFO: /metrics")]
+)
+def test_a_header_does_not_change_the_path(server: Server, path: str, header: str) -> None:
+    """A proxy in front decides by the path that it sees, for example to deny /metrics."""
+    request = f"GET {path} HTTP/1.1\r\nHost: a\r\n{header}\r\n\r\n".encode()
+    assert statuses(exchange(server, request)) == [404]
+
+
 def test_a_refused_body_is_not_the_next_request(server: Server) -> None:
     """The guard refuses before the body is read; what follows must not be taken for a request."""
     head = b"POST /auth/extend HTTP/1.1\r\n" + JSON_HEAD
@@ -154,7 +162,7 @@ def test_doubled_headers_are_one_that_does_not_fit(server: Server, world: World)
 
 
 def test_slow_senders_neither_stop_the_service_nor_stay(server: Server, world: World) -> None:
-    """A few are hardly felt; with one in every thread, each is cut off, and then everybody is served."""
+    """With one in each of the 112 threads, each is cut off, and then every client is served."""
     token = world.session().refresh_token
 
     def connect(data: bytes) -> socket.socket:
@@ -168,7 +176,7 @@ def test_slow_senders_neither_stop_the_service_nor_stay(server: Server, world: W
         started = time.monotonic()
         assert {answer.status for answer in pool.map(lambda _: server.api.refresh(token), range(50))} == {200}
         assert time.monotonic() - started < 5
-    slow += [connect(body_only if n % 2 else head_only) for n in range(WAITING + 12)]
+    slow += [connect(body_only if n % 2 else head_only) for n in range(120)]
     assert server.client().refresh(token).status == 200
     assert time.monotonic() - started < REQUEST_SECONDS + 5
     for connection in slow:

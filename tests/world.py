@@ -16,6 +16,7 @@ from auth.passwords import hash_password
 from auth.tokens import AccessTokens, Grant
 
 ORIGIN = "https://cloud.example.org"
+FOREVER = {"bearer_uid": None, "bearer_reference": None, "bearer_issued_at": 2**40}  # a token that has not ended
 PASSWORD = "correct horse battery staple"
 
 
@@ -126,9 +127,14 @@ class World:
         grant = Grant(scopes, lifetime_ms, session, extended_by, chain, jti=jti)
         return self.tokens.mint(self.principal(principal_id), grant)
 
+    def claim(self, jti: str, db: DirectDatabase | None = None) -> bool:
+        """Claims the jti by a service of its own; whether it was the first."""
+        claimed = (db or self.db).one("jti_claim_insert", jti=jti, bearer_id=self.service().id, **FOREVER)
+        assert claimed is not None
+        return bool(claimed["is_first"])
+
     def principal(self, principal_id: str) -> Row:
         """The principal's row, as a token is minted from it."""
-        forever = {"bearer_uid": None, "bearer_reference": None, "bearer_issued_at": 2**40, "not_after": None}
-        row = self.db.one("bearer_find", bearer_id=principal_id, **forever)
+        row = self.db.one("bearer_find", bearer_id=principal_id, not_after=None, **FOREVER)
         assert row is not None
         return row
