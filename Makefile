@@ -20,7 +20,7 @@ $(VENV)/installed: $(VENV)/run-installed dev/requirements.txt
 	@touch $@
 
 run: $(VENV)/run-installed
-	@$(BIN)/python -m auth.development
+	@$(BIN)/python -m dev.run
 
 test: install
 	$(BIN)/python -m pytest

@@ -1,32 +1,20 @@
 """The application: from top to bottom, every moving part of the service."""
 
-import logging
 import sys
 
 import click
-from flask import Flask
+from flask import Flask, Response
 
-from auth import (
-    cli,
-    config,
-    extension,
-    health,
-    login,
-    logout,
-    metrics,
-    one_time,
-    openapi,
-    refresh,
-    sessions,
-    well_known,
-)
-from auth.audit import write_down
+from auth import cli, config
 from auth.config import Config
-from auth.cors import allow_trusted_origins
-from auth.current import EXTENSION, Parts
+from auth.core.tokens import AccessTokens
 from auth.db import Database
-from auth.responses import protect_answers, register_error_handlers
-from auth.tokens import AccessTokens
+from auth.http import openapi
+from auth.http.request import Services, bound_to, current_request
+from auth.http.responses import headers_of, register_error_handlers
+from auth.ops import health, metrics
+from auth.ops.request_log import write_down
+from auth.rpcs import extension, login, logout, one_time, refresh, sessions, well_known
 
 
 def create_app(configuration: Config) -> Flask:
@@ -35,7 +23,7 @@ def create_app(configuration: Config) -> Flask:
     app.url_map.merge_slashes = False  # //auth/login is not a path of ours, nor a reason to redirect
     database = Database(configuration.database_url)
     tokens = AccessTokens(configuration.keyring, configuration.issuer)
-    app.extensions[EXTENSION] = Parts(configuration, database, tokens)
+    app.request_class = bound_to(Services(configuration, database, tokens))
 
     app.register_blueprint(login.blueprint)
     app.register_blueprint(refresh.blueprint)
@@ -48,23 +36,28 @@ def create_app(configuration: Config) -> Flask:
     app.register_blueprint(openapi.blueprint)
     app.register_blueprint(metrics.blueprint)
 
-    write_down(app)
     register_error_handlers(app)
-    protect_answers(app)
-    allow_trusted_origins(app)
+    app.after_request(finish)
     return app
+
+
+def finish(response: Response) -> Response:
+    """Add the headers that every answer carries, and write the request down."""
+    request = current_request()
+    response.headers.extend(headers_of(request))
+    write_down(request, response.status_code)
+    return response
 
 
 def create_command_line() -> Flask:
     """The commands alone, for `flask`: they need less of the environment than the service does."""
     app = Flask(__name__, static_folder=None)
     cli.register_commands(app)
-    logging.getLogger("auth").addHandler(logging.NullHandler())  # a command says what went wrong in one line
     return app
 
 
 def __getattr__(name: str) -> Flask:
-    """`app`, made when somebody asks for it: gunicorn for the service, `flask` for its commands."""
+    """Make `app` when it is asked for: the service for gunicorn, the commands for `flask`."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if click.get_current_context(silent=True) is not None:

@@ -21,22 +21,23 @@ from gunicorn.workers.base import Worker
 for name in [name for name in sys.modules if name.partition(".")[0] == "auth"]:
     del sys.modules[name]
 
-from auth import metrics_folder  # noqa: E402
-from auth.log import configuration  # noqa: E402
+from auth.ops import metrics_folder  # noqa: E402
+from auth.ops.log import configuration  # noqa: E402
+from auth.platform import platform  # noqa: E402
 
 # In a process of its own, since this one must not import the service. It says what is wrong.
 if subprocess.run([sys.executable, "-c", "from app import app"], cwd=Path(__file__).parent, check=False).returncode:
     sys.exit(1)
 
-bind = f"0.0.0.0:{os.environ.get('PORT') or '8080'}"
-workers = int(os.environ.get("WEB_CONCURRENCY") or "2")
-worker_class = "auth.worker.Worker"
+bind = f"0.0.0.0:{platform('PORT')}"
+workers = int(platform("WEB_CONCURRENCY"))
+worker_class = "auth.ops.worker.Worker"
 threads = 112  # 36 logins that wait for a hash, 12 database connections, 64 slow clients
 worker_connections = min(1000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 128)  # more wait in the kernel
 keepalive = 5  # seconds between two requests, and before the first
 forwarder_headers = ""  # SCRIPT_NAME would change the path after a proxy has looked at it
-loglevel = (os.environ.get("LOG_LEVEL") or "info").lower()
-logger_class = "auth.log.Logger"
+loglevel = platform("LOG_LEVEL").lower()
+logger_class = "auth.ops.log.Logger"
 logconfig_dict = configuration(loglevel)
 graceful_timeout = 30  # seconds that requests have to end after SIGTERM
 control_socket_disable = True  # it would be a file in somebody's home
@@ -76,9 +77,9 @@ def post_fork(master: Arbiter, worker: Worker) -> None:
 
 
 def post_worker_init(worker: Worker) -> None:
-    from auth.serving import begin  # in the worker's process
+    from auth.core.passwords import share_cores  # in the worker's process
 
-    begin(worker.cfg.workers)
+    share_cores(worker.cfg.workers)
 
 
 def on_exit(master: Arbiter) -> None:

@@ -5,9 +5,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from .connection import is_database_url
-from .keys import Keyring, load_private_key, load_public_keys
-from .origins import is_origin, origin_of
+from auth.connection import is_database_url
+from auth.core.keys import Keyring, load_private_key, load_public_keys
+from auth.core.origins import is_origin, origin_of
+from auth.platform import DEFAULTS, platform
+
+LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,7 @@ class Config:
     trusted_origins: frozenset[str]  # as `origin_of` spells them
     trusted_proxies: int
     cookie_secure: bool
+    log_levels: frozenset[str] = frozenset(LEVELS)  # of the lines that are written
 
 
 class _Reader:
@@ -65,10 +69,11 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
     origins = reader.read("TRUSTED_ORIGINS", _origins, default=",")
     proxies = reader.read("TRUSTED_PROXIES", _between(0, 99), default="0")
     secure = reader.read("COOKIE_SECURE", _flag, default="1")
-    for name, (check, default) in _PLATFORM.items():
-        reader.read(name, check, default)
+    for name, check in _PLATFORM.items():
+        reader.read(name, check, DEFAULTS[name])
     reader.finish()
-    return Config(database_url, Keyring.of(private_key, public_keys), issuer, origins, proxies, secure)
+    keyring, levels = Keyring.of(private_key, public_keys), _levels(platform("LOG_LEVEL", environment))
+    return Config(database_url, keyring, issuer, origins, proxies, secure, levels)
 
 
 def read_keyring(environment: Mapping[str, str] = os.environ) -> Keyring:
@@ -119,17 +124,21 @@ def _between(lowest: int, highest: int) -> Callable[[str], int]:
     return parse
 
 
-def _log_level(text: str) -> str:
-    if text.lower() not in ("debug", "info", "warning", "error", "critical"):
+def _level(text: str) -> str:
+    if text.upper() not in LEVELS:
         raise ValueError("must be debug, info, warning, error or critical")
-    return text.lower()
+    return text.upper()
+
+
+def _levels(lowest: str) -> frozenset[str]:
+    return frozenset(LEVELS[LEVELS.index(_level(lowest)) :])
 
 
 # Read by gunicorn.conf.py; checked here, so that all mistakes are told at once.
-_PLATFORM: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
-    "PORT": (_between(0, 65535), "8080"),
-    "WEB_CONCURRENCY": (_between(1, 1000), "2"),
-    "LOG_LEVEL": (_log_level, "info"),
+_PLATFORM: Final[dict[str, Callable[[str], Any]]] = {
+    "PORT": _between(0, 65535),
+    "WEB_CONCURRENCY": _between(1, 1000),
+    "LOG_LEVEL": _level,
 }
 
 

@@ -1,6 +1,5 @@
 """A connection to PostgreSQL that ends its waits in time, and whose faults are the errors of this service."""
 
-import logging
 import math
 from functools import cached_property
 from time import monotonic
@@ -13,8 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
-from .errors import ApiError, DatabaseUnavailable, Unstorable
-from .metrics import DATABASE_ERRORS
+from auth.core.errors import ApiError, DatabaseUnavailable, Unstorable
 
 Row = dict[str, Any]
 Cursor = psycopg.Cursor[Row]
@@ -35,8 +33,6 @@ CONNECT_OPTIONS: Final[dict[str, Any]] = {
 # SQLSTATEs after which a connection is closed: read-only after a failover, a server that stops or starts, a broken
 # link, no resources, and statements that were prepared before a column changed its type.
 CLOSING: Final = ("25006", "57P01", "57P02", "57P03", "08", "53", "0A000")
-
-logger = logging.getLogger(__name__)
 
 
 class NoFreeConnection(psycopg.OperationalError):
@@ -92,11 +88,10 @@ class Connection(psycopg.Connection[Row]):
 
 
 def error(fault: psycopg.Error) -> ApiError:
-    """The error to raise for a fault, which is counted and logged."""
+    """The error to raise for a fault; the log gets its kind, and never its text, which may quote a value."""
     kind = type(fault).__name__.lstrip("_")
-    DATABASE_ERRORS.labels(kind).inc()
-    logger.warning("database fault: %s %s", kind, fault.sqlstate or "")
-    return Unstorable() if isinstance(fault, (psycopg.DataError, psycopg.IntegrityError)) else DatabaseUnavailable()
+    unstorable = isinstance(fault, (psycopg.DataError, psycopg.IntegrityError))
+    return Unstorable(kind) if unstorable else DatabaseUnavailable(kind)
 
 
 def is_database_url(text: str) -> bool:

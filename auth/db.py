@@ -13,8 +13,8 @@ from threading import Semaphore
 from time import monotonic
 from typing import Final
 
-from .connection import Connection, Cursor, NoFreeConnection, Result, error
-from .connection import Row as Row
+from auth.connection import Connection, Cursor, NoFreeConnection, Result, error
+from auth.connection import Row as Row
 
 CONNECTIONS: Final = 12  # of a process, at most
 WRITE_CONNECTIONS: Final = 8  # of these; the others are left for reads while commits hang

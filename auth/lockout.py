@@ -1,15 +1,11 @@
 """The limits on guessing: a login counts as failed before its password is checked, until it turns out otherwise."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 
-from .clients import client_network
-from .current import db
-from .db import Row
-from .errors import DatabaseUnavailable, IncorrectCredentials, TooManyAttempts
-from .limits import (
+from auth.core.errors import DatabaseUnavailable, IncorrectCredentials, TooManyAttempts, UnknownLoginService
+from auth.core.limits import (
     LOCKOUT_MEMORY_SECONDS,
     LOCKOUT_PAIR_FAILURES,
     LOCKOUT_SEVERITY,
@@ -18,48 +14,48 @@ from .limits import (
     LOCKOUT_WIDE_FAILURES,
     LOCKOUT_WINDOW_SECONDS,
 )
+from auth.db import Row
+from auth.http.request import Request
 
 
 @contextmanager
-def attempt(username: str, find: Callable[..., Row]) -> Iterator[Row]:
-    """Count a guess at the password of that user while the block runs, and for good if it raises
-    `IncorrectCredentials`. Yields the row of `find`.
+def attempt(request: Request, username: str, service: str) -> Iterator[Row]:
+    """Count a guess at the user's password while the block runs, and for good if it raises `IncorrectCredentials`.
 
-    `find` runs `login_find` with its keyword arguments: the three keys and the network's address. Raises
-    `TooManyAttempts`, with nothing counted, if a limit blocks the login.
+    Yields the row of `login_find`. Raises `UnknownLoginService`, and `TooManyAttempts` where a limit blocks the login;
+    nothing is counted then.
     """
-    login, counted = _start(username, find)
+    login, counted = _start(request, username, service)
     try:
         yield login
     except IncorrectCredentials:
         raise
     except BaseException:
-        _take_back(counted)
+        _take_back(request, counted)
         raise
-    _take_back(counted)
+    _take_back(request, counted)
 
 
-def _start(username: str, find: Callable[..., Row]) -> tuple[Row, Row]:
+def _start(request: Request, username: str, service: str) -> tuple[Row, Row]:
     """The login's row and the attempt that was counted."""
-    network = client_network()
-    keys = _keys(network, username)
-    find = partial(find, **keys, network_address=network or None)
-    login = find()
-    if login["retry_after_seconds"] is not None:
-        raise TooManyAttempts(login["retry_after_seconds"])
-    counted = _count(keys, login["is_known_network"])
-    if counted["refused"]:  # logins at the same time reached a limit after our read
-        _take_back(counted)
-        raise TooManyAttempts(find()["retry_after_seconds"] or 1)
-    return login, counted
-
-
-def _keys(network: str, username: str) -> dict[str, bytes]:
-    return {
+    network = request.client_network
+    keys = {
         "pair_key": _digest("pair", network, username),
         "network_key": _digest("network", network),
         "username_key": _digest("username", username),
     }
+    names = {"username": username, "service": service, "network_address": network or None}
+    while True:
+        login = request.db.one("login_find", **names, **keys)
+        if login is None:
+            raise UnknownLoginService
+        request.record.set_principal(login["id"])
+        if login["retry_after_seconds"] is not None:
+            raise TooManyAttempts(login["retry_after_seconds"])
+        counted = _count(request, keys, login["is_known_network"])
+        if not counted["refused"]:
+            return login, counted
+        _take_back(request, counted)  # logins at the same time reached a limit after our read: read again
 
 
 def _digest(*parts: str) -> bytes:
@@ -67,8 +63,8 @@ def _digest(*parts: str) -> bytes:
     return hashlib.sha256("\0".join(parts).encode()).digest()
 
 
-def _count(keys: dict[str, bytes], is_known_network: bool) -> Row:
-    [counted] = db().many(
+def _count(request: Request, keys: dict[str, bytes], is_known_network: bool) -> Row:
+    [counted] = request.db.many(
         "login_attempt_start",
         **keys,
         is_known_network=is_known_network,
@@ -83,6 +79,6 @@ def _count(keys: dict[str, bytes], is_known_network: bool) -> Row:
     return counted
 
 
-def _take_back(counted: Row) -> None:
+def _take_back(request: Request, counted: Row) -> None:
     with suppress(DatabaseUnavailable):  # a count that stays only blocks a later login sooner
-        db().run("login_attempt_return", keys=counted["keys"], attempted_at=counted["attempted_at"])
+        request.db.run("login_attempt_return", keys=counted["keys"], attempted_at=counted["attempted_at"])

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .db import SQL_FOLDER, DirectDatabase, Transaction
+from auth.db import SQL_FOLDER, DirectDatabase, Transaction
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 from flask import Flask
 
-from auth.models import CommonErrorMessage
+from auth.core.models import CommonErrorMessage
 
 Headers = Mapping[str, str]
 COOKIE = "__Host-refreshToken"

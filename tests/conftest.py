@@ -15,11 +15,11 @@ from psycopg.conninfo import conninfo_to_dict
 
 from app import create_app
 from auth.config import Config, from_environment
-from auth.current import EXTENSION
+from auth.core.keys import generate_private_key
 from auth.db import DirectDatabase
-from auth.embedded import EmbeddedPostgres
-from auth.keys import generate_private_key
+from auth.http.request import services_of
 from auth.migrations import migrate
+from dev.embedded import EmbeddedPostgres
 
 from .api import Api, any_address, send_to_app
 from .pgbouncer import pgbouncer
@@ -104,7 +104,7 @@ def config(environment: dict[str, str]) -> Config:
 def app(config: Config) -> Iterator[Flask]:
     app = create_app(config)
     yield app
-    app.extensions[EXTENSION].db.close()
+    services_of(app).db.close()
 
 
 @pytest.fixture
@@ -119,4 +119,4 @@ def api(app: Flask, address: str) -> Api:
 
 @pytest.fixture(scope="session")
 def world(app: Flask, config: Config) -> World:
-    return World(app.extensions[EXTENSION].db, app.extensions[EXTENSION].tokens)
+    return World(services_of(app).db, services_of(app).tokens)

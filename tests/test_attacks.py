@@ -14,8 +14,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from auth.config import Config
-from auth.keys import generate_private_key, load_private_key
-from auth.models import Role
+from auth.core.keys import generate_private_key, load_private_key
+from auth.core.models import Role
 
 from .api import Api
 from .world import World, claims

@@ -10,7 +10,7 @@ from unittest.mock import ANY
 import psycopg
 import pytest
 
-from auth.models import Role
+from auth.core.models import Role
 
 from .api import Api
 from .conftest import NewDatabase

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from auth.passwords import hash_password
+from auth.core.passwords import hash_password
 
 from .api import Api
 from .world import ORIGIN, PASSWORD

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from auth.core.errors import DatabaseUnavailable, Unstorable
 from auth.db import SQL_FOLDER, STATEMENT_SECONDS, Database, DirectDatabase
-from auth.errors import DatabaseUnavailable, Unstorable
 from auth.migrations import all_migrations, migrate, pending
 
 from .conftest import NewDatabase

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from auth.keys import generate_private_key
+from auth.core.keys import generate_private_key
 
 from .api import COOKIE, Api, any_address, send_to_server
 from .conftest import NewDatabase
@@ -168,7 +168,7 @@ def test_the_image_is_what_the_procfile_runs() -> None:
 
 def test_the_image_installs_all_that_is_imported(slug: Slug) -> None:
     """What only the requirements in dev/ bring is missing where it counts."""
-    load = "import app, auth.worker, runpy; app.app; runpy.run_path('gunicorn.conf.py')"
+    load = "import app, auth.ops.worker, runpy; app.app; runpy.run_path('gunicorn.conf.py')"
     program = f"import sys; before = {{*sys.modules}}; {load}; print(*{{*sys.modules}} - before)"
     imported = {name.partition(".")[0] for name in slug.run("python", "-c", program).split()}
     pins = (PROJECT / "requirements.txt").read_text()

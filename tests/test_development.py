@@ -27,12 +27,12 @@ class Clone:
         self.port = free_port()
         for name in ("app.py", "gunicorn.conf.py"):
             shutil.copy(PROJECT / name, home)
-        for name in ("auth", "sql"):
+        for name in ("auth", "dev", "sql"):
             shutil.copytree(PROJECT / name, home / name, ignore=shutil.ignore_patterns("__pycache__"))
 
     def run(self) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "auth.development"], cwd=self.home, stdout=subprocess.PIPE, text=True,
+            [sys.executable, "-m", "dev.run"], cwd=self.home, stdout=subprocess.PIPE, text=True,
             env={"PATH": os.environ["PATH"], "PORT": str(self.port), "HOME": str(self.home), "WEB_CONCURRENCY": "1"},
         )  # fmt: skip
 

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from auth.keys import generate_private_key
+from auth.core.keys import generate_private_key
 
 from .conftest import NewDatabase
 from .servers import free_port

@@ -7,8 +7,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from auth import refresh_tokens
-from auth.models import Role
+from auth.core import refresh_tokens
+from auth.core.models import Role
 
 from .api import Answer, Api
 from .test_cli import Flask, flask  # noqa: F401

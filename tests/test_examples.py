@@ -9,8 +9,8 @@ import jwt
 import pytest
 from flask.testing import FlaskClient
 
-from auth.keys import Keyring, generate_private_key, load_private_key
-from auth.tokens import AccessTokens
+from auth.core.keys import Keyring, generate_private_key, load_private_key
+from auth.core.tokens import AccessTokens
 
 from .api import Api
 from .servers import PROJECT, Server, free_port, serving

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from auth import refresh_tokens
-from auth.models import Role
+from auth.core import refresh_tokens
+from auth.core.models import Role
 
 from .api import Api
 from .world import World, claims

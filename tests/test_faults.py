@@ -23,11 +23,11 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from auth.core.keys import Keyring, generate_private_key, load_private_key
+from auth.core.tokens import AccessTokens
 from auth.db import DirectDatabase
-from auth.embedded import EmbeddedPostgres
-from auth.keys import Keyring, generate_private_key, load_private_key
 from auth.migrations import migrate
-from auth.tokens import AccessTokens
+from dev.embedded import EmbeddedPostgres
 
 from .api import Answer, Api
 from .proxy import Proxy

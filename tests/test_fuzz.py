@@ -25,11 +25,11 @@ from schemathesis.specs.openapi.checks import (
 
 from app import create_app
 from auth.config import Config
-from auth.current import EXTENSION
-from auth.errors import MalformedScope
-from auth.models import Role
-from auth.openapi import document
-from auth.scopes import Scope
+from auth.core.errors import MalformedScope
+from auth.core.models import Role
+from auth.core.scopes import Scope
+from auth.http.openapi import document
+from auth.http.request import services_of
 
 from .api import COOKIE, any_address
 from .world import ORIGIN, World
@@ -60,7 +60,7 @@ pytestmark = pytest.mark.filterwarnings(
 def site(config: Config) -> Iterator[Flask]:
     app = create_app(replace(config, trusted_proxies=1))
     yield app
-    app.extensions[EXTENSION].db.close()
+    services_of(app).db.close()
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import psycopg
 import pytest
 from flask import Flask
 
-from auth import passwords
-from auth.errors import HashingBusy
-from auth.limits import LOCKOUT_MEMORY_SECONDS
+from auth.core import passwords
+from auth.core.errors import HashingBusy
+from auth.core.limits import LOCKOUT_MEMORY_SECONDS
 
 from .api import Api, any_address, send_to_app
 from .lockouts import fail, limit_key, locked, pair_key, pass_time

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from flask import Flask
 
-from auth.current import EXTENSION
+from auth.http.request import services_of
 
 from .api import Api, any_address, send_to_app
 from .lockouts import fail, locked
@@ -67,7 +67,7 @@ def test_a_429_waits_for_no_lock(refused_login: Login, connection: psycopg.Conne
 
 
 def test_a_429_is_one_statement(refused_login: Login, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    db, statements = app.extensions[EXTENSION].db, list[str]()
+    db, statements = services_of(app).db, list[str]()
     for method in ("one", "many", "run"):
         monkeypatch.setattr(db, method, recording(getattr(db, method), statements))
     refused_login()
@@ -78,7 +78,7 @@ def test_a_login_that_was_blocked_after_its_read_counts_nothing(
     refused_login: Login, app: Flask, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Logins at the same time reached the limit between the read and the count."""
-    db = app.extensions[EXTENSION].db
+    db = services_of(app).db
     one, reads = db.one, list[str]()
 
     def outdated(name: str, /, **parameters: object) -> object:

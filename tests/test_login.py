@@ -11,10 +11,10 @@ import pytest
 from flask import Flask
 from passlib.hash import sha256_crypt
 
-from auth.current import EXTENSION
-from auth.errors import DatabaseUnavailable
-from auth.limits import REFRESH_COOKIE_SECONDS
-from auth.models import Role
+from auth.core.errors import DatabaseUnavailable
+from auth.core.limits import REFRESH_COOKIE_SECONDS
+from auth.core.models import Role
+from auth.http.request import services_of
 
 from .api import COOKIE, Api
 from .world import ORIGIN, PASSWORD, World, claims
@@ -116,7 +116,7 @@ def test_nobody_learns_which_half_was_wrong(api: Api, world: World) -> None:
 
 
 def test_every_refusal_costs_one_hash(api: Api, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from auth import passwords
+    from auth.core import passwords
 
     hashed: list[object] = []
     handler = passwords._context.handler("argon2")
@@ -147,7 +147,7 @@ def test_the_right_password_of_somebody_disabled_is_no_different(api: Api, world
 
 
 def test_a_login_under_way_loses_to_a_new_password(api: Api, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from auth import passwords
+    from auth.core import passwords
 
     user, verify = world.user(), passwords.verify
 
@@ -279,7 +279,7 @@ def test_a_login_sweeps_up_what_has_expired(api: Api, world: World, database_url
 @pytest.fixture
 def sweeps(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Which sweeps were asked for. They fail; what had expired before is gone."""
-    db, asked = app.extensions[EXTENSION].db, list[str]()
+    db, asked = services_of(app).db, list[str]()
     one = db.one
     while any(one("expired_delete", batch=100, claim_days=30).values()):
         pass

@@ -2,8 +2,8 @@
 
 import pytest
 
-from auth import refresh_tokens
-from auth.models import Role
+from auth.core import refresh_tokens
+from auth.core.models import Role
 
 from .api import COOKIE, Answer, Api
 from .world import ORIGIN, World

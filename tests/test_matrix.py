@@ -10,7 +10,7 @@ import pytest
 
 from app import create_app
 from auth.config import Config
-from auth.limits import REFRESH_COOKIE_SECONDS
+from auth.core.limits import REFRESH_COOKIE_SECONDS
 
 from .api import COOKIE, Answer, Api, any_address, send_to_app
 from .world import ORIGIN, PASSWORD, World

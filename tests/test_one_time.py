@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from auth.models import Role
+from auth.core.models import Role
 
 from .api import Api
 from .world import World, claims

@@ -19,12 +19,13 @@ import pytest
 from passlib.hash import argon2, bcrypt, pbkdf2_sha256, pbkdf2_sha512, scrypt, sha256_crypt, sha512_crypt
 
 from app import create_app
-from auth import db, passwords
+from auth import db
 from auth.config import Config
-from auth.current import EXTENSION
-from auth.errors import ApiError, HashingBusy, PasswordTooEasy, PasswordTooLong, PasswordTooShort
-from auth.metrics import HASH_WAIT
-from auth.password_rules import check
+from auth.core import passwords
+from auth.core.errors import ApiError, HashingBusy, PasswordTooEasy, PasswordTooLong, PasswordTooShort
+from auth.core.password_rules import check
+from auth.http.request import services_of
+from auth.ops.metrics import HASH_WAIT
 
 from .api import Api, any_address, send_to_app
 from .test_cli import Flask, flask  # noqa: F401
@@ -137,7 +138,7 @@ def test_no_connection_is_held_while_hashing(config: Config, world: World, monke
     monkeypatch.setattr(passwords, "_verify", verify)
     assert api.login(user, PASSWORD, service).status == 200
     assert seen == [200]
-    app.extensions[EXTENSION].db.close()
+    services_of(app).db.close()
 
 
 OWN_TEXTS = ("qwzx-1984@dev", "Nadezhda.Krupskaya@example.org", "Anne-Marie Zoë", "Vestergaard")

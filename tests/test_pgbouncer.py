@@ -8,9 +8,9 @@ import psycopg
 import pytest
 
 from auth.config import Config
+from auth.core.tokens import AccessTokens
 from auth.db import DirectDatabase
 from auth.migrations import migrate
-from auth.tokens import AccessTokens
 
 from .conftest import NewDatabase
 from .pgbouncer import MISSING, PROGRAM, pgbouncer

@@ -5,14 +5,13 @@ import os
 import secrets
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-
-from auth import serving as serving_worker
 
 from .servers import Server, serving
 from .world import World
@@ -21,7 +20,8 @@ pytestmark = pytest.mark.xdist_group("processes")
 
 
 def workers(server: Server) -> list[int]:
-    found = subprocess.run(["pgrep", "-P", str(server.process.pid)], capture_output=True, text=True, check=False)
+    command = ["pgrep", "-f", "-P", str(server.process.pid), "gunicorn"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
     return [int(pid) for pid in found.stdout.split()]
 
 
@@ -106,11 +106,18 @@ def test_a_stop_right_after_the_start_is_heard(environment: dict[str, str]) -> N
         assert time.monotonic() - started < 20
 
 
-def test_a_workers_hashes_share_the_cores_with_those_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    shared = list[int]()
-    monkeypatch.setattr(serving_worker, "share_cores", shared.append)
-    serving_worker.begin(3)
-    assert shared == [3]
+def test_a_workers_hashes_share_the_cores_with_those_of_others(environment: dict[str, str]) -> None:
+    """In a process of its own, since gunicorn.conf.py forgets what is imported of ours."""
+    program = """if True:
+        import runpy, types
+        after_fork = runpy.run_path("gunicorn.conf.py")["post_worker_init"]
+        from auth.core import passwords
+        passwords.share_cores = print
+        after_fork(types.SimpleNamespace(cfg=types.SimpleNamespace(workers=3)))
+    """
+    command = [sys.executable, "-c", program]
+    finished = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True)
+    assert finished.stdout == "3\n"
 
 
 def test_requests_that_are_stuck_hold_up_no_others(environment: dict[str, str], world: World) -> None:

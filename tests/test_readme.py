@@ -6,7 +6,7 @@ import subprocess
 
 from flask import Flask
 
-from auth.rpc import PUBLIC, RPCS
+from auth.http.rpc import PUBLIC, RPCS
 
 from .servers import BIN, PROJECT, free_port
 from .test_development import Clone, clone, stop  # noqa: F401

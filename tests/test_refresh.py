@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from auth import refresh_tokens
+from auth.core import refresh_tokens
 
 from .api import COOKIE, Api
 from .world import ORIGIN, World, claims

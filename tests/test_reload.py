@@ -183,11 +183,11 @@ def test_a_socket_of_systemd_outlives_the_service(environment: dict[str, str], w
 
 def test_the_master_imports_little_of_ours(environment: dict[str, str]) -> None:
     """What it has imported is old after HUP. A worker imports the rest after the fork."""
-    load = "runpy.run_path('gunicorn.conf.py'); import auth.worker"
+    load = "runpy.run_path('gunicorn.conf.py'); import auth.ops.worker"
     program = f"import runpy, sys; sys.path.insert(0, ''); {load}; print(*sys.modules)"
     command = [sys.executable, "-c", program]
     finished = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True)
     imported = finished.stdout.split()
     ours = {name for name in imported if name.partition(".")[0] in ("auth", "app")}
-    assert ours == {"auth", "auth.log", "auth.metrics_folder", "auth.worker"}
+    assert ours == {"auth", "auth.ops", "auth.ops.log", "auth.ops.metrics_folder", "auth.ops.worker", "auth.platform"}
     assert not {"flask", "msgspec", "prometheus_client", "psycopg"} & set(imported)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from auth.limits import BODY_BYTES
+from auth.core.limits import BODY_BYTES
 
 from .api import Api
 from .world import World
@@ -112,7 +112,7 @@ def test_a_body_over_the_limit_is_413(app: Flask, path: str, announced: bool) ->
 
 
 def test_a_failure_of_ours_tells_nothing(app: Flask, api: Api, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from auth.tokens import AccessTokens
+    from auth.core.tokens import AccessTokens
 
     def fail(*_: object) -> str:
         raise RuntimeError("secret detail")

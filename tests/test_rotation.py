@@ -10,7 +10,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from auth.keys import generate_private_key, load_private_key
+from auth.core.keys import generate_private_key, load_private_key
 
 from .api import Api
 from .servers import Server

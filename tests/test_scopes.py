@@ -2,8 +2,8 @@
 
 import pytest
 
-from auth.errors import MalformedScope
-from auth.scopes import Scope
+from auth.core.errors import MalformedScope
+from auth.core.scopes import Scope
 
 
 @pytest.mark.parametrize(

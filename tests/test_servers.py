@@ -13,8 +13,8 @@ import jwt
 import psycopg
 import pytest
 
-from auth import refresh_tokens
-from auth.models import Role
+from auth.core import refresh_tokens
+from auth.core.models import Role
 
 from .api import COOKIE, Api
 from .servers import Server, serving

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from auth.models import Role
+from auth.core.models import Role
 
 from .api import COOKIE, Api
 from .world import PASSWORD, World, claims

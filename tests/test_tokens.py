@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from app import create_app
 from auth.config import Config
-from auth.keys import (
+from auth.core.keys import (
     ALGORITHMS,
     Keyring,
     UnusableKey,
@@ -22,8 +22,8 @@ from auth.keys import (
     load_private_key,
     load_public_keys,
 )
-from auth.models import Role
-from auth.tokens import AccessTokens
+from auth.core.models import Role
+from auth.core.tokens import AccessTokens
 
 from .api import Api, any_address, send_to_app
 from .world import World, claims
@@ -167,7 +167,7 @@ def test_a_token_that_was_verified_before_lends_nothing_to_another(api: Api, wor
 def test_another_issuers_token_is_invalid(api: Api, config: Config, world: World) -> None:
     principal = world.principal(world.user())
     assert principal is not None
-    from auth.tokens import Grant
+    from auth.core.tokens import Grant
 
     foreign = AccessTokens(config.keyring, "elsewhere").mint(principal, Grant(["all:write"], 60_000, None))
     api.sessions(foreign).refused(401, "INVALID_TOKEN")

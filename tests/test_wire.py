@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from auth.worker import REQUEST_SECONDS
+from auth.ops.worker import REQUEST_SECONDS
 
 from .servers import Server, serving
 from .world import World

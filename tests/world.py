@@ -9,11 +9,11 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from auth import refresh_tokens
+from auth.core import refresh_tokens
+from auth.core.models import Role
+from auth.core.passwords import hash_password
+from auth.core.tokens import AccessTokens, Grant
 from auth.db import DirectDatabase, Row
-from auth.models import Role
-from auth.passwords import hash_password
-from auth.tokens import AccessTokens, Grant
 
 ORIGIN = "https://cloud.example.org"
 FOREVER = {"bearer_uid": None, "bearer_reference": None, "bearer_issued_at": 2**40}  # a token that has not ended

@@ -1,21 +1,21 @@
 """What commands share: a database to work on, one line for a mistake, and output for people or for programs."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from subprocess import PIPE, Popen
+from typing import IO, Any, Final, cast
 
 import click
 
-from ..config import Misconfigured, read_database_url
-from ..db import DirectDatabase, Row
-from ..embedded import EmbeddedPostgres, locked
-from ..errors import DatabaseUnavailable, Unstorable
+from auth.config import Misconfigured, read_database_url
+from auth.core.errors import DatabaseUnavailable, Unstorable
+from auth.db import DirectDatabase, Row
 
 EMBEDDED_HOME: Final = Path(__file__).parent.parent.parent / ".data"
 
-COMMAND_SECONDS: Final = 30  # that a command waits for the one before it
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -39,8 +39,6 @@ def database_url() -> Iterator[str]:
         raise click.ClickException(reason(fault)) from None
     except (Unstorable, UnicodeError):
         raise click.ClickException("The database cannot store this.") from None
-    except (OSError, RuntimeError) as problem:  # the embedded database cannot be had
-        raise click.ClickException(" ".join(str(problem).split())) from None
 
 
 @contextmanager
@@ -51,20 +49,13 @@ def _url() -> Iterator[str]:
         return
     if not EMBEDDED_HOME.exists():
         raise click.ClickException("DATABASE_URL is not set, and there is no embedded database (`make run` makes one).")
-    server = EmbeddedPostgres(EMBEDDED_HOME)
-    with locked(EMBEDDED_HOME / "serving", seconds=0) as nobody_serves:
-        pass
-    if not nobody_serves:  # `make run` has it up
-        yield server.url()
-        return
-    with locked(EMBEDDED_HOME / "lock", COMMAND_SECONDS) as alone:
-        if not alone:
-            raise click.ClickException("The embedded database is in use by another command.")
-        try:
-            server.start()
-            yield server.url()
-        finally:
-            server.stop()
+    # A process of its own, since production code imports nothing of `dev`.
+    command = [sys.executable, "-m", "dev.database"]
+    with Popen(command, cwd=EMBEDDED_HOME.parent, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True) as embedded:
+        url = cast(IO[str], embedded.stdout).readline().strip()
+        if not url:
+            raise click.ClickException(cast(IO[str], embedded.stderr).read().strip())
+        yield url
 
 
 def reason(fault: DatabaseUnavailable) -> str:

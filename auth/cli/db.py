@@ -2,7 +2,8 @@
 
 import click
 
-from ..migrations import all_migrations, migrate, pending
+from auth.migrations import all_migrations, migrate, pending
+
 from .common import as_json, database, done
 
 commands = click.Group("db", help="The database schema.")

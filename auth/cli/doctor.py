@@ -8,11 +8,12 @@ from typing import Any, Final
 
 import click
 
-from ..config import Config, Misconfigured, from_environment
-from ..db import CONNECTIONS, DirectDatabase
-from ..errors import DatabaseUnavailable
-from ..limits import LEEWAY_SECONDS
-from ..migrations import pending
+from auth.config import Config, Misconfigured, from_environment
+from auth.core.errors import DatabaseUnavailable
+from auth.core.limits import LEEWAY_SECONDS
+from auth.db import CONNECTIONS, DirectDatabase
+from auth.migrations import pending
+
 from .common import as_json, database_url, reason, show
 
 KEYS: Final = ("JWT_PRIVATE_KEY", "JWT_PUBLIC_KEYS")

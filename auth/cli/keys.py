@@ -4,8 +4,9 @@ import json
 
 import click
 
-from ..config import Misconfigured, read_keyring
-from ..keys import ALGORITHMS, generate_private_key
+from auth.config import Misconfigured, read_keyring
+from auth.core.keys import ALGORITHMS, generate_private_key
+
 from .common import as_json, done
 
 commands = click.Group("keys", help="The keys that sign and verify access tokens.")

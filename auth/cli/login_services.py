@@ -2,10 +2,11 @@
 
 import click
 
-from ..db import Row
-from ..limits import ID_CHARACTERS
-from ..origins import origin_of
-from ..principals import is_id
+from auth.core.limits import ID_CHARACTERS
+from auth.core.origins import origin_of
+from auth.core.principals import is_id
+from auth.db import Row
+
 from .common import as_json, database, done, show
 
 MAX_TTL_SECONDS = 100 * 365.25 * 24 * 60 * 60

@@ -4,7 +4,8 @@ from collections import Counter
 
 import click
 
-from ..limits import CLAIM_DAYS, PURGE_ROWS
+from auth.core.limits import CLAIM_DAYS, PURGE_ROWS
+
 from .common import as_json, database, done
 
 

@@ -2,13 +2,14 @@
 
 import click
 
-from .. import refresh_tokens
-from ..db import Row, Transaction
-from ..errors import MalformedScope
-from ..limits import ACCESS_TOKEN_MS
-from ..models import Role
-from ..principals import is_service_id
-from ..scopes import ALL_WRITE, Scope
+from auth.core import refresh_tokens
+from auth.core.errors import MalformedScope
+from auth.core.limits import ACCESS_TOKEN_MS
+from auth.core.models import Role
+from auth.core.principals import is_service_id
+from auth.core.scopes import ALL_WRITE, Scope
+from auth.db import Row, Transaction
+
 from .common import as_json, database, done, show
 
 commands = click.Group("services", help="Services, and the scopes they may ask for when they extend a user's token.")

@@ -9,9 +9,10 @@ import click
 import msgspec
 from msgspec import Struct
 
-from ..models import Role
-from ..passwords import is_hash, original_hash
-from ..principals import is_person_id, problem_with_texts
+from auth.core.models import Role
+from auth.core.passwords import is_hash, original_hash
+from auth.core.principals import is_person_id, problem_with_texts
+
 from .common import as_json, database, done
 
 SALT_BYTES = 16

@@ -4,12 +4,13 @@ import sys
 
 import click
 
-from .. import password_rules
-from ..db import Row
-from ..errors import ApiError
-from ..models import Role
-from ..passwords import hash_password
-from ..principals import is_person_id, problem_with_texts
+from auth.core import password_rules
+from auth.core.errors import ApiError
+from auth.core.models import Role
+from auth.core.passwords import hash_password
+from auth.core.principals import is_person_id, problem_with_texts
+from auth.db import Row
+
 from .common import as_json, database, done, show
 from .user_import import import_command
 

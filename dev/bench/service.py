@@ -18,9 +18,9 @@ from urllib.parse import quote, urlencode
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from auth.embedded import EmbeddedPostgres
-from auth.embedded_binaries import server_binaries
-from auth.refresh_tokens import csrf_token as csrf_token
+from auth.core.refresh_tokens import csrf_token as csrf_token
+from dev.embedded import EmbeddedPostgres
+from dev.embedded_binaries import server_binaries
 
 Command = Sequence[str | Path]
 PROJECT: Final = Path(__file__).parents[2]

@@ -1,0 +1,104 @@
+"""The data models of the API: what clients send and receive."""
+
+from enum import StrEnum
+from typing import Annotated, Final, Generic, TypeVar
+
+from msgspec import Meta, Struct, field
+
+from auth.core.limits import ID_CHARACTERS, JTI_CHARACTERS, PASSWORD_BYTES
+
+PAGE_SIZES: Final = (10, 25, 50, 100, 250)
+DEFAULT_PAGE_SIZE: Final = 50
+LAST_PAGE: Final = 2**31 - 1  # the original's Int
+NO_NUL: Final = r"^[^\x00]*$"  # which PostgreSQL cannot store
+
+Item = TypeVar("Item")
+Name = Annotated[str, Meta(min_length=1, max_length=ID_CHARACTERS, pattern=NO_NUL)]
+
+
+class Role(StrEnum):
+    GUEST = "GUEST"
+    USER = "USER"
+    ADMIN = "ADMIN"
+    SERVICE = "SERVICE"
+    THIRD_PARTY_APP = "THIRD_PARTY_APP"
+    PROVIDER = "PROVIDER"
+    UNKNOWN = "UNKNOWN"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Role":
+        return cls.UNKNOWN
+
+
+class CommonErrorMessage(Struct, rename="camel"):
+    why: str
+    error_code: str | None
+
+
+class Unit(Struct):
+    pass
+
+
+class Page(Struct, Generic[Item], rename="camel"):
+    items_in_total: int
+    items_per_page: int
+    page_number: int
+    items: list[Item]
+
+
+class AccessToken(Struct, rename="camel"):
+    access_token: str
+
+
+class AccessTokenAndCsrf(Struct, rename="camel"):
+    access_token: str
+    csrf_token: str
+
+
+class OptionalAuthenticationTokens(Struct, rename="camel"):
+    access_token: str
+    csrf_token: str | None
+    refresh_token: str | None
+
+
+class OneTimeAccessToken(Struct, rename="camel"):
+    access_token: str
+    jti: str
+
+
+class Session(Struct, rename="camel"):
+    ip_address: str
+    user_agent: str
+    created_at: int  # milliseconds since the epoch
+    id: str  # the publicSessionReference of its access tokens
+    current: bool  # whether it is the caller's own
+
+
+class PasswordLoginRequest(Struct):
+    username: Name
+    password: Annotated[str, Meta(min_length=1, max_length=PASSWORD_BYTES)]  # and at most as many bytes
+    service: Name
+
+
+class BulkInvalidateRequest(Struct):
+    tokens: list[str]
+
+
+class ClaimOneTimeToken(Struct):
+    jti: Annotated[str, Meta(min_length=1, max_length=JTI_CHARACTERS, pattern=NO_NUL)]
+
+
+class RequestOneTimeToken(Struct):
+    audience: str
+
+
+class ListUserSessionsRequest(Struct, rename="camel"):
+    items_per_page: int = DEFAULT_PAGE_SIZE  # one of `PAGE_SIZES`; any other counts as the default
+    page: Annotated[int, Meta(le=LAST_PAGE)] = 0  # a negative one counts as 0
+
+
+class TokenExtensionRequest(Struct, rename="camel"):
+    valid_jwt: str = field(name="validJWT")
+    requested_scopes: list[str]
+    expires_in: int  # milliseconds
+    allow_refreshes: bool | None = None

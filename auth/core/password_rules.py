@@ -1,0 +1,46 @@
+"""The rules for a new password: long enough, and hard to guess by zxcvbn. No composition rules (NIST SP 800-63B-4,
+3.1.1.2)."""
+
+import re
+import threading
+from typing import Final
+
+from zxcvbn import matching, zxcvbn
+
+from auth.core.errors import PasswordTooEasy, PasswordTooLong, PasswordTooShort
+from auth.core.limits import PASSWORD_BYTES
+
+CHARACTERS: Final = 15  # NIST SP 800-63B-4, 3.1.1.2: where a password is the only factor
+SCORED_CHARACTERS: Final = 64  # zxcvbn's time grows with the square of the length
+SCORE: Final = 3  # of 0 to 4; 3 means at least 10^8 guesses
+
+# zxcvbn tries every reading of characters that stand for letters, up to 700 of them, 3 ms each. Where there are more
+# than 8, the rarer characters become the digit that stands for the same letter.
+_READINGS: Final = 8
+_FOLDED: Final = str.maketrans("@{[<!|$+", "4(((1157")
+_PARTS: Final = re.compile(r"[^\W\d_]{3,}")
+
+_scoring = threading.Lock()  # zxcvbn keeps the user's own words in a global dictionary
+
+
+def check(password: str, *own_texts: str | None) -> None:
+    """Check a new password; `own_texts` are the user's id, e-mail and names.
+
+    Raises `PasswordTooShort` below 15 characters, `PasswordTooLong` above 1,024 bytes in UTF-8, and `PasswordTooEasy`
+    where zxcvbn scores its first 64 characters below 3.
+    """
+    if len(password) < CHARACTERS:
+        raise PasswordTooShort
+    if len(password.encode()) > PASSWORD_BYTES:
+        raise PasswordTooLong
+    scored = _cheap_to_score(password[:SCORED_CHARACTERS])
+    own_words = [word for text in own_texts if text for word in (text, *_PARTS.findall(text))]
+    with _scoring:
+        score = zxcvbn(scored, own_words)["score"]
+    if score < SCORE:
+        raise PasswordTooEasy
+
+
+def _cheap_to_score(password: str) -> str:
+    readings = matching.enumerate_l33t_subs(matching.relevant_l33t_subtable(password, matching.L33T_TABLE))
+    return password if len(readings) <= _READINGS else password.translate(_FOLDED)

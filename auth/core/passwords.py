@@ -1,0 +1,132 @@
+"""Password hashing: argon2id by passlib. Bytes are hashed as received: not trimmed, folded or normalised."""
+
+import math
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from passlib.context import CryptContext
+from passlib.hash import pbkdf2_sha512
+
+from auth.core.errors import HashingBusy
+
+# The least that OWASP's Password Storage Cheat Sheet accepts for argon2id with one lane.
+OWASP_MEMORY_KIB: Final = 19 * 1024
+OWASP_PASSES: Final = 2
+
+MEMORY_KIB: Final = OWASP_MEMORY_KIB
+PASSES: Final = OWASP_PASSES
+LANES: Final = 1
+
+CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+WAITING: Final = 36  # threads that logins may wait in, for their hash or their turn; gunicorn.conf.py has more
+WAIT_SECONDS: Final = 1.0
+BCRYPT_BYTES: Final = 72  # all that bcrypt reads; the hash that replaces one is of the whole password
+
+
+class OriginalPbkdf2(pbkdf2_sha512):  # type: ignore[misc]
+    """UCloud's own hashes: PBKDF2-HMAC-SHA512 with a key of 32 bytes, where passlib's handler insists on 64."""
+
+    name = "ucloud_pbkdf2_sha512"
+    ident = "$ucloud-pbkdf2-sha512$"
+    checksum_size = 32
+    encoded_checksum_size = 43
+    rounds_of_the_original = 10_000
+
+
+def context(memory_kib: int, passes: int, lanes: int) -> CryptContext:
+    """Hashes by argon2id at that cost, and reads older kinds. Raises `ValueError` below OWASP's floor."""
+    if memory_kib < OWASP_MEMORY_KIB or passes < OWASP_PASSES or lanes < 1:
+        raise ValueError("argon2id must cost at least what OWASP asks for")
+    older = ["bcrypt", "scrypt", "pbkdf2_sha256", "pbkdf2_sha512", "sha256_crypt", "sha512_crypt", OriginalPbkdf2]
+    return CryptContext(
+        schemes=["argon2", *older],
+        deprecated="auto",
+        argon2__type="ID",
+        argon2__memory_cost=memory_kib,
+        argon2__time_cost=passes,
+        argon2__parallelism=lanes,
+    )
+
+
+_context = context(MEMORY_KIB, PASSES, LANES)
+_context.dummy_verify()  # makes the hash that it compares with, so that the first unknown user takes no longer
+_hashing = ThreadPoolExecutor(CORES, "hash")  # the same few threads, for each keeps the megabytes of its last hash
+_admitted = threading.BoundedSemaphore(WAITING)
+
+
+def share_cores(processes: int) -> None:
+    """Hash no more at once than one of that many processes has cores. To be called before the first hash."""
+    global _hashing
+    _hashing = ThreadPoolExecutor(math.ceil(CORES / processes), "hash")
+
+
+def hash_password(password: str) -> str:
+    """The hash to store, with its algorithm, parameters and a random salt."""
+    return str(_context.hash(password.encode()))
+
+
+def verify(
+    password: str, password_hash: str | None, waited: Callable[[float], object] = lambda seconds: None
+) -> tuple[bool, str | None]:
+    """Whether the password is right, and a new hash to store where the old one is not of today's kind and cost.
+
+    Without a hash to compare with, the answer is False and takes as long. No more hashes run at once than this process
+    has cores. `waited` is called with the seconds of waiting for a turn. Raises `HashingBusy` after a second of it, and
+    at once where too many are waiting already.
+    """
+    if not _admitted.acquire(blocking=False):
+        raise HashingBusy
+    try:
+        return _in_turn(password.encode(), password_hash, waited)
+    finally:
+        _admitted.release()
+
+
+def is_hash(password_hash: str) -> bool:
+    """Whether this is a complete hash of a kind that `verify` reads."""
+    try:
+        scheme = _context.identify(password_hash)
+        return scheme is not None and _context.handler(scheme).from_string(password_hash).checksum is not None
+    except ValueError:
+        return False
+
+
+def original_hash(salt: bytes, key: bytes) -> str:
+    """The hash to store for the salt and the key that UCloud stored."""
+    rounds = OriginalPbkdf2.rounds_of_the_original
+    return str(OriginalPbkdf2(rounds=rounds, salt=salt, checksum=key).to_string())
+
+
+def _in_turn(password: bytes, password_hash: str | None, waited: Callable[[float], object]) -> tuple[bool, str | None]:
+    asked = time.perf_counter()
+
+    def begin() -> tuple[bool, str | None]:
+        waited(time.perf_counter() - asked)
+        return _verify(password, password_hash)
+
+    task = _hashing.submit(begin)
+    try:
+        return task.result(WAIT_SECONDS)
+    except TimeoutError:
+        if task.cancel():
+            waited(WAIT_SECONDS)
+            raise HashingBusy from None
+        return task.result()
+
+
+def _verify(password: bytes, password_hash: str | None) -> tuple[bool, str | None]:
+    if password_hash is None:
+        return _context.dummy_verify(), None
+    scheme = _context.identify(password_hash)
+    if scheme == "argon2":
+        return _context.verify_and_update(password, password_hash)  # type: ignore[no-any-return]
+    if b"\0" in password:  # the crypt kinds cannot hold it, and to PBKDF2 and scrypt one at the end is no difference
+        return _context.dummy_verify(), None
+    readable = password[:BCRYPT_BYTES] if scheme == "bcrypt" else password
+    if not _context.verify(readable, password_hash):
+        return False, None
+    return True, str(_context.hash(password))

@@ -1,0 +1,34 @@
+"""What the id of a principal looks like, and what it tells."""
+
+import unicodedata
+
+from auth.core.limits import ID_CHARACTERS, NAME_CHARACTERS
+
+SERVICE_PREFIX = "_"
+PROVIDER_PREFIX = "#P_"
+
+
+def is_id(text: str) -> bool:
+    """Whether the text can be the id of anything: 1 to 255 characters, none of them a control or a surrogate."""
+    return 1 <= len(text) <= ID_CHARACTERS and not any(unicodedata.category(c) in ("Cc", "Cs") for c in text)
+
+
+def is_person_id(text: str) -> bool:
+    """Whether the text can be the id of a person."""
+    return is_id(text) and not text.startswith((SERVICE_PREFIX, PROVIDER_PREFIX))
+
+
+def is_service_id(text: str) -> bool:
+    """Whether the text can be the id of a service."""
+    return is_id(text) and text.startswith(SERVICE_PREFIX) and not text.startswith(SERVICE_PREFIX * 2)
+
+
+def problem_with_texts(
+    first_names: str, last_name: str, email: str | None = None, org_id: str | None = None
+) -> str | None:
+    """What is wrong with what is said of a person, in a sentence, or None. Tokens carry it, and cookies those."""
+    if not 1 <= len(first_names) <= NAME_CHARACTERS or not 1 <= len(last_name) <= NAME_CHARACTERS:
+        return f"A name has 1 to {NAME_CHARACTERS} characters."
+    if any(text is not None and not is_id(text) for text in (first_names, last_name, email, org_id)):
+        return f"A name, an e-mail address and an organisation have no control characters, and at most {ID_CHARACTERS}."
+    return None

@@ -1,0 +1,88 @@
+"""The cookies of the web flow: the only place that knows their names and attributes."""
+
+from urllib.parse import quote
+
+import msgspec
+from werkzeug.http import dump_cookie
+from werkzeug.sansio.http import parse_cookie  # the other one fails on what is not UTF-8
+
+from auth.core.errors import (
+    AmbiguousRefreshCookie,
+    InvalidRequest,
+    MissingCsrfToken,
+    MissingRefreshCookie,
+    UntrustedOrigin,
+)
+from auth.core.limits import AUTH_STATE_SECONDS, COOKIE_CHARACTERS, REFRESH_COOKIE_SECONDS
+from auth.core.models import OptionalAuthenticationTokens
+from auth.core.origins import origin_of
+from auth.http.request import Request
+
+
+def require_trusted_origin(request: Request) -> None:
+    """Refuse a call that no trusted page made. Raises `UntrustedOrigin`, also when neither header is there."""
+    if origin_of(_claimed_origin(request)) not in request.services.config.trusted_origins:
+        raise UntrustedOrigin
+
+
+def refuse_untrusted_origin(request: Request) -> None:
+    """Refuse a call that another page made; one that names no page passes. Raises `UntrustedOrigin`."""
+    if _claimed_origin(request):
+        require_trusted_origin(request)
+
+
+def web_credentials(request: Request) -> tuple[str, str]:
+    """The refresh token of the cookie and the CSRF token of the header; whether they fit is not checked here.
+
+    Raises `UntrustedOrigin`, `MissingCsrfToken`, `InvalidRequest`, `MissingRefreshCookie` and `AmbiguousRefreshCookie`.
+    """
+    require_trusted_origin(request)
+    if request.headers.get("Sec-Fetch-Site", "").strip().lower() == "cross-site":  # set by the browser, not by the page
+        raise UntrustedOrigin
+    csrf = request.headers.get("X-CSRFToken")
+    if not csrf:
+        raise MissingCsrfToken
+    return _refresh_cookie(request), csrf
+
+
+def set_refresh_cookie(request: Request, refresh_token: str, ttl_seconds: int | None) -> None:
+    """Keep the refresh token in the browser, out of reach of its scripts, for as long as it is good."""
+    max_age = REFRESH_COOKIE_SECONDS if ttl_seconds is None else ttl_seconds
+    _set_cookie(request, _refresh_cookie_name(request), refresh_token, max_age, http_only=True)
+
+
+def expire_refresh_cookie(request: Request) -> None:
+    """Make the browser forget the refresh token, whatever the answer will be."""
+    _set_cookie(request, _refresh_cookie_name(request), "", 0, http_only=True)
+
+
+def set_auth_state_cookie(request: Request, tokens: OptionalAuthenticationTokens) -> None:
+    """Hand the tokens to the page the browser is sent to, whose script reads it with `decodeURIComponent`."""
+    _set_cookie(request, "authState", quote(msgspec.json.encode(tokens), safe=""), AUTH_STATE_SECONDS)
+
+
+def _claimed_origin(request: Request) -> str:
+    return request.headers.get("Origin", "").strip() or request.headers.get("Referer", "").strip()
+
+
+def _refresh_cookie_name(request: Request) -> str:
+    return "__Host-refreshToken" if request.services.config.cookie_secure else "refreshToken"
+
+
+def _refresh_cookie(request: Request) -> str:
+    header = request.headers.get("Cookie", "")
+    if len(header) > COOKIE_CHARACTERS:  # gunicorn joins up to 100 of them, which would take longer than a hash
+        raise InvalidRequest("The Cookie header is too long.")
+    values = {value for value in parse_cookie(header).getlist(_refresh_cookie_name(request)) if value}
+    if not values:
+        raise MissingRefreshCookie
+    refresh_token = values.pop()
+    if values or "," in refresh_token:  # with which gunicorn joins two Cookie headers, and no token has
+        raise AmbiguousRefreshCookie
+    return refresh_token
+
+
+def _set_cookie(request: Request, name: str, value: str, max_age: int, http_only: bool = False) -> None:
+    secure = request.services.config.cookie_secure
+    cookie = dump_cookie(name, value, max_age, secure=secure, httponly=http_only, samesite="Strict")
+    request.cookies_to_set.append(cookie)

@@ -1,0 +1,120 @@
+"""How requests are read: the bearer token, the query, and bodies, none of which are believed before they fit."""
+
+import re
+from collections.abc import Callable
+from functools import cache
+from io import BytesIO
+from typing import Any, Final, TypeVar, cast
+from urllib.parse import parse_qsl
+
+import msgspec
+from gunicorn.http.errors import ParseException
+from msgspec import Struct
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+from werkzeug.formparser import FormDataParser
+
+from auth.core.errors import BodyTooLarge, InvalidRequest, UnreadableBody, UnsupportedMediaType
+from auth.http.request import Request
+
+Model = TypeVar("Model", bound=Struct)
+
+# Far more than any form here has; each costs processor time.
+_FORM_FIELDS: Final = 100
+_PART_PARAMETERS: Final = 4000
+_NUMBER: Final = re.compile(r"-?[0-9]+")
+
+
+def bearer_token(request: Request) -> str | None:
+    """The token of the Authorization header, or None where it carries no bearer token."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def read_query(request: Request, _: bytes, model: type[Model]) -> Model:
+    """The query as the model; of a parameter given twice, the first value. Raises `InvalidRequest`.
+
+    A number is an optional minus and ASCII digits: `int` alone also takes spaces, `+1`, `1_0` and other digits.
+    """
+    return _read("query", model, lambda: msgspec.convert(_query_fields(request, model), model))
+
+
+def read_body(request: Request, limit: int) -> bytes:
+    """The whole body, of at most `limit` bytes. Raises `BodyTooLarge`, or `UnreadableBody` for broken chunks."""
+    if not request.content_length and "Transfer-Encoding" not in request.headers:
+        return b""
+    request.max_content_length = limit + 1  # Werkzeug cuts a body without a length there, and says nothing
+    try:
+        body = request.get_data()
+    except RequestEntityTooLarge:
+        raise BodyTooLarge from None
+    except (ParseException, ClientDisconnected, OSError):
+        raise UnreadableBody from None
+    if len(body) > limit:
+        raise BodyTooLarge
+    if len(body) < (request.content_length or 0):  # the client hung up in the middle
+        raise UnreadableBody
+    return body
+
+
+def read_json(request: Request, body: bytes, model: type[Model]) -> Model:
+    """The JSON body as the model. Raises `InvalidRequest`, or `UnsupportedMediaType` for another media type."""
+    if request.mimetype not in ("", "application/json"):
+        raise UnsupportedMediaType
+    return _read("body", model, lambda: msgspec.json.decode(body, type=model))
+
+
+def read_form(request: Request, body: bytes, model: type[Model]) -> Model:
+    """A url-encoded or multipart form, or a JSON object, as the model. Raises `InvalidRequest`."""
+    match request.mimetype:
+        case "application/x-www-form-urlencoded":
+            return _read("form", model, lambda: msgspec.convert(_form_fields(body), model))
+        case "multipart/form-data":
+            return _read("form", model, lambda: msgspec.convert(_parts(request, body), model))
+        case "":
+            raise InvalidRequest("The request needs a Content-Type.")
+        case _:
+            return read_json(request, body, model)
+
+
+def _read(part: str, model: type[Model], read: Callable[[], Model]) -> Model:
+    try:
+        return read()
+    except msgspec.ValidationError:
+        required = ", ".join(field.encode_name for field in msgspec.structs.fields(model) if field.required)
+        needs = f" Required: {required}." if required else ""
+        raise InvalidRequest(f"The {part} of the request is not a {model.__name__}.{needs}") from None
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        raise InvalidRequest(f"The {part} of the request could not be parsed.") from None
+
+
+def _query_fields(request: Request, model: type[Struct]) -> dict[str, Any]:
+    fields: dict[str, Any] = _form_fields(request.query_string)
+    for name in _numbers(model) & fields.keys():
+        if not _NUMBER.fullmatch(fields[name]):
+            raise InvalidRequest(f"{name!r} must be a whole number.")
+        fields[name] = int(fields[name])
+    return fields
+
+
+@cache
+def _numbers(model: type[Struct]) -> frozenset[str]:
+    """The names of the model's integers."""
+    described = cast(msgspec.inspect.StructType, msgspec.inspect.type_info(model))
+    integer = msgspec.inspect.IntType
+    return frozenset(field.encode_name for field in described.fields if isinstance(field.type, integer))
+
+
+def _form_fields(encoded: bytes) -> dict[str, str]:
+    pairs = parse_qsl(encoded.decode(), keep_blank_values=True, errors="strict", max_num_fields=_FORM_FIELDS)
+    return dict(reversed(pairs))
+
+
+def _parts(request: Request, body: bytes) -> dict[str, str]:
+    body.decode()  # Werkzeug puts a replacement character for what is not UTF-8
+    if body.count(b";") > _PART_PARAMETERS:
+        raise ValueError("too many parameters")
+    parser = FormDataParser(lambda *_, **__: BytesIO(), max_form_parts=_FORM_FIELDS, silent=False)  # no temporary files
+    try:
+        return parser.parse(BytesIO(body), request.mimetype, len(body), request.mimetype_params)[1].to_dict()
+    except RequestEntityTooLarge:
+        raise ValueError("too many parts") from None

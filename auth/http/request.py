@@ -1,0 +1,130 @@
+"""The request as handlers see it: Flask's own, with the parts of the service and the record of the call."""
+
+import ipaddress
+import re
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, ClassVar, Final, Literal, cast
+
+import flask
+
+from auth.config import Config
+from auth.core.limits import USER_AGENT_CHARACTERS
+from auth.core.tokens import AccessTokens
+from auth.db import Database
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Event = Literal["login", "refresh", "logout", "one-time token", "claim", "extension", "revocation"]
+
+REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._=+/:-]{1,128}", re.ASCII)
+_PREFIX: Final = {4: 32, 6: 64}
+
+
+@dataclass(frozen=True)
+class Services:
+    """What handlers work with."""
+
+    config: Config
+    db: Database
+    tokens: AccessTokens
+
+
+@dataclass
+class Record:
+    """What the log line and the metrics say of a request. `details` never hold a token, a password or a jti."""
+
+    started: float
+    request_id: str
+    event: Event | None = None
+    principal: str | None = None
+    session: str | None = None
+    chain: Sequence[str] = ()
+    error_code: str | None = None
+    cause: str | None = None  # of an error, for the log alone
+    exception: Exception | None = None  # that nobody expected
+    hash_wait_seconds: float | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def set_principal(self, principal: str | None, session: object | None = None, chain: Sequence[str] = ()) -> None:
+        """Say for whom the request acts, and through which services."""
+        self.principal, self.chain = principal, chain
+        self.session = None if session is None else str(session)
+
+    def set_hash_wait(self, seconds: float) -> None:
+        """Say how long the request waited for a processor to hash on."""
+        self.hash_wait_seconds = seconds
+
+
+class Request(flask.Request):
+    """`services` is set by `bound_to`, once for each app."""
+
+    services: ClassVar[Services]
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        given = self.headers.get("X-Request-Id", "")
+        request_id = given if REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
+        self.record = Record(time.perf_counter(), request_id)
+        self.cookies_to_set: list[str] = []  # values of Set-Cookie, for whatever the answer will be
+
+    @property
+    def db(self) -> Database:
+        return self.services.db
+
+    @property
+    def tokens(self) -> AccessTokens:
+        return self.services.tokens
+
+    @property
+    def client_address(self) -> str | None:
+        """The client's IP address in canonical form (an IPv4-mapped one as IPv4), or None where there is none."""
+        address = self._client()
+        return None if address is None else str(address)
+
+    @property
+    def client_network(self) -> str:
+        """The network whose guesses are counted together: an IPv4 address or an IPv6 /64; empty where there is none."""
+        address = self._client()
+        return "" if address is None else str(ipaddress.ip_network((address, _PREFIX[address.version]), strict=False))
+
+    @property
+    def client_agent(self) -> str | None:
+        """The User-Agent header, cut to what a session keeps, or None where there is none."""
+        return self.headers.get("User-Agent", "").replace("\0", "")[:USER_AGENT_CHARACTERS] or None
+
+    def _client(self) -> Address | None:
+        """The address that the trusted proxies name, or else the peer's.
+
+        Split here, since Werkzeug's ProxyFix honours quotes: a client's own `"` would swallow what a proxy appends.
+        """
+        proxies = self.services.config.trusted_proxies
+        entries = self.headers.get("X-Forwarded-For", "").split(",") if proxies else []
+        named = entries[-proxies] if 0 < proxies <= len(entries) else None
+        return _address(named) or _address(self.remote_addr)
+
+
+def bound_to(services: Services) -> type[Request]:
+    """The class of an app's requests."""
+    return type("Request", (Request,), {"services": services})
+
+
+def services_of(app: flask.Flask) -> Services:
+    """What the app's handlers work with."""
+    return cast(type[Request], app.request_class).services
+
+
+def current_request() -> Request:
+    """The current request itself, and not Flask's proxy, which looks it up at each use."""
+    return cast(Request, flask.request._get_current_object())  # type: ignore[attr-defined]
+
+
+@lru_cache(1024)
+def _address(text: str | None) -> Address | None:
+    try:
+        address = ipaddress.ip_address((text or "").strip().partition("%")[0])
+    except ValueError:
+        return None
+    return (isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped) or address

@@ -1,0 +1,87 @@
+"""How answers leave: JSON bodies, errors, and the headers that every answer carries."""
+
+from typing import Any, Final
+
+import msgspec
+from flask import Flask, Response
+from msgspec import Struct
+from werkzeug.exceptions import HTTPException
+
+from auth.core.errors import ApiError, InternalError
+from auth.core.models import CommonErrorMessage
+from auth.core.origins import origin_of
+from auth.http.request import Request, current_request
+
+_FRAMEWORK_ERRORS: Final = {
+    400: ("BAD_REQUEST", "The request could not be understood."),
+    404: ("NOT_FOUND", "There is nothing at this path."),
+    405: ("METHOD_NOT_ALLOWED", "This path does not take that method."),
+    413: ("BODY_TOO_LARGE", "The body of the request is too large."),
+    415: ("UNSUPPORTED_MEDIA_TYPE", "The body of the request is of a media type this call does not take."),
+}
+_PRIVATE: Final = [("Cache-Control", "no-store, private"), ("Pragma", "no-cache"), ("Vary", "Origin")]
+_PREFLIGHT: Final = [
+    ("Access-Control-Allow-Methods", "GET, POST, DELETE"),
+    ("Access-Control-Allow-Headers", "Authorization, Content-Type, X-CSRFToken, X-Request-Id"),
+    ("Access-Control-Max-Age", "600"),
+]
+
+
+def json_response(model: Struct | dict[str, Any]) -> Response:
+    """A success with the model as its JSON body."""
+    return Response(msgspec.json.encode(model), mimetype="application/json")
+
+
+def register_error_handlers(app: Flask) -> None:
+    """Make every error of the app and of the framework a `CommonErrorMessage`."""
+    app.register_error_handler(ApiError, _api_error)
+    app.register_error_handler(HTTPException, _framework_error)
+    app.register_error_handler(Exception, _unexpected_error)
+
+
+def headers_of(request: Request) -> list[tuple[str, str]]:
+    """The headers that every answer to this request carries, whatever it is.
+
+    Those of `/auth` keep tokens out of caches, and let the pages of trusted origins, and no others, read the answer.
+    """
+    headers = [("X-Request-Id", request.record.request_id), ("X-Content-Type-Options", "nosniff")]
+    headers += [("Set-Cookie", cookie) for cookie in request.cookies_to_set]
+    if request.path.startswith("/auth/"):
+        headers += _PRIVATE
+        origin = request.headers.get("Origin")
+        if origin and origin_of(origin) in request.services.config.trusted_origins:
+            headers += _shared_with(origin, request)
+    return headers
+
+
+def _shared_with(origin: str, request: Request) -> list[tuple[str, str]]:
+    headers = [
+        ("Access-Control-Allow-Origin", origin),
+        ("Access-Control-Allow-Credentials", "true"),
+        ("Access-Control-Expose-Headers", "Retry-After, X-Request-Id"),
+    ]
+    is_preflight = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
+    return headers + _PREFLIGHT if is_preflight else headers
+
+
+def _api_error(error: ApiError) -> Response:
+    current_request().record.cause = error.cause
+    return _error_response(error.status, error.why, error.error_code, error.headers)
+
+
+def _framework_error(error: HTTPException) -> Response:
+    status = error.code or 500
+    error_code, why = _FRAMEWORK_ERRORS.get(status, (None, error.name))
+    headers = {name: value for name, value in error.get_headers() if name == "Allow"}
+    return _error_response(status, why, error_code, headers)
+
+
+def _unexpected_error(error: Exception) -> Response:
+    current_request().record.exception = error
+    return _api_error(InternalError())
+
+
+def _error_response(status: int, why: str, error_code: str | None, headers: Any) -> Response:
+    current_request().record.error_code = error_code
+    body = msgspec.json.encode(CommonErrorMessage(why, error_code))
+    return Response(body, status, dict(headers), mimetype="application/json")

@@ -1,0 +1,42 @@
+"""livez and readyz: whether this process serves, and whether its database does."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from flask import Blueprint, Response
+
+from auth.core.errors import DatabaseUnavailable
+from auth.core.models import Unit
+from auth.db import Row
+from auth.http.request import current_request
+from auth.http.responses import json_response
+from auth.migrations import all_migrations
+
+READY_SECONDS: Final = 1.0
+
+blueprint = Blueprint("health", __name__)
+_asking = ThreadPoolExecutor(1, "readyz")  # a connection attempt may take longer than an answer here
+
+
+@blueprint.get("/livez")
+def livez() -> Response:
+    """200 for as long as the process answers; asks nobody else."""
+    return json_response(Unit())
+
+
+@blueprint.get("/readyz")
+def readyz() -> Response:
+    """200 when the database answers within a second and has every migration, else 503."""
+    latest = _latest_migration()
+    if latest is None or latest["version"] != all_migrations()[-1].version:
+        raise DatabaseUnavailable
+    return json_response(Unit())
+
+
+def _latest_migration() -> Row | None:
+    asked = _asking.submit(current_request().db.one, "migration_latest")
+    try:
+        return asked.result(READY_SECONDS)
+    except TimeoutError:
+        asked.cancel()
+        raise DatabaseUnavailable from None

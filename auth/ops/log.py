@@ -1,0 +1,63 @@
+"""What log lines look like: JSON, one object a line, on standard output; gunicorn's own too. gunicorn's master imports
+this, and so it imports nothing else of ours.
+"""
+
+import json
+import logging
+import traceback
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from gunicorn import glogging
+
+_USUAL: Final = {*vars(logging.makeLogRecord({})), "message", "taskName"}  # what is no `extra` of a record
+
+
+class Lines(logging.Formatter):
+    """JSON lines."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exc_info"] = self.formatException(record.exc_info)
+        extra = {name: value for name, value in vars(record).items() if name not in _USUAL}
+        return json.dumps(line | extra, default=str)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        return without_texts(ei[1])
+
+
+class Logger(glogging.Logger):  # type: ignore[misc]
+    """gunicorn's own lines, without its access log: that would tell the query, and a jti with it."""
+
+    def access(self, *_: object) -> None:
+        pass
+
+
+def without_texts(error: BaseException | None) -> str:
+    """The kind and the place of an exception and of those that caused it. Their texts may hold what a client sent."""
+    parts: dict[int, str] = {}
+    while error is not None and id(error) not in parts:
+        parts[id(error)] = "".join(traceback.format_tb(error.__traceback__)) + type(error).__qualname__
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\nwhile handling this:\n".join(parts.values())
+
+
+def configuration(level: str) -> dict[str, Any]:
+    """What `logging.config.dictConfig` takes, for lines from that level on. Libraries do not get to say what they do
+    for debugging: gunicorn quotes what it read.
+    """
+    level = "INFO" if level == "debug" else level.upper()
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"lines": {"()": Lines}},
+        "handlers": {"out": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "lines"}},
+        "root": {"level": level, "handlers": ["out"]},
+        "loggers": {"gunicorn.error": {"level": level, "handlers": [], "propagate": True}},
+    }

@@ -1,0 +1,61 @@
+"""Prometheus metrics, summed over all worker processes, and the route that shows them."""
+
+import os
+from typing import Any, Final
+
+from flask import Blueprint, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from auth.http.request import Record
+
+FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"  # the library's name for where the processes keep their numbers
+SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+
+blueprint = Blueprint("metrics", __name__)
+_registry = CollectorRegistry()
+
+REQUESTS: Final = Counter("auth_requests", "Requests answered.", ["rpc", "status"], registry=_registry)
+LATENCY: Final = Histogram(
+    "auth_request_seconds", "From a request's headers to its answer.", ["rpc"], buckets=SECONDS, registry=_registry
+)
+EVENTS: Final = Counter(
+    "auth_security_events",
+    "Logins, refreshes, claims, extensions and revocations; the outcome is `success` or the errorCode.",
+    ["event", "outcome"],
+    registry=_registry,
+)
+REVOKED: Final = Counter("auth_refresh_tokens_revoked", "Refresh tokens ended by a call.", registry=_registry)
+HASH_WAIT: Final = Histogram(
+    "auth_hash_wait_seconds", "How long logins wait for a processor.", buckets=SECONDS, registry=_registry
+)
+DATABASE_ERRORS: Final = Counter("auth_database_errors", "Faults of the database.", ["kind"], registry=_registry)
+
+
+@blueprint.get("/metrics")
+def metrics() -> Response:
+    """All numbers, as Prometheus reads them. They name nobody."""
+    return Response(generate_latest(_shown()), content_type=CONTENT_TYPE_LATEST)
+
+
+def count(record: Record, rpc: str, status: int, seconds: float, event: dict[str, Any]) -> None:
+    """Count one request, and what happened in it."""
+    REQUESTS.labels(rpc, status).inc()
+    LATENCY.labels(rpc).observe(seconds)
+    if event:
+        EVENTS.labels(event["event"], event["outcome"]).inc()
+    if revoked := record.details.get("revoked"):
+        REVOKED.inc(revoked)
+    if record.hash_wait_seconds is not None:
+        HASH_WAIT.observe(record.hash_wait_seconds)
+    if record.error_code == "DATABASE_UNAVAILABLE":
+        DATABASE_ERRORS.labels(record.cause).inc()
+
+
+def _shown() -> CollectorRegistry:
+    if FOLDER not in os.environ:  # one process
+        return _registry
+    os.makedirs(os.environ[FOLDER], 0o700, exist_ok=True)  # a clean-up may have removed it
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return registry

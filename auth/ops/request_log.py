@@ -1,0 +1,57 @@
+"""What is written down of a request: one line of JSON on standard output, and the metrics."""
+
+import os
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from auth.http.request import Record, Request
+from auth.ops import metrics
+from auth.ops.log import without_texts
+
+STANDARD_OUTPUT: Final = 1
+
+
+def write_down(request: Request, status: int) -> None:
+    """Count the request, and write its line where LOG_LEVEL asks for it."""
+    record, seconds = request.record, time.perf_counter() - request.record.started
+    rpc = None if request.method == "OPTIONS" or not request.endpoint else request.endpoint.rpartition(".")[2]
+    event = _security_event(record, status)
+    with suppress(OSError, TypeError):  # what prometheus_client raises once a clean-up has removed its files
+        metrics.count(record, rpc or "none", status, seconds, event)
+    level = "WARNING" if status >= 500 or event.get("event") == "lockout" else "INFO"
+    if level not in request.services.config.log_levels:
+        return
+    line = {
+        "time": datetime.now(UTC),
+        "level": level,
+        "requestId": record.request_id,
+        "rpc": rpc,
+        "method": request.method,
+        "status": status,
+        "errorCode": record.error_code,
+        "durationMs": round(seconds * 1000, 3),
+        "principal": record.principal,
+        "session": record.session,
+        "extendedByChain": record.chain,
+        "client": request.client_address,
+        **event,
+    }
+    if record.cause is not None:
+        line["cause"] = record.cause
+    if record.exception is not None:
+        line["exception"] = without_texts(record.exception)
+    with suppress(OSError):  # a full disk must not make a failure of what was done
+        os.write(STANDARD_OUTPUT, msgspec.json.encode(line) + b"\n")
+
+
+def _security_event(record: Record, status: int) -> dict[str, Any]:
+    """The event, its outcome and its details; empty for a request that is none."""
+    if record.event is None:
+        return {}
+    outcome = record.error_code or ("success" if status < 400 else str(status))
+    event = "lockout" if outcome == "TOO_MANY_ATTEMPTS" else record.event
+    return {"event": event, "outcome": outcome, **record.details}

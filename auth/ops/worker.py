@@ -1,0 +1,101 @@
+"""gunicorn's threaded worker, for slow clients. gunicorn's master imports it, so it imports nothing else of ours."""
+
+import json
+import selectors
+import socket
+import time
+from contextlib import suppress
+from functools import partial
+from http import HTTPStatus
+from typing import Any, Final
+
+from gunicorn import util
+from gunicorn.http import errors
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+REQUEST_SECONDS: Final = 20.0  # our own work takes 6 at most; the rest is for a slow line
+
+_UNREADABLE: Final = {
+    errors.LimitRequestLine: 414,
+    errors.ExpectationFailed: 417,
+    errors.LimitRequestHeaders: 431,
+    errors.UnsupportedTransferCoding: 501,
+}
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """Gives a thread only to connections with something to read, for at most `REQUEST_SECONDS` a request."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._started: dict[TConn, float] = {}
+
+    def accept(self, listener: Any) -> None:
+        """When no descriptor is left, stop accepting until the next turn of the main loop, a second at most."""
+        try:
+            super().accept(listener)
+        except OSError as error:
+            self.log.error("cannot accept a connection: %s", error.strerror)
+            self.set_accept_enabled(False)
+
+    def enqueue_req(self, conn: TConn) -> None:
+        """A new connection waits in the poller for its first byte, as a kept-alive one waits for its next request."""
+        if conn.data_ready:
+            super().enqueue_req(conn)
+            return
+        conn.data_ready = True
+        conn.set_timeout()
+        self.keepalived_conns.append(conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_client_socket_readable, conn))
+
+    def handle(self, conn: TConn) -> bool:
+        """Close in this thread: the client may take seconds to hang up, and the main thread must not wait for it."""
+        self._started[conn] = time.monotonic()
+        try:
+            keep = bool(super().handle(conn))
+            if not keep:
+                util.close_graceful(conn.sock)
+            return keep
+        finally:
+            del self._started[conn]
+
+    def finish_request(self, conn: TConn, fs: Any) -> None:
+        """gunicorn would close a closed connection again, fail, and count it twice."""
+        if fs.exception() is None and not fs.result():
+            self.nr_conns -= 1
+        else:
+            super().finish_request(conn, fs)
+
+    def notify(self) -> None:
+        """Called by the main loop at least once a second. End requests that take too long; their threads go on."""
+        super().notify()
+        latest = time.monotonic() - REQUEST_SECONDS
+        for conn in [conn for conn, started in list(self._started.items()) if started < latest]:
+            with suppress(OSError):
+                conn.sock.shutdown(socket.SHUT_RDWR)
+
+    def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
+        """A broken body that the application did not read has had its answer: send no second one."""
+        with suppress(errors.ParseException):
+            return bool(super()._keepalive_after(conn, keepalive))
+        return False
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+        """Answer and log what gunicorn could not read, without quoting it as gunicorn does."""
+        from auth.ops.metrics import REQUESTS  # only in the worker's process
+
+        status = _UNREADABLE.get(type(exc), 400) if isinstance(exc, errors.ParseException) else 500
+        if status == 500:
+            self.log.error("request failed", exc_info=exc)
+        else:
+            self.log.info("unreadable request: %s", type(exc).__name__)
+        REQUESTS.labels("none", status).inc()
+        with suppress(OSError):
+            util.write_nonblock(client, _refusal(HTTPStatus(status)))
+
+
+def _refusal(status: HTTPStatus) -> bytes:
+    error_code = "INTERNAL_ERROR" if status == 500 else "BAD_REQUEST"
+    body = json.dumps({"why": f"{status.phrase}.", "errorCode": error_code})
+    head = f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()

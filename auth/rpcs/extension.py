@@ -1,0 +1,85 @@
+"""tokenExtension: a service gets a token to act for a user, narrower than the user's own."""
+
+from dataclasses import replace
+
+from flask import Blueprint
+
+from auth.core import refresh_tokens
+from auth.core.errors import InvalidExpiresIn, InvalidToken, ScopeNotCovered, ScopeNotExtendable, ScopeNotInPolicy
+from auth.core.limits import EXTENDED_REFRESH_TOKEN_DAYS, EXTENDED_TOKEN_MAX_MS
+from auth.core.models import OptionalAuthenticationTokens, Role, TokenExtensionRequest
+from auth.core.scopes import Scope, all_covered, parse_all
+from auth.core.tokens import Bearer, Grant
+from auth.db import Row
+from auth.http.request import Request
+from auth.http.rpc import PRIVILEGED, WRITE, rpc
+
+blueprint = Blueprint("extension", __name__)
+
+
+@rpc(blueprint, "tokenExtension", "POST /auth/extend", PRIVILEGED, WRITE, event="extension")
+def token_extension(request: Request, bearer: Bearer, body: TokenExtensionRequest) -> OptionalAuthenticationTokens:
+    if bearer.is_extended:  # the chain would not name the service that holds the bearer
+        raise InvalidToken
+    user = _verified_user(request, body.valid_jwt)
+    person = request.db.one("extension_find", **bearer.parameters(), **user.parameters("user"))
+    if person is None:
+        raise InvalidToken
+    grant = _grant(bearer, body, person, user)
+    details = {"scopes": grant.scopes, "refreshes": bool(body.allow_refreshes), "newChain": grant.extended_by_chain}
+    request.record.details |= details
+    refresh_token = refresh_tokens.generate() if body.allow_refreshes else None
+    grant, issued_at = _extend(request, bearer, user, grant, refresh_token)
+    access_token = request.tokens.mint(person, grant, issued_at)
+    csrf = None if refresh_token is None else refresh_tokens.csrf_token(refresh_token)
+    return OptionalAuthenticationTokens(access_token, csrf, refresh_token)
+
+
+def _verified_user(request: Request, valid_jwt: str) -> Bearer:
+    user = request.tokens.verify(valid_jwt)
+    if user.is_one_time or user.role is Role.UNKNOWN:
+        raise InvalidToken
+    request.record.details["user"] = user.principal_id
+    return user
+
+
+def _grant(bearer: Bearer, body: TokenExtensionRequest, person: Row, user: Bearer) -> Grant:
+    """What was asked for, checked in the order of the contract."""
+    if not 1 <= body.expires_in <= EXTENDED_TOKEN_MAX_MS:
+        raise InvalidExpiresIn
+    scopes = parse_all(body.requested_scopes)
+    if not all_covered(scopes, [Scope.parse(scope) for scope in person["policy"]]):
+        raise ScopeNotInPolicy
+    if any(scope.segments[0] in ("all", "special") for scope in scopes):
+        raise ScopeNotExtendable
+    if not all_covered(scopes, user.scopes):
+        raise ScopeNotCovered
+    chain = (*user.extended_by_chain, bearer.principal_id)
+    return Grant([str(scope) for scope in scopes], body.expires_in, None, bearer.principal_id, chain)
+
+
+def _extend(
+    request: Request, bearer: Bearer, user: Bearer, grant: Grant, refresh_token: str | None
+) -> tuple[Grant, int]:
+    """The grant with its end and the stored token that it names, and the second it was made in."""
+    extended = request.db.one(
+        "extension_insert",
+        **bearer.parameters(),
+        **user.parameters("user"),
+        user_is_extended=user.is_extended,
+        not_after=user.not_after,
+        token_hash=None if refresh_token is None else refresh_tokens.digest(refresh_token),
+        scopes=list(grant.scopes),
+        access_token_lifetime_ms=grant.lifetime_ms,
+        extended_by_chain=list(grant.extended_by_chain),
+        ttl_days=EXTENDED_REFRESH_TOKEN_DAYS,
+    )
+    if extended is None:  # something that it is made from ended a moment ago
+        raise InvalidToken
+    reference, source = extended["public_session_reference"], None
+    if reference is not None:
+        request.record.details["newSession"] = str(reference)
+    elif user.is_extended:
+        source = user.session_reference or user.extended_from
+    bounded = replace(grant, session_reference=reference, extended_from=source, not_after=extended["not_after"])
+    return bounded, extended["issued_at"]

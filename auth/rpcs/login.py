@@ -1,0 +1,90 @@
+"""passwordLogin: a username and a password become a session."""
+
+from contextlib import suppress
+from html import escape
+from uuid import UUID
+
+from flask import Blueprint, Response
+
+from auth import lockout
+from auth.core import passwords, refresh_tokens
+from auth.core.errors import DatabaseUnavailable, IncorrectCredentials, InvalidRequest
+from auth.core.limits import ACCESS_TOKEN_MS, CLAIM_DAYS, PASSWORD_BYTES, PURGE_ROWS
+from auth.core.models import OptionalAuthenticationTokens, PasswordLoginRequest
+from auth.core.scopes import ALL_WRITE
+from auth.core.tokens import Grant
+from auth.db import Row
+from auth.http import cookies
+from auth.http.request import Request
+from auth.http.rpc import PUBLIC, rpc
+
+blueprint = Blueprint("login", __name__)
+
+SCOPES = [str(ALL_WRITE)]
+
+
+@rpc(blueprint, "passwordLogin", "POST /auth/login", PUBLIC, event="login")
+def password_login(request: Request, form: PasswordLoginRequest) -> OptionalAuthenticationTokens | Response:
+    cookies.refuse_untrusted_origin(request)
+    if len(form.password.encode()) > PASSWORD_BYTES:
+        raise InvalidRequest(f"The password must have 1 to {PASSWORD_BYTES} bytes.")
+    refresh_token = refresh_tokens.generate()
+    with lockout.attempt(request, form.username, form.service) as login:
+        _verify(request, form.password, login)
+        session = _start_session(request, login, refresh_token)
+    with suppress(DatabaseUnavailable):  # the next login will purge
+        request.db.one("expired_delete", batch=PURGE_ROWS, claim_days=CLAIM_DAYS)
+    return _answer(request, login, session, refresh_token)
+
+
+def _verify(request: Request, password: str, login: Row) -> None:
+    matches, new_hash = passwords.verify(password, login["password_hash"], request.record.set_hash_wait)
+    if not matches:
+        raise IncorrectCredentials
+    if new_hash is not None:
+        request.db.run("principal_rehash", id=login["id"], old_hash=login["password_hash"], new_hash=new_hash)
+
+
+def _start_session(request: Request, login: Row, refresh_token: str) -> UUID:
+    session = request.db.one(
+        "session_insert",
+        token_hash=refresh_tokens.digest(refresh_token),
+        principal_id=login["id"],
+        password_generation=login["password_generation"],
+        scopes=SCOPES,
+        access_token_lifetime_ms=ACCESS_TOKEN_MS,
+        ttl_seconds=login["refresh_token_ttl_seconds"],
+        ip_address=request.client_address,
+        user_agent=request.client_agent,
+    )
+    if session is None:  # disabled, deleted or given a new password while we were hashing
+        raise IncorrectCredentials
+    reference: UUID = session["public_session_reference"]
+    request.record.set_principal(login["id"], reference)
+    return reference
+
+
+def _answer(request: Request, login: Row, session: UUID, refresh_token: str) -> OptionalAuthenticationTokens | Response:
+    access_token = request.tokens.mint(login, Grant(SCOPES, ACCESS_TOKEN_MS, session))
+    visible = refresh_token if login["mode"] == "APPLICATION" else None
+    answer = OptionalAuthenticationTokens(access_token, refresh_tokens.csrf_token(refresh_token), visible)
+    cookies.set_refresh_cookie(request, refresh_token, login["refresh_token_ttl_seconds"])
+    if "application/json" in request.headers.get("Accept", "").lower():
+        return answer
+    cookies.set_auth_state_cookie(request, answer)
+    return _hand_over_page(login["endpoint"])
+
+
+def _hand_over_page(endpoint: str) -> Response:
+    """A page that sends the browser on: some browsers drop cookies that come with a redirect status."""
+    target = escape(endpoint.replace('"', "%22").replace("'", "%27"))
+    page = (
+        "<!DOCTYPE html>\n"
+        '<html lang="en"><head><meta charset="utf-8"><title>Logging in</title>'
+        f'<meta http-equiv="refresh" content="0; url={target}"></head>'
+        f'<body><p>You are logged in. <a href="{target}">Continue</a></p></body></html>\n'
+    )
+    response = Response(page, mimetype="text/html")
+    response.headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return response

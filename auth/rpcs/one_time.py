@@ -1,0 +1,57 @@
+"""requestOneTimeTokenWithAudience and claim: tokens that are good for one use."""
+
+import hashlib
+import uuid
+
+from flask import Blueprint
+
+from auth.core.errors import AlreadyClaimed, InvalidToken, ScopeNotCovered
+from auth.core.limits import ONE_TIME_TOKEN_MS
+from auth.core.models import ClaimOneTimeToken, OneTimeAccessToken, RequestOneTimeToken, Unit
+from auth.core.scopes import all_covered, parse_all
+from auth.core.tokens import Bearer, Grant
+from auth.http.request import Request
+from auth.http.rpc import AUTHENTICATED, PRIVILEGED, WRITE, rpc
+
+blueprint = Blueprint("one_time", __name__)
+
+
+@rpc(
+    blueprint, "requestOneTimeTokenWithAudience", "POST /auth/request", AUTHENTICATED, WRITE, event="one-time token"
+)  # fmt: skip
+def request_one_time_token(request: Request, bearer: Bearer, query: RequestOneTimeToken) -> OneTimeAccessToken:
+    principal = request.db.one("bearer_find", not_after=bearer.not_after, **bearer.parameters())
+    if principal is None:
+        raise InvalidToken
+    audience = parse_all(query.audience.split(","))
+    if not all_covered(audience, bearer.scopes):
+        raise ScopeNotCovered
+    jti, scopes = str(uuid.uuid4()), [str(scope) for scope in audience]
+    request.record.details |= {"jtiHash": _hash(jti), "scopes": scopes}
+    grant = Grant(
+        scopes,
+        ONE_TIME_TOKEN_MS,
+        bearer.session_reference,
+        bearer.extended_by,
+        bearer.extended_by_chain,
+        bearer.extended_from,
+        jti,
+        principal["not_after"],
+    )
+    return OneTimeAccessToken(request.tokens.mint(principal, grant), jti)
+
+
+@rpc(blueprint, "claim", "POST /auth/claim", PRIVILEGED, WRITE, event="claim")
+def claim(request: Request, bearer: Bearer, query: ClaimOneTimeToken) -> Unit:
+    request.record.details["jtiHash"] = _hash(query.jti)
+    claimed = request.db.one("jti_claim_insert", jti=query.jti, **bearer.parameters())
+    if claimed is None:
+        raise InvalidToken
+    if not claimed["is_first"]:
+        raise AlreadyClaimed
+    return Unit()
+
+
+def _hash(jti: str) -> str:
+    """SHA-256 of the jti: links request and claim in the log without revealing it."""
+    return hashlib.sha256(jti.encode()).hexdigest()
