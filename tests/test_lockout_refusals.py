@@ -83,7 +83,7 @@ def test_a_login_that_was_blocked_after_its_read_counts_nothing(
 
     def outdated(name: str, /, **parameters: object) -> object:
         reads.append(name)
-        return one(name, **parameters) | ({"retry_after_seconds": None} if len(reads) == 1 else {})
+        return (one(name, **parameters) or {}) | ({"retry_after_seconds": None} if len(reads) == 1 else {})
 
     rows = """
         SELECT key, failures, severity, cooled_down_at, blocked_until

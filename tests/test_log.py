@@ -200,9 +200,8 @@ def test_a_lockout_and_a_foreign_key_are_events(logged: Logged, world: World) ->
     foreign = AccessTokens(Keyring.of(load_private_key(generate_private_key("ES256"))), "cloud.sdu.dk")
     token = World(world.db, foreign).access_token(user)
     lines = logged.lines(logged.api.sessions(token).refused(401, "INVALID_TOKEN"))
-    assert [line["cause"] for line in lines] == [
-        "the token names a key that is not among JWT_PRIVATE_KEY and JWT_PUBLIC_KEYS"
-    ]
+    cause = "the token names a key that is not among JWT_PRIVATE_KEY and JWT_PUBLIC_KEYS"
+    assert [line["cause"] for line in lines] == [cause]
 
 
 def test_no_line_and_no_answer_tells_a_secret(logged: Logged, world: World) -> None:

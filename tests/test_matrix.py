@@ -3,6 +3,7 @@
 Also CORS, and the address that a proxy reports.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from app import create_app
 from auth.config import Config
 from auth.core.limits import REFRESH_COOKIE_SECONDS
+from auth.http.request import services_of
 
 from .api import COOKIE, Answer, Api, any_address, send_to_app
 from .world import ORIGIN, PASSWORD, World
@@ -120,13 +122,17 @@ def test_a_login(
 
 
 @pytest.fixture
-def deployed(config: Config) -> Any:
-    """The service as it is with other settings, for somebody at an address."""
+def deployed(config: Config) -> Iterator[Any]:
+    """The service as it is with other settings, for a client at an address."""
+    apps = []
 
     def deploy(address: str = "127.0.0.1", **settings: Any) -> Api:
-        return Api(send_to_app(create_app(replace(config, **settings)), address))
+        apps.append(create_app(replace(config, **settings)))
+        return Api(send_to_app(apps[-1], address))
 
-    return deploy
+    yield deploy
+    for app in apps:
+        services_of(app).db.close()
 
 
 def test_plain_http_has_a_plain_cookie(deployed: Any, world: World) -> None:

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from .servers import Server, serving
+from .servers import PROJECT, Server, serving
 from .world import World
 
 pytestmark = pytest.mark.xdist_group("processes")
