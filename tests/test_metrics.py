@@ -98,21 +98,21 @@ def test_what_is_no_path_makes_no_series(server: Server) -> None:
 
 
 def test_faults_of_the_database_are_counted(environment: dict[str, str], database_url: str, world: World) -> None:
-    """Of fourteen requests twelve wait for the database, and two for a connection."""
+    """Of 24 requests twelve wait for the database, and the others for a connection."""
     proxy = Proxy(database_url)
     with serving({**environment, "DATABASE_URL": proxy.url()}) as [server]:
         token = world.session().refresh_token
-        with ThreadPoolExecutor(14) as pool:
+        with ThreadPoolExecutor(24) as pool:
             assert {answer.status for answer in pool.map(server.api.refresh, [token] * 24)} == {200}
             proxy.swallow()
-            assert {answer.status for answer in pool.map(server.api.refresh, [token] * 14)} == {503}
+            assert {answer.status for answer in pool.map(server.api.refresh, [token] * 24)} == {503}
         proxy.heal()
         counted = {
             dict(labels)["kind"]: count
             for (name, labels), count in numbers(server.api).items()
             if name == "auth_database_errors_total"
         }
-        assert sum(counted.values()) == 14
+        assert sum(counted.values()) == 24
         assert counted["NoFreeConnection"] >= 2
     proxy.close()
 
