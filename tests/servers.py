@@ -45,7 +45,7 @@ class Server:
         """Somebody at that address, or at one of their own."""
         return Api(send_to_server(self.port, address or any_address()))
 
-    def wait_until_up(self, seconds: float = 20) -> None:
+    def wait_until_up(self, seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             with suppress(OSError):

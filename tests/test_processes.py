@@ -24,7 +24,8 @@ pytestmark = pytest.mark.xdist_group("processes")
 
 
 def workers(server: Server) -> list[int]:
-    found = subprocess.run(["pgrep", "-P", str(server.process.pid)], capture_output=True, text=True, check=False)
+    command = ["pgrep", "-f", "-P", str(server.process.pid), "gunicorn"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
     return [int(pid) for pid in found.stdout.split()]
 
 
