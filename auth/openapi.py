@@ -1,6 +1,7 @@
 """The OpenAPI 3.1 document of every route, made from the declarations that route, guard and validate."""
 
 import inspect
+from functools import cache
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -44,6 +45,7 @@ def openapi() -> Response:
     return json_response(document())
 
 
+@cache
 def document() -> dict[str, Any]:
     """The document, as JSON's types."""
     models = [CommonErrorMessage, Unit]
