@@ -40,20 +40,18 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def enqueue_req(self, conn: TConn) -> None:
         """A new connection waits in the poller for its first byte, as a kept-alive one waits for its next request."""
         if conn.data_ready:
-            return super().enqueue_req(conn)
+            super().enqueue_req(conn)
+            return
         conn.data_ready = True
         conn.set_timeout()
         self.keepalived_conns.append(conn)
         self.poller.register(conn.sock, selectors.EVENT_READ, lambda sock: self.on_client_socket_readable(conn, sock))
 
-    def handle(self, conn: TConn) -> bool:
+    def handle(self, conn: TConn) -> Any:
         """Close in this thread: the client may take seconds to hang up, and the main thread must not wait for it."""
         self._started[conn] = time.monotonic()
         try:
-            keep = bool(super().handle(conn))
-            if not keep:
-                util.close_graceful(conn.sock)
-            return keep
+            return super().handle(conn) or util.close_graceful(conn.sock)
         finally:
             del self._started[conn]
 
