@@ -1,10 +1,14 @@
 """Copies of the project, whose code a test may change while a service runs from there."""
 
 import shutil
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
+from .api import Answer
 from .servers import PROJECT, Server
 from .world import claims
 
@@ -32,7 +36,7 @@ def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
 
 
 def issuer(server: Server, token: str) -> str:
-    """The issuer of new access tokens. A worker that has just started may answer 503 until its database is connected."""
+    """The issuer of new access tokens. A worker that has just started may answer 503 until it has a connection."""
     answer = server.api.refresh(token)
     for _ in range(50):
         if answer.status != 503:
@@ -40,3 +44,24 @@ def issuer(server: Server, token: str) -> str:
         time.sleep(0.1)
         answer = server.api.refresh(token)
     return str(claims(answer.ok()["accessToken"])["iss"])
+
+
+@contextmanager
+def refreshing(server: Server, token: str, clients: int = 4) -> Iterator[list[Answer]]:
+    """Clients that refresh again and again; each of their requests must be answered."""
+    stop, answers = threading.Event(), list[Answer]()
+
+    def refresh() -> None:
+        while not stop.is_set():
+            answers.append(server.api.refresh(token))
+            time.sleep(0.02)
+
+    with ThreadPoolExecutor(clients) as pool:
+        running: list[Future[None]] = [pool.submit(refresh) for _ in range(clients)]
+        try:
+            yield answers
+        finally:
+            stop.set()
+    for client in running:
+        client.result()
+    assert {answer.status for answer in answers} <= {200, 503}

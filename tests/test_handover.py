@@ -6,15 +6,15 @@ import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
 from .api import Api, send_to_server
-from .copies import copied, issuer, replace, wait_until
-from .servers import BIN, PROJECT, Server, free_port
+from .copies import copied, issuer, refreshing, replace, wait_until
+from .servers import BIN, PROJECT, Server, free_port, serving
 from .world import World
 
 pytestmark = pytest.mark.xdist_group("handover")
@@ -40,27 +40,28 @@ def test_usr2_hands_over_to_a_new_master(
     environment: dict[str, str], world: World, home: Path, stop: signal.Signals
 ) -> None:
     token = world.session().refresh_token
-    server = Server(environment, workers=2, home=home)
-    server.wait_until_up()
-    replace(home / "auth/config.py", 'default="cloud.sdu.dk"', 'default="new.example.org"')
-    server.process.send_signal(signal.SIGUSR2)
-    wait_until(lambda: new_master(server) and len(new_master(server)[0].children()) >= 2)
-    [master] = new_master(server)
-    try:
-        wait_until(lambda: issuer(server, token) == "new.example.org")
-        server.process.send_signal(stop)
-        server.process.wait(60)
-        for _ in range(20):
-            assert issuer(server, token) == "new.example.org"
-    finally:
-        master.terminate()
-        psutil.wait_procs([master], timeout=20)
+    with serving(environment, workers=2, home=home) as [server]:
+        replace(home / "auth/config.py", 'default="cloud.sdu.dk"', 'default="new.example.org"')
+        server.process.send_signal(signal.SIGUSR2)
+        wait_until(lambda: new_master(server))
+        [master] = new_master(server)
+        try:
+            with nullcontext() if stop == signal.SIGQUIT else refreshing(server, token):  # QUIT ends requests too
+                wait_until(lambda: issuer(server, token) == "new.example.org")
+                server.process.send_signal(stop)
+                server.process.wait(60)
+            for _ in range(20):
+                assert issuer(server, token) == "new.example.org"
+        finally:
+            master.terminate()
+            psutil.wait_procs([master], timeout=30)
     assert not master.is_running()
 
 
 def new_master(server: Server) -> list[psutil.Process]:
+    """The child of the server's master that has workers of its own."""
     with suppress(psutil.NoSuchProcess):
-        return [child for child in psutil.Process(server.process.pid).children() if child.children()]
+        return [child for child in psutil.Process(server.process.pid).children() if len(child.children()) >= 2]
     return []
 
 

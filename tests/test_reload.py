@@ -4,18 +4,13 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
-from .api import Answer
-from .copies import copied, issuer, replace, wait_until
+from .copies import copied, issuer, refreshing, replace, wait_until
 from .servers import PROJECT, Server, serving
 from .world import World
 
@@ -27,27 +22,6 @@ UNREADABLE = b"nonsense\r\n\r\n"
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     return copied(tmp_path)
-
-
-@contextmanager
-def refreshing(server: Server, token: str, clients: int = 4) -> Iterator[list[Answer]]:
-    """Clients that refresh again and again; each of their requests must be answered."""
-    stop, answers = threading.Event(), list[Answer]()
-
-    def refresh() -> None:
-        while not stop.is_set():
-            answers.append(server.api.refresh(token))
-            time.sleep(0.02)
-
-    with ThreadPoolExecutor(clients) as pool:
-        running: list[Future[None]] = [pool.submit(refresh) for _ in range(clients)]
-        try:
-            yield answers
-        finally:
-            stop.set()
-    for client in running:
-        client.result()
-    assert {answer.status for answer in answers} <= {200, 503}
 
 
 def unreadable(server: Server) -> bytes:
