@@ -21,7 +21,7 @@ BEHAVIOURS = {
     "silent": (b"", b""),
     "slow headers": (b"GET /livez HTTP/1.1\r\nX: ", b"a"),
     "slow body": (LOGIN + b"Content-Length: 100\r\n\r\n{", b" "),
-    "never reading": (b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * 50, b""),
+    "never reading": (b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * 100, b""),
     "open after close": (b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", b""),
 }
 

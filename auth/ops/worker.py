@@ -5,7 +5,6 @@ import selectors
 import socket
 import time
 from contextlib import suppress
-from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -46,16 +45,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         conn.data_ready = True
         conn.set_timeout()
         self.keepalived_conns.append(conn)
-        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_client_socket_readable, conn))
+        self.poller.register(conn.sock, selectors.EVENT_READ, lambda sock: self.on_client_socket_readable(conn, sock))
 
-    def handle(self, conn: TConn) -> bool:
+    def handle(self, conn: TConn) -> Any:
         """Close in this thread: the client may take seconds to hang up, and the main thread must not wait for it."""
         self._started[conn] = time.monotonic()
         try:
-            keep = bool(super().handle(conn))
-            if not keep:
-                util.close_graceful(conn.sock)
-            return keep
+            return super().handle(conn) or util.close_graceful(conn.sock)
         finally:
             del self._started[conn]
 
@@ -69,10 +65,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def notify(self) -> None:
         """Called by the main loop at least once a second. End requests that take too long; their threads go on."""
         super().notify()
-        latest = time.monotonic() - REQUEST_SECONDS
-        for conn in [conn for conn, started in list(self._started.items()) if started < latest]:
-            with suppress(OSError):
-                conn.sock.shutdown(socket.SHUT_RDWR)
+        for conn, started in list(self._started.items()):
+            if time.monotonic() - started > REQUEST_SECONDS:
+                with suppress(OSError):
+                    conn.sock.shutdown(socket.SHUT_RDWR)
 
     def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
         """A broken body that the application did not read has had its answer: send no second one."""
@@ -95,7 +91,6 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
 
 def _refusal(status: HTTPStatus) -> bytes:
-    error_code = "INTERNAL_ERROR" if status == 500 else "BAD_REQUEST"
-    body = json.dumps({"why": f"{status.phrase}.", "errorCode": error_code})
+    body = json.dumps({"why": f"{status.phrase}.", "errorCode": "INTERNAL_ERROR" if status == 500 else "BAD_REQUEST"})
     head = f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
