@@ -77,9 +77,10 @@ def post_fork(master: Arbiter, worker: Worker) -> None:
 
 
 def post_worker_init(worker: Worker) -> None:
-    from auth.core.passwords import share_cores  # in the worker's process
+    from auth.core import passwords  # in the worker's process
 
-    share_cores(worker.cfg.workers)
+    passwords.share_cores(worker.cfg.workers)
+    passwords.warm_up()
 
 
 def on_exit(master: Arbiter) -> None:

@@ -40,9 +40,9 @@ def test_hup_loads_all_code_anew(environment: dict[str, str], world: World, home
     with serving(environment, workers=2, home=home) as [server], refreshing(server, token):
         assert issuer(server, token) == "cloud.sdu.dk"
         before = children(server.process.pid)
-        replace(home / "auth/errors.py", '"""Invalid token"""', '"""This token is not valid."""')
+        replace(home / "auth/core/errors.py", '"""Invalid token"""', '"""This token is not valid."""')
         replace(home / "auth/config.py", 'default="cloud.sdu.dk"', 'default="new.example.org"')
-        replace(home / "auth/worker.py", '"BAD_REQUEST"', '"NEW_BAD_REQUEST"')
+        replace(home / "auth/ops/worker.py", '"BAD_REQUEST"', '"NEW_BAD_REQUEST"')
         server.process.send_signal(signal.SIGHUP)
         wait_until(lambda: not any(child.is_running() for child in before))
         for _ in range(20):
@@ -55,7 +55,7 @@ def test_hup_loads_all_code_anew(environment: dict[str, str], world: World, home
 @pytest.mark.parametrize(
     ("name", "mistake"),
     [
-        ("auth/errors.py", "this is no Python"),
+        ("auth/core/errors.py", "this is no Python"),
         ("gunicorn.conf.py", "this is no Python"),
         ("gunicorn.conf.py", "import os; os.environ['COOKIE_SECURE'] = 'x'"),
     ],

@@ -13,6 +13,7 @@ import click
 from auth.config import Misconfigured, read_database_url
 from auth.core.errors import DatabaseUnavailable, Unstorable
 from auth.db import DirectDatabase, Row
+from auth.migrations import UnusableDatabase
 
 EMBEDDED_HOME: Final = Path(__file__).parent.parent.parent / ".data"
 
@@ -39,6 +40,8 @@ def database_url() -> Iterator[str]:
         raise click.ClickException(reason(fault)) from None
     except (Unstorable, UnicodeError):
         raise click.ClickException("The database cannot store this.") from None
+    except UnusableDatabase as problem:
+        raise click.ClickException(str(problem)) from None
 
 
 @contextmanager

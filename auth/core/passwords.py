@@ -53,7 +53,6 @@ def context(memory_kib: int, passes: int, lanes: int) -> CryptContext:
 
 
 _context = context(MEMORY_KIB, PASSES, LANES)
-_context.dummy_verify()  # makes the hash that it compares with, so that the first unknown user takes no longer
 _hashing = ThreadPoolExecutor(CORES, "hash")  # the same few threads, for each keeps the megabytes of its last hash
 _admitted = threading.BoundedSemaphore(WAITING)
 
@@ -62,6 +61,11 @@ def share_cores(processes: int) -> None:
     """Hash no more at once than one of that many processes has cores. To be called before the first hash."""
     global _hashing
     _hashing = ThreadPoolExecutor(math.ceil(CORES / processes), "hash")
+
+
+def warm_up() -> None:
+    """Make the hash that unknown users are compared with, so that the first of them takes no longer than others."""
+    _context.dummy_verify()
 
 
 def hash_password(password: str) -> str:
