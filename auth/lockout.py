@@ -45,17 +45,18 @@ def _start(request: Request, username: str, service: str) -> tuple[Row, Row]:
         "username_key": _digest("username", username),
     }
     names = {"username": username, "service": service, "network_address": network or None}
-    while True:
+    login = request.db.one("login_find", **names, **keys)
+    if login is None:
+        raise UnknownLoginService
+    request.record.set_principal(login["id"])
+    if login["retry_after_seconds"] is not None:
+        raise TooManyAttempts(login["retry_after_seconds"])
+    counted = _count(request, keys, login["is_known_network"])
+    if counted["refused"]:  # logins at the same time reached a limit after our read
+        _take_back(request, counted)
         login = request.db.one("login_find", **names, **keys)
-        if login is None:
-            raise UnknownLoginService
-        request.record.set_principal(login["id"])
-        if login["retry_after_seconds"] is not None:
-            raise TooManyAttempts(login["retry_after_seconds"])
-        counted = _count(request, keys, login["is_known_network"])
-        if not counted["refused"]:
-            return login, counted
-        _take_back(request, counted)  # logins at the same time reached a limit after our read: read again
+        raise TooManyAttempts((login and login["retry_after_seconds"]) or 1)
+    return login, counted
 
 
 def _digest(*parts: str) -> bytes:
