@@ -8,7 +8,6 @@ no permission of any other folder is changed.
 import fcntl
 import hashlib
 import os
-import pwd
 import shutil
 import subprocess
 import tempfile
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 from urllib.parse import quote
 
-from dev.embedded_binaries import is_open, server_binaries
+from dev.embedded_binaries import data_folder, server_account, server_binaries
 
 HOME: Final = Path(__file__).parent.parent / ".data"  # of `make run`
 SOCKET_PATH_BYTES: Final = 107  # sun_path of Linux, less the closing NUL
@@ -34,8 +33,8 @@ class EmbeddedPostgres:
 
     def __init__(self, home: Path, settings: Sequence[str] = ()) -> None:
         home.mkdir(parents=True, exist_ok=True)
-        self._account = _account()
-        self._base = _base(home.resolve(), self._account)
+        self._account = server_account()
+        self._base = data_folder(home.resolve(), self._account)
         self.data = self._base / "postgres"
         self._settings = (*SETTINGS, *settings)
         self._binaries: Path | None = None
@@ -169,29 +168,3 @@ def _try_lock(lock: IO[str]) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _account() -> pwd.struct_passwd | None:
-    """Whom the server runs as, where that is not oneself."""
-    return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
-
-
-def _base(home: Path, account: pwd.struct_passwd | None) -> Path:
-    if account is None:
-        return home
-    base = (home if is_open(home) else _elsewhere(home)) / "database"
-    base.mkdir(exist_ok=True)
-    os.chown(base, account.pw_uid, account.pw_gid)
-    return base
-
-
-def _elsewhere(home: Path) -> Path:
-    """A folder of this home's own where every account may pass, with a link to it, so that one can find it."""
-    name = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
-    folder = Path("/var/lib") / f"user-authentication-{name}"
-    folder.mkdir(mode=0o711, exist_ok=True)
-    folder.chmod(0o711)
-    link = home / "elsewhere"
-    if not link.is_symlink():
-        link.symlink_to(folder)
-    return folder

@@ -147,8 +147,7 @@ def _make_users(database: DirectDatabase, secret: dict[str, str]) -> None:
 
 
 def _make_services(database: DirectDatabase, refresh_token: str, address: str) -> None:
-    nobody = dict.fromkeys(("first_names", "last_name", "email", "org_id", "password_hash"))
-    database.one("principal_insert", id=SERVICE, role=Role.SERVICE.value, principal_type="service", **nobody)
+    database.one("service_insert", id=SERVICE)
     database.run("service_scope_insert", service_id=SERVICE, scopes=list(SERVICE_SCOPES))
     database.run(
         "refresh_token_insert_service",

@@ -312,3 +312,9 @@ def test_a_login_gives_ten_minutes(api: Api, world: World) -> None:
     tokens = api.login(world.user(), PASSWORD, world.login_service()).ok()
     for token in (tokens["accessToken"], api.refresh(tokens["refreshToken"]).ok()["accessToken"]):
         assert claims(token)["exp"] - claims(token)["iat"] == 600
+
+
+def test_a_service_gets_ten_minutes(api: Api, world: World, flask: Flask) -> None:  # noqa: F811
+    created = flask.json("services", "create", world.service().id + "-ten")
+    token = api.refresh(created["refreshToken"]).ok()["accessToken"]
+    assert claims(token)["exp"] - claims(token)["iat"] == 600

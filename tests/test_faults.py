@@ -26,6 +26,7 @@ from psycopg.conninfo import conninfo_to_dict
 from auth.core.keys import Keyring, generate_private_key, load_private_key
 from auth.core.tokens import AccessTokens
 from auth.db import DirectDatabase
+from auth.http.rpc import RPCS
 from auth.migrations import migrate
 from dev.embedded import EmbeddedPostgres
 
@@ -109,7 +110,7 @@ def every_call(site: Site) -> dict[str, Callable[[], Answer]]:
     name, login_service, jti = world.user(), world.login_service(), secrets.token_hex(8)
     one, two, three, four = (world.session() for _ in range(4))  # each ended by a call of its own
     reference = "00000000-0000-0000-0000-000000000000"
-    return {
+    calls = {
         "passwordLogin": lambda: api.login(name, PASSWORD, login_service),
         "refresh": lambda: api.refresh(user.refresh_token),
         "webRefresh": lambda: api.web_refresh(user.refresh_token, user.csrf, ORIGIN),
@@ -123,6 +124,8 @@ def every_call(site: Site) -> dict[str, Callable[[], Answer]]:
         "invalidateSession": lambda: api.invalidate_session(user.access_token, reference),
         "invalidateSessions": lambda: api.invalidate_sessions(four.access_token),
     }
+    assert set(calls) == set(RPCS), "each RPC needs its line here"
+    return calls
 
 
 def unavailable(answer: Answer) -> None:

@@ -16,6 +16,7 @@ from auth.config import Config
 from auth.core.keys import Keyring, generate_private_key, load_private_key
 from auth.core.tokens import AccessTokens
 from auth.http.request import services_of
+from auth.http.rpc import RPCS
 from auth.ops.log import without_texts
 
 from .api import Answer, Api, any_address, send_to_app
@@ -147,6 +148,7 @@ def test_every_call_leaves_its_lines(logged: Logged, world: World) -> None:
     calls = [*logins(api, user, world.login_service()), *refreshes(api, session), *others(api, session)]
     calls += [*one_time_tokens(api, session, service), *extensions(api, session, service)]
     calls += revocations(api, world, world.user(), service)
+    assert set(RPCS) <= {call.rpc for call in calls}, "each RPC needs a Call here"
     for call in calls:
         request, event = logged.of(call.answer)
         assert (request["rpc"], request["status"]) == (call.rpc, call.answer.status)

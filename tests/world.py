@@ -10,9 +10,10 @@ from typing import Any
 from uuid import UUID
 
 from auth.core import refresh_tokens
+from auth.core.claims import Grant
 from auth.core.models import Role
 from auth.core.passwords import hash_password
-from auth.core.tokens import AccessTokens, Grant
+from auth.core.tokens import AccessTokens
 from auth.db import DirectDatabase, Row
 
 ORIGIN = "https://cloud.example.org"

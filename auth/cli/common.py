@@ -34,14 +34,12 @@ def database_url() -> Iterator[str]:
     try:
         with _url() as url:
             yield url
-    except Misconfigured as problem:
+    except (Misconfigured, UnusableDatabase) as problem:
         raise click.ClickException(str(problem)) from None
     except DatabaseUnavailable as fault:
         raise click.ClickException(reason(fault)) from None
     except (Unstorable, UnicodeError):
         raise click.ClickException("The database cannot store this.") from None
-    except UnusableDatabase as problem:
-        raise click.ClickException(str(problem)) from None
 
 
 @contextmanager
@@ -65,6 +63,24 @@ def reason(fault: DatabaseUnavailable) -> str:
     """For whoever runs the deployment, who may read what the driver says."""
     cause = " ".join(str(fault.__cause__).split())
     return f"The database cannot be used: {cause or type(fault.__cause__).__name__}"
+
+
+def add_list(commands: click.Group, things: str, statement: str, line: Callable[[Row], str]) -> None:
+    """Give the group a command `list`, which prints the statement's rows, for people by a line each."""
+
+    @commands.command("list", help=f"List all {things}.")
+    @as_json
+    def list_command(as_json: bool) -> None:
+        with database() as opened:
+            rows = opened.many(statement)
+        show(rows, as_json, line)
+
+
+def existing(row: Row | None, name: str) -> Row:
+    """The row. Raises `ClickException` where the statement returned none."""
+    if row is None:
+        raise click.ClickException(f"There is no {name}.")
+    return row
 
 
 def show(answer: Row | Sequence[Row], as_json: bool, line: Callable[[Row], str]) -> None:

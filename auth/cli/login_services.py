@@ -7,7 +7,7 @@ from auth.core.origins import origin_of
 from auth.core.principals import is_id
 from auth.db import Row
 
-from .common import as_json, database, done, show
+from .common import add_list, as_json, database, done, existing
 
 MAX_TTL_SECONDS = 100 * 365.25 * 24 * 60 * 60
 
@@ -43,25 +43,18 @@ def create(name: str, endpoint: str, mode: str, refresh_token_ttl: int | None, a
     done({"name": name}, as_json, f"created {name}")
 
 
-@commands.command("list", help="List all login services.")
-@as_json
-def list_command(as_json: bool) -> None:
-    with database() as opened:
-        rows = opened.many("login_service_list")
-    show(rows, as_json, _line)
-
-
 @commands.command("delete", help="Delete a login service. Sessions made through it go on.")
 @click.argument("name")
 @as_json
 def delete(name: str, as_json: bool) -> None:
     with database() as opened:
-        found = opened.one("login_service_delete", name=name)
-    if found is None:
-        raise click.ClickException(f"There is no login service {name}.")
+        existing(opened.one("login_service_delete", name=name), f"login service {name}")
     done({"name": name}, as_json, f"deleted {name}")
 
 
 def _line(row: Row) -> str:
     ttl = row["refresh_token_ttl_seconds"]
     return f"{row['name']}\t{row['mode']}\t{row['endpoint']}\t{f'{ttl} s' if ttl else 'no expiry'}"
+
+
+add_list(commands, "login services", "login_service_list", _line)

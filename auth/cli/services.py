@@ -5,12 +5,11 @@ import click
 from auth.core import refresh_tokens
 from auth.core.errors import MalformedScope
 from auth.core.limits import ACCESS_TOKEN_MS
-from auth.core.models import Role
 from auth.core.principals import is_service_id
 from auth.core.scopes import ALL_WRITE, Scope
 from auth.db import Row, Transaction
 
-from .common import as_json, database, done, show
+from .common import add_list, as_json, database, done, existing, show
 
 commands = click.Group("services", help="Services, and the scopes they may ask for when they extend a user's token.")
 
@@ -26,31 +25,12 @@ def create(service_id: str, scopes: tuple[str, ...], as_json: bool) -> None:
         )
     policy = _canonical(scopes)
     with database() as opened, opened.transaction() as transaction:
-        created = transaction.one(
-            "principal_insert",
-            id=service_id,
-            role=Role.SERVICE.value,
-            principal_type="service",
-            first_names=None,
-            last_name=None,
-            email=None,
-            org_id=None,
-            password_hash=None,
-        )
-        if created is None:
+        if transaction.one("service_insert", id=service_id) is None:
             raise click.ClickException(f"There is a principal {service_id} already.")
         transaction.run("service_scope_insert", service_id=service_id, scopes=policy)
         refresh_token = _insert_token(transaction, service_id)
     answer = {"id": service_id, "scopes": sorted(policy), "refreshToken": refresh_token}
     done(answer, as_json, f"created {service_id}; its refresh token, which is not kept:\n{refresh_token}")
-
-
-@commands.command("list", help="List all services with their scopes.")
-@as_json
-def list_command(as_json: bool) -> None:
-    with database() as opened:
-        rows = opened.many("service_list")
-    show(rows, as_json, _line)
 
 
 @commands.command("scopes", help="Show what a service may ask for, after adding to it and removing from it.")
@@ -61,7 +41,7 @@ def list_command(as_json: bool) -> None:
 def scopes_command(service_id: str, add: tuple[str, ...], remove: tuple[str, ...], as_json: bool) -> None:
     added, removed = _canonical(add), _canonical(remove)
     with database() as opened, opened.transaction() as transaction:
-        _require(transaction.one("service_find", id=service_id), service_id)
+        existing(transaction.one("service_find", id=service_id), f"service {service_id}")
         transaction.run("service_scope_insert", service_id=service_id, scopes=added)
         transaction.run("service_scope_delete", service_id=service_id, scopes=removed)
         service = transaction.one("service_find", id=service_id)
@@ -73,7 +53,7 @@ def scopes_command(service_id: str, add: tuple[str, ...], remove: tuple[str, ...
 @as_json
 def rotate(service_id: str, as_json: bool) -> None:
     with database() as opened, opened.transaction() as transaction:
-        service = _require(transaction.one("service_find", id=service_id), service_id)
+        service = existing(transaction.one("service_find", id=service_id), f"service {service_id}")
         transaction.run("service_token_delete", service_id=service_id)
         refresh_token = _insert_token(transaction, service_id)
     answer = service | {"refreshToken": refresh_token}
@@ -85,7 +65,7 @@ def rotate(service_id: str, as_json: bool) -> None:
 @as_json
 def delete(service_id: str, as_json: bool) -> None:
     with database() as opened:
-        _require(opened.one("principal_delete", id=service_id, principal_types=["service"]), service_id)
+        existing(opened.one("principal_delete", id=service_id, principal_types=["service"]), f"service {service_id}")
     done({"id": service_id}, as_json, f"deleted {service_id}")
 
 
@@ -101,12 +81,6 @@ def _insert_token(transaction: Transaction, service_id: str) -> str:
     return refresh_token
 
 
-def _require(service: Row | None, service_id: str) -> Row:
-    if service is None:
-        raise click.ClickException(f"There is no service {service_id}.")
-    return service
-
-
 def _canonical(scopes: tuple[str, ...]) -> list[str]:
     try:
         return list(dict.fromkeys(str(Scope.parse(scope)) for scope in scopes))
@@ -116,3 +90,6 @@ def _canonical(scopes: tuple[str, ...]) -> list[str]:
 
 def _line(row: Row) -> str:
     return f"{row['id']}\t{' '.join(row['scopes'])}".rstrip()
+
+
+add_list(commands, "services with their scopes", "service_list", _line)

@@ -77,15 +77,7 @@ def _row(line: bytes) -> dict[str, str | None]:
         raise Mistake("The role must be USER or ADMIN.")
     if problem := problem_with_texts(user.first_names, user.last_name, user.email, user.org_id):
         raise Mistake(problem)
-    return {
-        "id": user.id,
-        "role": user.role,
-        "first_names": user.first_names,
-        "last_name": user.last_name,
-        "email": user.email,
-        "org_id": user.org_id,
-        "password_hash": _password_hash(user),
-    }
+    return msgspec.structs.asdict(user) | {"password_hash": _password_hash(user)}
 
 
 def _password_hash(user: ImportedUser) -> str:

@@ -1,6 +1,7 @@
 """flask users: people who log in by password."""
 
 import sys
+from typing import Any
 
 import click
 
@@ -11,7 +12,7 @@ from auth.core.passwords import hash_password
 from auth.core.principals import is_person_id, problem_with_texts
 from auth.db import Row
 
-from .common import as_json, database, done, show
+from .common import add_list, as_json, database, done, existing
 from .user_import import import_command
 
 commands = click.Group("users", help="People who log in by password.")
@@ -28,45 +29,22 @@ password_stdin = click.option("--password-stdin", is_flag=True, help="Read the p
 @click.option("--email")
 @password_stdin
 @as_json
-def create(
-    user_id: str,
-    role: str,
-    first_names: str,
-    last_name: str,
-    email: str | None,
-    password_stdin: bool,
-    as_json: bool,
-) -> None:
+def create(user_id: str, role: str, password_stdin: bool, as_json: bool, **texts: Any) -> None:
     if not is_person_id(user_id):
         raise click.ClickException(
             "An id has 1 to 255 characters, none of them a control character, and starts with neither _ nor #P_."
         )
-    if problem := problem_with_texts(first_names, last_name, email):
+    if problem := problem_with_texts(**texts):
         raise click.ClickException(problem)
-    password_hash = hash_password(_ask_password(password_stdin, user_id, email, first_names, last_name))
+    row = {"id": user_id, "role": Role(role).value}
+    password_hash = hash_password(_ask_password(password_stdin, user_id, *texts.values()))
     with database() as opened:
         created = opened.one(
-            "principal_insert",
-            id=user_id,
-            role=Role(role).value,
-            principal_type="password",
-            first_names=first_names,
-            last_name=last_name,
-            email=email,
-            org_id=None,
-            password_hash=password_hash,
+            "principal_insert", **row, **texts, principal_type="password", org_id=None, password_hash=password_hash
         )
     if created is None:
         raise click.ClickException(f"There is a principal {user_id} already.")
-    done({"id": user_id, "role": Role(role).value}, as_json, f"created {user_id}")
-
-
-@commands.command("list", help="List all users.")
-@as_json
-def list_command(as_json: bool) -> None:
-    with database() as opened:
-        rows = opened.many("principal_list")
-    show(rows, as_json, _line)
+    done(row, as_json, f"created {user_id}")
 
 
 @commands.command("set-password", help="Give a user a new password, which ends all their refresh tokens.")
@@ -76,7 +54,7 @@ def list_command(as_json: bool) -> None:
 def set_password(user_id: str, password_stdin: bool, as_json: bool) -> None:
     with database() as opened:
         user = opened.one("principal_texts", id=user_id)
-    password = _ask_password(password_stdin, *_require(user, user_id).values())
+    password = _ask_password(password_stdin, *existing(user, f"user {user_id}").values())
     password_hash = hash_password(password)
     _change_and_end_tokens("principal_set_password", user_id, password_hash=password_hash)
     done({"id": user_id}, as_json, f"new password for {user_id}")
@@ -103,22 +81,16 @@ def enable(user_id: str, as_json: bool) -> None:
 @as_json
 def delete(user_id: str, as_json: bool) -> None:
     with database() as opened:
-        found = opened.one("principal_delete", id=user_id, principal_types=["password", "wayf"])
-    _require(found, user_id)
+        deleted = opened.one("principal_delete", id=user_id, principal_types=["password", "wayf"])
+    existing(deleted, f"user {user_id}")
     done({"id": user_id}, as_json, f"deleted {user_id}")
 
 
 def _change_and_end_tokens(statement: str, user_id: str, **parameters: object) -> None:
     """The change locks the person's row, so that a login under way either is ended here or comes too late."""
     with database() as opened, opened.transaction() as transaction:
-        _require(transaction.one(statement, id=user_id, **parameters), user_id)
+        existing(transaction.one(statement, id=user_id, **parameters), f"user {user_id}")
         transaction.run("principal_end_tokens", id=user_id)
-
-
-def _require(user: Row | None, user_id: str) -> Row:
-    if user is None:
-        raise click.ClickException(f"There is no user {user_id}.")
-    return user
 
 
 def _ask_password(from_stdin: bool, *own_texts: str | None) -> str:
@@ -143,3 +115,6 @@ def _decoded(password: bytes) -> str:
 def _line(row: Row) -> str:
     state = "disabled" if row["disabled"] else "" if row["has_password"] else "no password"
     return f"{row['id']}\t{row['role']}\t{row['first_names']} {row['last_name']}\t{state}".rstrip()
+
+
+add_list(commands, "users", "principal_list", _line)

@@ -1,4 +1,4 @@
-"""Access tokens: JSON Web Tokens that say who, as what, for what and through whom. Minting and verifying.
+"""Access tokens: JSON Web Tokens (RFC 7519), minted and verified.
 
 The signature is PyJWT's work. The claims are checked here, since the contract is narrower than RFC 7519: one
 spelling for a token, one type for a claim.
@@ -9,16 +9,15 @@ import math
 import re
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
-from uuid import UUID
 
 import jwt
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET
 
+from auth.core.claims import Bearer, Claims, Grant, identity, provenance
 from auth.core.errors import InvalidToken, MalformedScope, UnknownKey
 from auth.core.keys import Keyring
 from auth.core.limits import LEEWAY_SECONDS
@@ -30,74 +29,6 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re
 REMEMBERED_TOKENS: Final = 1024  # by each process, once their signatures are verified
 REMEMBERED_CHARACTERS: Final = 4096  # of a token; longer ones would take too much memory
 _JSON: Final = json.JSONEncoder(separators=(",", ":"))  # to ASCII, since browsers decode it with atob
-_PEOPLE: Final = ("password", "wayf")
-
-
-class Claims(Struct, rename="camel"):
-    """The claims that are read back. Others may be there; these have exactly these types."""
-
-    iss: str
-    sub: str
-    iat: int | float
-    exp: int | float
-    role: str
-    aud: list[str]
-    nbf: int | float | UnsetType = UNSET
-    uid: int | UnsetType = UNSET
-    jti: str | UnsetType = UNSET
-    public_session_reference: UUID | UnsetType = UNSET
-    extended_by: str | UnsetType = UNSET
-    extended_from: UUID | UnsetType = UNSET
-    extended_by_chain: list[str] = []
-
-
-@dataclass(frozen=True)
-class Bearer:
-    """What a verified access token says. Whether its grant still lives, only the database knows."""
-
-    principal_id: str
-    uid: int | None
-    role: Role
-    scopes: tuple[Scope, ...]
-    issued_at: int  # seconds since the epoch
-    expires_at: float
-    session_reference: UUID | None
-    extended_by: str | None
-    extended_by_chain: tuple[str, ...]
-    extended_from: UUID | None
-    is_one_time: bool
-
-    @property
-    def is_extended(self) -> bool:
-        return self.extended_by is not None or bool(self.extended_by_chain)
-
-    @property
-    def not_after(self) -> float | None:
-        """When what is made from this token must end, unless a stored token says that: seconds since the epoch."""
-        return self.expires_at if self.is_extended and self.session_reference is None else None
-
-    def parameters(self, name: str = "bearer") -> dict[str, Any]:
-        """What a statement needs to see whether the token's grant lives, as parameters that begin with `name`."""
-        return {
-            f"{name}_id": self.principal_id,
-            f"{name}_uid": self.uid,
-            f"{name}_reference": self.session_reference or self.extended_from,
-            f"{name}_issued_at": self.issued_at,
-        }
-
-
-@dataclass(frozen=True)
-class Grant:
-    """What an access token is to allow, for how long, and through whom."""
-
-    scopes: Sequence[str]
-    lifetime_ms: int
-    session_reference: UUID | None
-    extended_by: str | None = None
-    extended_by_chain: Sequence[str] = ()
-    extended_from: UUID | None = None  # the delegation whose token was extended, where the result is not stored
-    jti: str | None = None
-    not_after: float | None = None  # seconds since the epoch
 
 
 class AccessTokens:
@@ -129,8 +60,8 @@ class AccessTokens:
             "iat": iat,
             "exp": exp,
             "aud": list(grant.scopes),
-            **_identity(principal),
-            **_provenance(grant),
+            **identity(principal),
+            **provenance(grant),
         }
         signed = f"{self._header}.{_encoded(_JSON.encode(claims))}"
         signature = self._algorithm.sign(signed.encode(), self.keyring.private_key)
@@ -187,37 +118,6 @@ class AccessTokens:
         )
         if not sound:
             raise InvalidToken
-
-
-def _identity(principal: Mapping[str, Any]) -> dict[str, Any]:
-    claims = {
-        "role": principal["role"],
-        "uid": principal["uid"],
-        "principalType": principal["principal_type"],
-    }
-    if principal["principal_type"] in _PEOPLE:
-        claims["firstNames"] = principal["first_names"]
-        claims["lastName"] = principal["last_name"]
-        claims |= {name: principal[column] for name, column in _KNOWN if principal[column] is not None}
-        claims["twoFactorAuthentication"] = principal["two_factor_authentication"]
-        claims["serviceLicenseAgreement"] = principal["service_license_agreement"]
-    return claims
-
-
-_KNOWN: Final = (("email", "email"), ("orgId", "org_id"))
-
-
-def _provenance(grant: Grant) -> dict[str, Any]:
-    claims: dict[str, Any] = {"extendedByChain": list(grant.extended_by_chain)}
-    if grant.session_reference is not None:
-        claims["publicSessionReference"] = str(grant.session_reference)
-    if grant.extended_by is not None:
-        claims["extendedBy"] = grant.extended_by
-    if grant.extended_from is not None:
-        claims["extendedFrom"] = str(grant.extended_from)
-    if grant.jti is not None:
-        claims["jti"] = grant.jti
-    return claims
 
 
 def _is_plain(header: Any) -> bool:

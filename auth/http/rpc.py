@@ -9,11 +9,11 @@ from typing import Any, Final, Literal, get_args, get_type_hints
 from flask import Blueprint, Response
 
 from auth.core import refresh_tokens
+from auth.core.claims import Bearer
 from auth.core.errors import InvalidToken, RoleNotAllowed, ScopeNotCovered, SessionTokenNeeded
 from auth.core.limits import BODY_BYTES, FORM_BODY_BYTES
 from auth.core.models import Role
 from auth.core.scopes import ALL_WRITE, Access, Scope, all_covered
-from auth.core.tokens import Bearer
 from auth.http import cookies
 from auth.http.reading import bearer_token, read_body, read_form, read_json, read_query
 from auth.http.request import Event, Request, current_request
@@ -62,24 +62,26 @@ def rpc(
 ) -> Callable[[Handler], Handler]:
     """Serve the RPC at `route` ("METHOD /path") by the decorated handler.
 
-    The handler gets the request, the variables of the path, and one argument for each of these parameters it has:
-    `bearer`, the admitted access token; `refresh_token`, from the Authorization header; `cookie_token`, the refresh
-    token of a web call; `query`, `body` and `form`, that part of the request as the annotated model.
+    The handler gets the request, the variables of the path, the admitted `bearer`, and what `READERS` has for its
+    parameters.
     """
 
     def decorate(handler: Handler) -> Handler:
         method, path = route.split()
-        models = _models(handler)
-        declared = Rpc(
+        _register(blueprint, handler, Rpc(
             name=name, method=method, path=path, roles=roles, access=access,
-            own_session=own_session, event=event, models=models,
-        )  # fmt: skip
-        RPCS[name] = declared
-        view = partial(_serve, declared, handler, [(part, READERS[part]) for part in models if part in READERS])
-        blueprint.add_url_rule(path, name, view, methods=[method])
+            own_session=own_session, event=event, models=_models(handler),
+        ))  # fmt: skip
         return handler
 
     return decorate
+
+
+def _register(blueprint: Blueprint, handler: Handler, declared: Rpc) -> None:
+    RPCS[declared.name] = declared
+    readers = [(part, READERS[part]) for part in declared.models if part in READERS]
+    view = partial(_serve, declared, handler, readers)
+    blueprint.add_url_rule(declared.path, declared.name, view, methods=[declared.method])
 
 
 def _serve(declared: Rpc, handler: Handler, readers: list[tuple[str, "Reader"]], **path: str) -> Response:
@@ -127,9 +129,9 @@ def _cookie_token(request: Request, body: bytes, _: Any) -> str:
 
 Reader = Callable[[Request, bytes, Any], Any]
 READERS: Final[dict[str, Reader]] = {
-    "refresh_token": _refresh_token,
-    "cookie_token": _cookie_token,
-    "query": read_query,
+    "refresh_token": _refresh_token,  # from the Authorization header
+    "cookie_token": _cookie_token,  # the refresh token of a web call
+    "query": read_query,  # this part of the request, as the annotated model
     "body": read_json,
     "form": read_form,
 }

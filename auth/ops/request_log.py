@@ -25,9 +25,14 @@ def write_down(request: Request, status: int) -> None:
     level = "WARNING" if status >= 500 or event.get("event") == "lockout" else "INFO"
     if level not in request.services.config.log_levels:
         return
-    line = {
-        "time": datetime.now(UTC),
-        "level": level,
+    line = {"time": datetime.now(UTC), "level": level, **_fields(request, status, rpc, seconds), **event}
+    with suppress(OSError):  # a full disk must not make a failure of what was done
+        os.write(STANDARD_OUTPUT, msgspec.json.encode(line) + b"\n")
+
+
+def _fields(request: Request, status: int, rpc: str | None, seconds: float) -> dict[str, Any]:
+    record = request.record
+    fields = {
         "requestId": record.request_id,
         "rpc": rpc,
         "method": request.method,
@@ -38,14 +43,12 @@ def write_down(request: Request, status: int) -> None:
         "session": record.session,
         "extendedByChain": record.chain,
         "client": request.client_address,
-        **event,
     }
     if record.cause is not None:
-        line["cause"] = record.cause
+        fields["cause"] = record.cause
     if record.exception is not None:
-        line["exception"] = without_texts(record.exception)
-    with suppress(OSError):  # a full disk must not make a failure of what was done
-        os.write(STANDARD_OUTPUT, msgspec.json.encode(line) + b"\n")
+        fields["exception"] = without_texts(record.exception)
+    return fields
 
 
 def _security_event(record: Record, status: int) -> dict[str, Any]:

@@ -5,11 +5,11 @@ from dataclasses import replace
 from flask import Blueprint
 
 from auth.core import refresh_tokens
+from auth.core.claims import Bearer, Grant
 from auth.core.errors import InvalidExpiresIn, InvalidToken, ScopeNotCovered, ScopeNotExtendable, ScopeNotInPolicy
 from auth.core.limits import EXTENDED_REFRESH_TOKEN_DAYS, EXTENDED_TOKEN_MAX_MS
 from auth.core.models import OptionalAuthenticationTokens, Role, TokenExtensionRequest
 from auth.core.scopes import Scope, all_covered, parse_all
-from auth.core.tokens import Bearer, Grant
 from auth.db import Row
 from auth.http.request import Request
 from auth.http.rpc import PRIVILEGED, WRITE, rpc

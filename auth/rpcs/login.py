@@ -8,11 +8,11 @@ from flask import Blueprint, Response
 
 from auth import lockout
 from auth.core import passwords, refresh_tokens
+from auth.core.claims import Grant
 from auth.core.errors import DatabaseUnavailable, IncorrectCredentials, InvalidRequest
 from auth.core.limits import ACCESS_TOKEN_MS, CLAIM_DAYS, PASSWORD_BYTES, PURGE_ROWS
 from auth.core.models import OptionalAuthenticationTokens, PasswordLoginRequest
 from auth.core.scopes import ALL_WRITE
-from auth.core.tokens import Grant
 from auth.db import Row
 from auth.http import cookies
 from auth.http.request import Request

@@ -3,9 +3,9 @@
 from flask import Blueprint
 
 from auth.core import refresh_tokens
+from auth.core.claims import Bearer
 from auth.core.errors import InvalidToken
 from auth.core.models import BulkInvalidateRequest, Unit
-from auth.core.tokens import Bearer
 from auth.http import cookies
 from auth.http.request import Request
 from auth.http.rpc import PRIVILEGED, PUBLIC, WRITE, rpc

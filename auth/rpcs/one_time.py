@@ -5,11 +5,11 @@ import uuid
 
 from flask import Blueprint
 
+from auth.core.claims import Bearer, Grant
 from auth.core.errors import AlreadyClaimed, InvalidToken, ScopeNotCovered
 from auth.core.limits import ONE_TIME_TOKEN_MS
 from auth.core.models import ClaimOneTimeToken, OneTimeAccessToken, RequestOneTimeToken, Unit
 from auth.core.scopes import all_covered, parse_all
-from auth.core.tokens import Bearer, Grant
 from auth.http.request import Request
 from auth.http.rpc import AUTHENTICATED, PRIVILEGED, WRITE, rpc
 

@@ -3,10 +3,10 @@
 from flask import Blueprint
 
 from auth.core import refresh_tokens
+from auth.core.claims import Grant
 from auth.core.errors import InvalidToken
 from auth.core.models import AccessToken, AccessTokenAndCsrf
 from auth.core.scopes import narrowed
-from auth.core.tokens import Grant
 from auth.http.request import Request
 from auth.http.rpc import PUBLIC, rpc
 

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from flask import Blueprint
 
+from auth.core.claims import Bearer
 from auth.core.errors import InvalidToken, NoSuchSession
 from auth.core.models import DEFAULT_PAGE_SIZE, PAGE_SIZES, ListUserSessionsRequest, Page, Session, Unit
-from auth.core.tokens import Bearer
 from auth.db import Row
 from auth.http import cookies
 from auth.http.request import Request

@@ -1,0 +1,111 @@
+"""The content of an access token: claims to read, the bearer they describe, and a grant to write."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from msgspec import UNSET, Struct, UnsetType
+
+from auth.core.models import Role
+from auth.core.scopes import Scope
+
+_PEOPLE: Final = ("password", "wayf")
+_KNOWN: Final = (("email", "email"), ("orgId", "org_id"))
+
+
+class Claims(Struct, rename="camel"):
+    """The claims that are read back. Others may be there; these have exactly these types."""
+
+    iss: str
+    sub: str
+    iat: int | float
+    exp: int | float
+    role: str
+    aud: list[str]
+    nbf: int | float | UnsetType = UNSET
+    uid: int | UnsetType = UNSET
+    jti: str | UnsetType = UNSET
+    public_session_reference: UUID | UnsetType = UNSET
+    extended_by: str | UnsetType = UNSET
+    extended_from: UUID | UnsetType = UNSET
+    extended_by_chain: list[str] = []
+
+
+@dataclass(frozen=True)
+class Bearer:
+    """What a verified access token says. Whether its grant still lives, only the database knows."""
+
+    principal_id: str
+    uid: int | None
+    role: Role
+    scopes: tuple[Scope, ...]
+    issued_at: int  # seconds since the epoch
+    expires_at: float
+    session_reference: UUID | None
+    extended_by: str | None
+    extended_by_chain: tuple[str, ...]
+    extended_from: UUID | None
+    is_one_time: bool
+
+    @property
+    def is_extended(self) -> bool:
+        return self.extended_by is not None or bool(self.extended_by_chain)
+
+    @property
+    def not_after(self) -> float | None:
+        """When what is made from this token must end, unless a stored token says that: seconds since the epoch."""
+        return self.expires_at if self.is_extended and self.session_reference is None else None
+
+    def parameters(self, name: str = "bearer") -> dict[str, Any]:
+        """What a statement needs to see whether the token's grant lives, as parameters that begin with `name`."""
+        return {
+            f"{name}_id": self.principal_id,
+            f"{name}_uid": self.uid,
+            f"{name}_reference": self.session_reference or self.extended_from,
+            f"{name}_issued_at": self.issued_at,
+        }
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What an access token is to allow, for how long, and through whom."""
+
+    scopes: Sequence[str]
+    lifetime_ms: int
+    session_reference: UUID | None
+    extended_by: str | None = None
+    extended_by_chain: Sequence[str] = ()
+    extended_from: UUID | None = None  # the delegation whose token was extended, where the result is not stored
+    jti: str | None = None
+    not_after: float | None = None  # seconds since the epoch
+
+
+def identity(principal: Mapping[str, Any]) -> dict[str, Any]:
+    """The claims that describe a row of `principal`; names and the like for people only."""
+    claims = {
+        "role": principal["role"],
+        "uid": principal["uid"],
+        "principalType": principal["principal_type"],
+    }
+    if principal["principal_type"] in _PEOPLE:
+        claims["firstNames"] = principal["first_names"]
+        claims["lastName"] = principal["last_name"]
+        claims |= {name: principal[column] for name, column in _KNOWN if principal[column] is not None}
+        claims["twoFactorAuthentication"] = principal["two_factor_authentication"]
+        claims["serviceLicenseAgreement"] = principal["service_license_agreement"]
+    return claims
+
+
+def provenance(grant: Grant) -> dict[str, Any]:
+    """The claims that trace the token: its session, the services that extended it, its jti."""
+    claims: dict[str, Any] = {"extendedByChain": list(grant.extended_by_chain)}
+    if grant.session_reference is not None:
+        claims["publicSessionReference"] = str(grant.session_reference)
+    if grant.extended_by is not None:
+        claims["extendedBy"] = grant.extended_by
+    if grant.extended_from is not None:
+        claims["extendedFrom"] = str(grant.extended_from)
+    if grant.jti is not None:
+        claims["jti"] = grant.jti
+    return claims

@@ -1,0 +1,65 @@
+"""The sizes that keep the code readable. Which module may import which stands in pyproject.toml (import-linter)."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from .servers import PROJECT
+
+FUNCTION_LINES = 25
+FILE_LINES = 150  # non-empty ones, as in every sum below
+README_LINES = 262  # goal: 120
+
+ROOT = [PROJECT / "app.py", PROJECT / "gunicorn.conf.py"]
+CLI = sorted(PROJECT.glob("auth/cli/**/*.py"))
+SERVICE = [*ROOT, *sorted(set(PROJECT.glob("auth/**/*.py")) - set(CLI))]
+BENCH = [path for path in sorted(PROJECT.glob("dev/bench/**/*.py")) if "installed" not in path.parts]
+DEV = sorted(set(PROJECT.glob("dev/**/*.py")) - set(PROJECT.glob("dev/bench/**/*.py")))
+PRODUCT = [*SERVICE, *CLI, *DEV, *BENCH]
+
+
+def lines(path: Path) -> int:
+    return sum(bool(line.strip()) for line in path.read_text().splitlines())
+
+
+def imported(path: Path) -> set[str]:
+    """The first part of each absolute import in the file."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level]
+    return {name.partition(".")[0] for name in names}
+
+
+def test_functions_are_short() -> None:
+    for path in PRODUCT:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = (node.end_lineno or 0) - node.lineno + 1
+                assert length <= FUNCTION_LINES, f"{path}: {node.name} has {length} lines"
+
+
+def test_files_are_short() -> None:
+    assert {path: lines(path) for path in PRODUCT if lines(path) > FILE_LINES} == {}
+
+
+@pytest.mark.parametrize(
+    ("part", "limit"),
+    [
+        pytest.param(SERVICE, 2594, id="service"),  # goal: 1,950
+        pytest.param(CLI, 514, id="cli"),  # goal: 500
+        pytest.param(DEV, 376, id="dev"),  # goal: 260
+        pytest.param(BENCH, 800, id="bench"),
+    ],
+)
+def test_a_part_is_small(part: list[Path], limit: int) -> None:
+    assert 0 < sum(map(lines, part)) <= limit
+
+
+def test_the_readme_is_short() -> None:
+    assert len((PROJECT / "README.md").read_text().splitlines()) <= README_LINES
+
+
+def test_the_entry_points_import_nothing_of_dev() -> None:
+    """import-linter reads packages only, and these two are files."""
+    assert not {path.name for path in ROOT if "dev" in imported(path)}
