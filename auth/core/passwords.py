@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from passlib.context import CryptContext
-from passlib.hash import pbkdf2_sha512
+from passlib.hash import argon2, pbkdf2_sha512
 
 from auth.core.errors import HashingBusy
 
@@ -52,6 +52,7 @@ def context(memory_kib: int, passes: int, lanes: int) -> CryptContext:
     )
 
 
+argon2.get_backend()  # loads it: passlib fails to, once the handler has been customised twice
 _context = context(MEMORY_KIB, PASSES, LANES)
 _hashing = ThreadPoolExecutor(CORES, "hash")  # the same few threads, for each keeps the megabytes of its last hash
 _admitted = threading.BoundedSemaphore(WAITING)
