@@ -56,8 +56,8 @@ def list_command(as_json: bool) -> None:
 @as_json
 def delete(name: str, as_json: bool) -> None:
     with database() as opened:
-        found = opened.one("login_service_delete", name=name)
-    if found is None:
+        deleted = opened.one("login_service_delete", name=name)
+    if deleted is None:
         raise click.ClickException(f"There is no login service {name}.")
     done({"name": name}, as_json, f"deleted {name}")
 

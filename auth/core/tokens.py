@@ -1,4 +1,4 @@
-"""Access tokens: JSON Web Tokens that say who, as what, for what and through whom. Minting and verifying.
+"""Access tokens: JSON Web Tokens that carry principal, role, scopes and extension chain. Minting and verifying.
 
 The signature is PyJWT's work. The claims are checked here, since the contract is narrower than RFC 7519: one
 spelling for a token, one type for a claim.
@@ -34,7 +34,7 @@ _PEOPLE: Final = ("password", "wayf")
 
 
 class Claims(Struct, rename="camel"):
-    """The claims that are read back. Others may be there; these have exactly these types."""
+    """The claims that verifying reads, with their exact types. Other claims are ignored."""
 
     iss: str
     sub: str
@@ -53,7 +53,7 @@ class Claims(Struct, rename="camel"):
 
 @dataclass(frozen=True)
 class Bearer:
-    """What a verified access token says. Whether its grant still lives, only the database knows."""
+    """The claims of a verified access token. Only the database knows whether its grant has ended."""
 
     principal_id: str
     uid: int | None
@@ -73,11 +73,11 @@ class Bearer:
 
     @property
     def not_after(self) -> float | None:
-        """When what is made from this token must end, unless a stored token says that: seconds since the epoch."""
+        """When all that is made from this token ends, in seconds since the epoch; None where a stored token decides."""
         return self.expires_at if self.is_extended and self.session_reference is None else None
 
     def parameters(self, name: str = "bearer") -> dict[str, Any]:
-        """What a statement needs to see whether the token's grant lives, as parameters that begin with `name`."""
+        """The parameters by which a statement checks the token's grant. Their names begin with `name`."""
         return {
             f"{name}_id": self.principal_id,
             f"{name}_uid": self.uid,
@@ -88,7 +88,7 @@ class Bearer:
 
 @dataclass(frozen=True)
 class Grant:
-    """What an access token is to allow, for how long, and through whom."""
+    """The scopes, lifetime, session and extension chain of an access token to mint."""
 
     scopes: Sequence[str]
     lifetime_ms: int
@@ -110,7 +110,7 @@ class AccessTokens:
         header = {"alg": keyring.signing.algorithm, "kid": keyring.signing.kid, "typ": "JWT"}
         self._header = _encoded(_JSON.encode(header))
         self._jws = jwt.PyJWS(algorithms=["ES256", "RS256", "EdDSA"])
-        self._remembered = lru_cache(REMEMBERED_TOKENS)(self._read)  # a service shows the same token all the time
+        self._remembered = lru_cache(REMEMBERED_TOKENS)(self._read)  # a service sends the same token many times
 
     def mint(self, principal: Mapping[str, Any], grant: Grant, issued_at: int | None = None) -> str:
         """A signed access token for a row of `principal`, issued now or at that second since the epoch.
@@ -137,14 +137,14 @@ class AccessTokens:
         return f"{signed}.{_encoded(signature)}"
 
     def verify(self, token: str) -> Bearer:
-        """Whom the access token speaks for. Raises `InvalidToken`, whatever is wrong with it."""
+        """The bearer that the access token names. Raises `InvalidToken` for any defect."""
         read = self._remembered if len(token) <= REMEMBERED_CHARACTERS else self._read
         claims, bearer = read(token)
         self._check(claims)
         return bearer
 
     def _read(self, token: str) -> tuple[Claims, Bearer]:
-        """What does not change with time: that we signed it, and what it says."""
+        """The checks that do not depend on the time: signature and form."""
         try:
             claims = self._claims(token)
             scopes = tuple(Scope.parse(scope) for scope in claims.aud)
