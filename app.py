@@ -18,9 +18,9 @@ from auth.rpcs import extension, login, logout, one_time, refresh, sessions, wel
 
 
 def create_app(configuration: Config) -> Flask:
-    """The service with that configuration. It connects to its database at the first request, not before."""
+    """The service with that configuration. It connects to its database at the first request."""
     app = Flask(__name__, static_folder=None)
-    app.url_map.merge_slashes = False  # //auth/login is not a path of ours, nor a reason to redirect
+    app.url_map.merge_slashes = False  # //auth/login is 404, not a redirect
     database = Database(configuration.database_url)
     tokens = AccessTokens(configuration.keyring, configuration.issuer)
     app.request_class = bound_to(Services(configuration, database, tokens))
@@ -42,7 +42,7 @@ def create_app(configuration: Config) -> Flask:
 
 
 def finish(response: Response) -> Response:
-    """Add the headers that every answer carries, and write the request down."""
+    """Add the headers that every response carries, and record the request."""
     request = current_request()
     response.headers.extend(headers_of(request))
     write_down(request, response.status_code)
@@ -50,14 +50,14 @@ def finish(response: Response) -> Response:
 
 
 def create_command_line() -> Flask:
-    """The commands alone, for `flask`: they need less of the environment than the service does."""
+    """The commands alone, for `flask`: they need fewer variables than the service."""
     app = Flask(__name__, static_folder=None)
     cli.register_commands(app)
     return app
 
 
 def __getattr__(name: str) -> Flask:
-    """Make `app` when it is asked for: the service for gunicorn, the commands for `flask`."""
+    """Create `app` at its first use: the service for gunicorn, the commands for `flask`."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if click.get_current_context(silent=True) is not None:

@@ -1,7 +1,7 @@
 """How gunicorn runs the service. The platform sets PORT and WEB_CONCURRENCY; the rest is decided here.
 
-All that is imported here lives in gunicorn's master, which would use it again after HUP: it imports nothing else of
-ours, and is forgotten each time this file is read.
+gunicorn's master keeps the modules that are imported here, and would use old code after HUP. So they import nothing
+else of ours, and are removed from sys.modules each time this file is read.
 """
 
 import os
@@ -25,7 +25,7 @@ from auth.ops import metrics_folder  # noqa: E402
 from auth.ops.log import configuration  # noqa: E402
 from auth.platform import platform  # noqa: E402
 
-# In a process of its own, since this one must not import the service. It says what is wrong.
+# In another process, since this one must not import the service. That process prints the mistakes.
 if subprocess.run([sys.executable, "-c", "from app import app"], cwd=Path(__file__).parent, check=False).returncode:
     sys.exit(1)
 
@@ -35,12 +35,12 @@ worker_class = "auth.ops.worker.Worker"
 threads = 112  # 36 logins that wait for a hash, 12 database connections, 64 slow clients
 worker_connections = min(1000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 128)  # more wait in the kernel
 keepalive = 5  # seconds between two requests, and before the first
-forwarder_headers = ""  # SCRIPT_NAME would change the path after a proxy has looked at it
+forwarder_headers = ""  # a SCRIPT_NAME header would change the path after the proxy has checked it
 loglevel = platform("LOG_LEVEL").lower()
 logger_class = "auth.ops.log.Logger"
 logconfig_dict = configuration(loglevel)
 graceful_timeout = 30  # seconds that requests have to end after SIGTERM
-control_socket_disable = True  # it would be a file in somebody's home
+control_socket_disable = True  # it would be a file in the home folder
 
 
 def on_starting(master: Arbiter) -> None:
@@ -48,11 +48,11 @@ def on_starting(master: Arbiter) -> None:
     reload = master.reload
 
     def reload_or_go_on() -> None:
-        """A mistake in what is loaded anew ends no service."""
+        """Keep the old workers when the new code or configuration has a mistake."""
         try:
             reload()
         except SystemExit:
-            if os.getpid() != master.pid:  # a worker that was forked in there ends
+            if os.getpid() != master.pid:  # a worker that was forked during the reload must end
                 raise
             master.log.error("not reloaded: the old workers go on")
 
@@ -66,8 +66,8 @@ def pre_fork(master: Arbiter, worker: Worker) -> None:
 
 
 def post_fork(master: Arbiter, worker: Worker) -> None:
-    """Hear SIGTERM from the fork on; what came before is in the worker's copy of the master's queue. Otherwise a stop
-    within a moment of the start would take all of `graceful_timeout`.
+    """Handle SIGTERM from the fork on; earlier signals are in the worker's copy of the master's queue. Otherwise a stop
+    just after the start would take all of `graceful_timeout`.
     """
     metrics_folder.use(master.metrics, worker.slot)
     signal.signal(signal.SIGTERM, lambda *_: setattr(worker, "alive", False))

@@ -32,7 +32,7 @@ class _Reader:
         self.problems: list[str] = []
 
     def read(self, name: str, parse: Callable[[str], Any], default: str | None = None) -> Any:
-        """The parsed value; after a problem None, which `finish` keeps anybody from using."""
+        """The parsed value, or None after a problem; `finish` then raises."""
         text = self._environment.get(name) or default
         if text is None:
             self.problems.append(f"{name} is not set. It {_MEANING[name]}.")
@@ -56,11 +56,11 @@ _MEANING = {
 
 
 class Misconfigured(Exception):
-    """Something in the environment is missing or wrong; the message is a line for each thing."""
+    """A variable is missing or wrong; the message has a line for each mistake."""
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
-    """The configuration that the environment spells. Raises `Misconfigured`."""
+    """The configuration that the environment describes. Raises `Misconfigured`."""
     reader = _Reader(environment)
     database_url = reader.read("DATABASE_URL", _database_url)
     private_key = reader.read("JWT_PRIVATE_KEY", load_private_key)
@@ -134,7 +134,7 @@ def _levels(lowest: str) -> frozenset[str]:
     return frozenset(LEVELS[LEVELS.index(_level(lowest)) :])
 
 
-# Read by gunicorn.conf.py; checked here, so that all mistakes are told at once.
+# Read by gunicorn.conf.py; checked here, so that all mistakes are reported at once.
 _PLATFORM: Final[dict[str, Callable[[str], Any]]] = {
     "PORT": _between(0, 65535),
     "WEB_CONCURRENCY": _between(1, 1000),

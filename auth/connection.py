@@ -36,7 +36,7 @@ CLOSING: Final = ("25006", "57P01", "57P02", "57P03", "08", "53", "0A000")
 
 
 class NoFreeConnection(psycopg.OperationalError):
-    """All connections stayed in use for as long as a call may wait for one."""
+    """No connection was free within the time that a call may wait."""
 
 
 class Connection(psycopg.Connection[Row]):
@@ -56,7 +56,7 @@ class Connection(psycopg.Connection[Row]):
 
     @cached_property
     def only_cursor(self) -> Cursor:
-        """For all statements: making a cursor takes as long as sending one."""
+        """The cursor for all statements: creating one takes as long as sending a statement."""
         return self.cursor()
 
     @property

@@ -81,5 +81,5 @@ def _count(request: Request, keys: dict[str, bytes], is_known_network: bool) -> 
 
 
 def _take_back(request: Request, counted: Row) -> None:
-    with suppress(DatabaseUnavailable):  # a count that stays only blocks a later login sooner
+    with suppress(DatabaseUnavailable):  # a count that is not taken back only makes a later login blocked sooner
         request.db.run("login_attempt_return", keys=counted["keys"], attempted_at=counted["attempted_at"])

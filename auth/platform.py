@@ -1,4 +1,4 @@
-"""The variables that the platform sets. gunicorn's master imports this, so it imports nothing else of ours."""
+"""The variables that the platform sets. gunicorn's master imports this, so this imports nothing else of ours."""
 
 import os
 from collections.abc import Mapping

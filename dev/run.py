@@ -42,7 +42,7 @@ curl -s -H 'Accept: application/json' $AUTH/auth/login \\
   -d username=user@dev -d password=$USER_PASSWORD -d service=app
 curl -s -X POST $AUTH/auth/refresh -H "Authorization: Bearer $DEMO_REFRESH_TOKEN"
 
-The README goes on from here. Ctrl-C stops the service and its database.
+docs/walkthrough.md goes on from here. Ctrl-C stops the service and its database.
 """
 
 

@@ -1,5 +1,5 @@
--- Deletes up to %(batch)s rows that have expired, in all, passing over those that somebody else has locked. The orders
--- and the arrays make sure that indexes are used, also by a plan made for any number of rows.
+-- Deletes up to %(batch)s expired rows in all, and skips locked ones. ORDER BY and ARRAY make a generic plan use the
+-- indexes too.
 WITH dead_token AS (
     -- Not one from which another was made: that one would go with it, in an order that may deadlock. It expires first.
     SELECT token_hash

@@ -1,6 +1,6 @@
 -- Takes the count of one attempt back: it was no wrong guess, or its password was not checked. The keys are in the
--- order in which login_attempt_start locked them. A row that is blocked owes it to this attempt too, so that it is
--- not blocked any more, and the severity of the cooldown that did not come to be is taken back with it.
+-- order in which login_attempt_start locked them. If the row is blocked, this attempt was needed to reach the limit:
+-- the block ends, and the severity of its cooldown is taken back too.
 WITH locked AS MATERIALIZED (
     SELECT key, failures, array_position(failures, %(attempted_at)s) AS place
     FROM unnest(%(keys)s::bytea[]) WITH ORDINALITY AS attempt (key, position)

@@ -1,4 +1,4 @@
--- Where applied migrations are noted. Only run under migration_lock: IF NOT EXISTS alone can collide.
+-- The table of applied migrations. Only run under migration_lock: IF NOT EXISTS alone can collide.
 CREATE TABLE IF NOT EXISTS schema_migration (
     version integer PRIMARY KEY,
     name text NOT NULL,

@@ -1,4 +1,4 @@
--- Lets a disabled person in again.
+-- Allows a disabled person to log in again.
 UPDATE principal
 SET disabled_at = NULL
 WHERE id = %(id)s

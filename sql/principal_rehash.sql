@@ -1,4 +1,4 @@
--- Replaces an old kind of hash of the same password, unless somebody set a new password meanwhile.
+-- Replaces an old kind of hash of the same password, unless the password has changed meanwhile.
 UPDATE principal
 SET password_hash = %(new_hash)s
 WHERE id = %(id)s

@@ -1,4 +1,4 @@
--- The texts of a person who logs in by password that a new password must not be made of; no row when there is none.
+-- The id, e-mail and names that a person's new password must not contain; no row for an unknown person.
 SELECT id, email, first_names, last_name
 FROM principal
 WHERE id = %(id)s

@@ -1,5 +1,5 @@
--- What a refresh token mints, and for whom; no row when it is unknown or expired, or its principal disabled. A delegation
--- comes with its holder's policy of today, and with its end in seconds since the epoch; for others both are NULL.
+-- A live refresh token and its principal, for minting; no row when the token is unknown or expired, or the principal
+-- disabled. A delegation has its holder's present policy and its end in seconds since the epoch; else both are NULL.
 SELECT
     token.public_session_reference, token.scopes, token.access_token_lifetime_ms,
     token.extended_by, token.extended_by_chain,

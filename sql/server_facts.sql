@@ -1,5 +1,5 @@
--- What decides whether a server suits us: its encoding (names may hold any character), whether it takes writes, what
--- time it is there, and how many connections it has for everybody who is not a superuser, or for us where that is less.
+-- Facts for doctor and migrate: version, encoding (must be UTF8), whether the server is read-only, its clock, and how
+-- many connections this role may have (superusers' reserved ones are not counted).
 SELECT
     current_setting('server_version') AS version,
     current_setting('server_encoding') AS encoding,

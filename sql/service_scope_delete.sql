@@ -1,4 +1,4 @@
--- Takes scopes from a service's policy.
+-- Removes scopes from a service's policy.
 DELETE FROM service_scope
 WHERE service_id = %(service_id)s
   AND scope = ANY (%(scopes)s)

@@ -1,4 +1,4 @@
--- Lets a service ask for more scopes; those it has already are left.
+-- Adds scopes to a service's policy; scopes that it has already stay.
 INSERT INTO service_scope (service_id, scope)
 SELECT %(service_id)s, unnest(%(scopes)s::text[])
 ON CONFLICT (service_id, scope) DO NOTHING

@@ -3,16 +3,21 @@
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
 
+from app import create_app
+from auth.config import Config
 from auth.core.errors import DatabaseUnavailable, Unstorable
 from auth.db import SQL_FOLDER, STATEMENT_SECONDS, Database, DirectDatabase
+from auth.http.request import services_of
 from auth.migrations import all_migrations, migrate, pending
 
+from .api import Api, send_to_app
 from .conftest import NewDatabase
 from .plans import PER_REQUEST, explain
 from .world import World
@@ -196,3 +201,14 @@ def test_statements_are_bounded(database_url: str) -> None:
         transaction.script("SELECT pg_sleep(20)")
     assert STATEMENT_SECONDS < time.monotonic() - started < STATEMENT_SECONDS + 0.8
     database.close()
+
+
+def test_the_service_is_ready_on_the_schema_of_a_later_release(server_url: str, config: Config, address: str) -> None:
+    """Otherwise a proxy would take every server out while a new release migrates."""
+    with NewDatabase(server_url) as url:
+        migrate(DirectDatabase(url))
+        with psycopg.connect(url) as connection:
+            connection.execute("INSERT INTO schema_migration (version, name) VALUES (9999, '9999_later')")
+        app = create_app(replace(config, database_url=url))
+        assert Api(send_to_app(app, address)).call("GET", "/readyz").status == 200
+        services_of(app).db.close()

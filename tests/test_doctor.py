@@ -10,13 +10,14 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from auth import VERSION
 from auth.core.keys import generate_private_key
 
 from .conftest import NewDatabase
 from .servers import free_port
 from .test_cli import Flask
 
-CHECKS = {"environment", "keys", "cookies", "database", "clocks", "migrations", "connections"}
+CHECKS = {"version", "environment", "keys", "cookies", "database", "clocks", "migrations", "connections"}
 
 Environment = dict[str, str]
 Examine = Callable[..., dict[str, tuple[bool, str]]]
@@ -39,6 +40,7 @@ def test_a_sound_deployment(examine: Examine, environment: Environment) -> None:
     found = examine(sound=True)
     assert set(found) == CHECKS
     assert all(ok for ok, _ in found.values())
+    assert found["version"][1] == VERSION
     printed = Flask(environment).run("doctor")
     assert printed.returncode == 0
     assert len(printed.stdout.splitlines()) == len(CHECKS)

@@ -1,8 +1,10 @@
-"""The README: its walk is run as it is written, and its table is held against the routes."""
+"""The documents: their commands run as written, and the README's table of calls is the routes."""
 
 import re
 import shutil
 import subprocess
+from pathlib import Path
+from textwrap import dedent
 
 from flask import Flask
 
@@ -12,7 +14,8 @@ from .servers import BIN, PROJECT, free_port
 from .test_development import Clone, clone, stop  # noqa: F401
 
 README = (PROJECT / "README.md").read_text()
-BLOCK = re.compile(r"```sh\n(.*?)```\n(?:```json\n(.*?)```\n)?", re.DOTALL)
+DOCUMENTS = ("README.md", "docs/walkthrough.md", "docs/operations.md")
+BLOCK = re.compile(r"^ *```sh\n(.*?)^ *```\n(?:^ *```(?:json|text)\n(.*?)^ *```\n)?", re.DOTALL | re.MULTILINE)
 
 
 def matches(shown: str, printed: str) -> bool:
@@ -20,42 +23,54 @@ def matches(shown: str, printed: str) -> bool:
     return re.fullmatch(".+?".join(map(re.escape, shown.split("…"))), printed, re.DOTALL) is not None
 
 
-def test_the_walk_works_when_pasted_in_order(clone: Clone) -> None:  # noqa: F811
+def check_blocks(document: str, home: Path, variables: dict[str, str]) -> None:
+    """Run the document's commands in one shell, and compare each block's output with the block after it."""
+    text = (PROJECT / document).read_text().replace(".venv/bin/", f"{BIN}/").replace("8081", str(free_port()))
+    blocks = [(dedent(commands), dedent(shown)) for commands, shown in BLOCK.findall(text)]
+    assert blocks, document
+    script = "".join(f"{commands}echo; echo '{number} done'\n" for number, (commands, _) in enumerate(blocks))
+    printed = subprocess.run(
+        ["bash", "-eu"], input=script, env={"PATH": "/usr/bin:/bin", **variables}, cwd=home,
+        capture_output=True, text=True, timeout=60, check=True,
+    ).stdout  # fmt: skip
+    answers = re.split(r"\n\d+ done\n", printed)
+    for (commands, shown), answer in zip(blocks, answers[:-1], strict=True):
+        assert matches(shown.strip(), answer.strip()), f"{document}\n{commands}\n{answer}"
+
+
+def test_the_commands_work_when_pasted_in_order(clone: Clone) -> None:  # noqa: F811
     process = clone.run()
     try:
         variables = clone.printed(process)
         clone.api()
         shutil.copytree(PROJECT / "examples", clone.home / "examples")
-        blocks = BLOCK.findall(README.replace(".venv/bin/", f"{BIN}/").replace("8081", str(free_port())))
-        assert len(blocks) >= 9
-        script = "".join(f"{commands}echo; echo '{number} done'\n" for number, (commands, _) in enumerate(blocks))
-        printed = subprocess.run(
-            ["bash", "-eu"], input=script, env={"PATH": "/usr/bin:/bin", **variables}, cwd=clone.home,
-            capture_output=True, text=True, timeout=60, check=True,
-        ).stdout  # fmt: skip
-        answers = re.split(r"\n\d+ done\n", printed)
-        for (commands, shown), answer in zip(blocks, answers[:-1], strict=True):
-            assert matches(shown.strip(), answer.strip()), f"{commands}\n{answer}"
+        for document in DOCUMENTS:
+            check_blocks(document, clone.home, variables)
     finally:
         stop(process)
 
 
+def test_every_link_leads_to_a_file() -> None:
+    for path in (PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text()):
+            assert (path.parent / target).is_file(), f"{path.name}: {target}"
+
+
 def test_the_table_is_the_routes(app: Flask) -> None:
-    rows = re.findall(r"^\| `(\w+)` \| `(\w+) (\S+)` \| (.+?) \| `(.+?)` \|$", README, re.MULTILINE)
-    told = {(name, method, path, who, file) for name, method, path, who, file in rows}
+    shown = set(re.findall(r"^\| `(\w+)` \| `(\w+) (\S+)` \| (.+?) \| `(.+?)` \|$", README, re.MULTILINE))
     real = {
         (
             rpc.name,
             rpc.method,
             rpc.path,
             "anyone" if rpc.roles == PUBLIC else ", ".join(sorted(rpc.roles)),
-            f"auth/{app.view_functions[endpoint].__module__.rpartition('.')[2]}.py",
+            f"{app.blueprints[blueprint].import_name.replace('.', '/')}.py",
         )
         for rule in app.url_map.iter_rules()
-        if (endpoint := rule.endpoint) and (rpc := RPCS.get(endpoint.partition(".")[2]))
-        and str(rule) == rpc.path and rpc.method in (rule.methods or ())
-    }  # fmt: skip
-    assert told == real
+        for blueprint, _, name in [rule.endpoint.partition(".")]
+        if (rpc := RPCS.get(name)) and str(rule) == rpc.path and rpc.method in (rule.methods or ())
+    }
+    assert shown == real
     assert len(real) == len(RPCS)
 
 

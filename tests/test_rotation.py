@@ -114,7 +114,7 @@ def clients(environment: Environment, world: World) -> Iterator[tuple[Deployment
 
 
 def test_no_request_fails(environment: Environment, world: World) -> None:
-    """Publish, sign, retire: the steps of the README. The new key is of another algorithm, even."""
+    """Publish, sign, retire: the steps of docs/operations.md. The new key is of another algorithm, even."""
     last, new = environment["JWT_PRIVATE_KEY"], generate_private_key("EdDSA")
     with clients(environment, world) as (deployment, running):
         deployment.deploy(JWT_PUBLIC_KEYS=public(new))

@@ -60,7 +60,7 @@ def _url() -> Iterator[str]:
 
 
 def reason(fault: DatabaseUnavailable) -> str:
-    """For whoever runs the deployment, who may read what the driver says."""
+    """The error message for an operator; unlike a client, an operator may see the driver's text."""
     cause = " ".join(str(fault.__cause__).split())
     return f"The database cannot be used: {cause or type(fault.__cause__).__name__}"
 
@@ -84,7 +84,7 @@ def existing(row: Row | None, name: str) -> Row:
 
 
 def show(answer: Row | Sequence[Row], as_json: bool, line: Callable[[Row], str]) -> None:
-    """Print one thing, or a list of them: as JSON, or for people by a line each."""
+    """Print one row or a list of rows, as JSON or as one line each."""
     if as_json:
         click.echo(json.dumps(answer))
         return

@@ -17,7 +17,7 @@ def migrate_command(as_json: bool) -> None:
     done({"applied": applied}, as_json, "\n".join(f"applied {name}" for name in applied) or "nothing to apply")
 
 
-@commands.command("status", help="Say which migrations are pending; exits with 1 while any is.")
+@commands.command("status", help="List applied and pending migrations; exits with 1 while one is pending.")
 @as_json
 def status_command(as_json: bool) -> None:
     with database() as opened:

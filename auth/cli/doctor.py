@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import click
 
+from auth import VERSION
 from auth.config import Config, Misconfigured, from_environment
 from auth.core.errors import DatabaseUnavailable
 from auth.core.limits import LEEWAY_SECONDS
@@ -21,18 +22,18 @@ KEYS: Final = ("JWT_PRIVATE_KEY", "JWT_PUBLIC_KEYS")
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found; the message says what to do where it is not ok."""
+    """The result of one check. The message says what to do when `ok` is false."""
 
     check: str
     ok: bool
     message: str
 
 
-@click.command("doctor", help="Check a deployment; exits with 1 when something is wrong with it.")
+@click.command("doctor", help="Print the version and check a deployment; exits with 1 when a check fails.")
 @as_json
 def doctor(as_json: bool) -> None:
     with database_url() as url:
-        findings = [*_of_environment(url), *_of_database(url)]
+        findings = [Finding("version", True, VERSION), *_of_environment(url), *_of_database(url)]
     show([asdict(finding) for finding in findings], as_json, _line)
     if not all(finding.ok for finding in findings):
         raise click.exceptions.Exit(1)

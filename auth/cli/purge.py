@@ -1,4 +1,4 @@
-"""flask purge: what has expired goes."""
+"""flask purge: deletes expired rows."""
 
 from collections import Counter
 
@@ -9,9 +9,7 @@ from auth.core.limits import CLAIM_DAYS, PURGE_ROWS
 from .common import as_json, database, done
 
 
-@click.command(
-    "purge", help="Delete what has expired, in small pieces that nobody waits for. Logins do some of it too."
-)
+@click.command("purge", help="Delete what has expired, in small batches. Logins delete a little as well.")
 @as_json
 def purge(as_json: bool) -> None:
     deleted: Counter[str] = Counter()

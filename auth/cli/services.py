@@ -1,4 +1,4 @@
-"""flask services: programs with a token of their own, and what they may ask for on a user's behalf."""
+"""flask services: programs with a refresh token of their own, and their policies for extension."""
 
 import click
 

@@ -32,14 +32,14 @@ class ImportedUser(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class Mistake(Exception):
-    """What is wrong with a line of the file; never what stands in it."""
+    """A mistake in a line of the file; the message never quotes the line."""
 
 
 HELP = """Bring users over from a file of JSON lines: all of them, or none.
 
 Each line is an object with id, role (USER or ADMIN), firstNames, lastName, perhaps email and orgId, and either a
 passwordHash (argon2, bcrypt, scrypt, pbkdf2_sha256, pbkdf2_sha512, sha256_crypt or sha512_crypt), or the original
-system's hashedPassword and salt. A hash that is not today's is replaced at the user's next login.
+system's hashedPassword and salt. A hash of another kind than ours is replaced at the user's next login.
 """
 
 
@@ -83,7 +83,7 @@ def _row(line: bytes) -> dict[str, str | None]:
 def _password_hash(user: ImportedUser) -> str:
     if user.password_hash is not None and user.hashed_password is None and user.salt is None:
         if not is_hash(user.password_hash):
-            raise Mistake("The passwordHash is not of a kind that is known.")
+            raise Mistake("The passwordHash is not of a known kind.")
         return user.password_hash
     if user.password_hash is None and user.hashed_password is not None and user.salt is not None:
         salt, key = _decoded(user.salt, SALT_BYTES), _decoded(user.hashed_password, KEY_BYTES)

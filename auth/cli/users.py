@@ -60,7 +60,7 @@ def set_password(user_id: str, password_stdin: bool, as_json: bool) -> None:
     done({"id": user_id}, as_json, f"new password for {user_id}")
 
 
-@commands.command("disable", help="Keep a user out, and end all their refresh tokens.")
+@commands.command("disable", help="Disable a user's login, and end all their refresh tokens.")
 @click.argument("user_id", metavar="ID")
 @as_json
 def disable(user_id: str, as_json: bool) -> None:
@@ -68,7 +68,7 @@ def disable(user_id: str, as_json: bool) -> None:
     done({"id": user_id}, as_json, f"disabled {user_id}")
 
 
-@commands.command("enable", help="Let a disabled user in again.")
+@commands.command("enable", help="Allow a disabled user to log in again.")
 @click.argument("user_id", metavar="ID")
 @as_json
 def enable(user_id: str, as_json: bool) -> None:

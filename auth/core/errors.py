@@ -1,4 +1,4 @@
-"""Every answer that is not a success. A class's docstring is what the client reads in `why`."""
+"""Every error answer. The docstring of a class is the `why` that the client gets."""
 
 import inspect
 from collections.abc import Mapping

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import get_default_algorithms
 
-RSA_BITS: Final = 3072  # generated; NIST SP 800-57 puts it at 128 bits of strength, where P-256 is
+RSA_BITS: Final = 3072  # of generated keys: 128 bits of strength by NIST SP 800-57, as P-256
 RSA_MINIMUM_BITS: Final = 2048
 ALGORITHMS: Final = ("ES256", "RS256", "EdDSA")
 

@@ -1,4 +1,4 @@
-"""Lifetimes and sizes, in one place: constants and not settings, so that every deployment keeps the same word.
+"""Lifetimes and sizes. They are constants and not settings, so that all deployments behave alike.
 
 Numbers without a source are the contract's own.
 """
@@ -24,15 +24,15 @@ BODY_BYTES: Final = 2 * 1024 * 1024
 FORM_BODY_BYTES: Final = 64 * 1024  # of a login: parsing a form costs far more than parsing JSON
 COOKIE_CHARACTERS: Final = 16 * 1024  # of one Cookie header; browsers send about 4,096 for a cookie
 SCOPE_CHARACTERS: Final = 1024
-SCOPES_PER_REQUEST: Final = 1000  # what a caller may ask for at once; a token near that is of no use anyway
+SCOPES_PER_REQUEST: Final = 1000  # in one request; a token with more would be too long for a header
 
 PURGE_ROWS: Final = 100
 """How many expired rows one statement deletes at most, so that no login waits for a clean-up."""
 
-LOCKOUT_PAIR_FAILURES: Final = 5  # of one network at one name
+LOCKOUT_PAIR_FAILURES: Final = 5  # of one network for one username
 LOCKOUT_WINDOW_SECONDS: Final = 5 * 60  # in which failures count, for a pair and for a network
 LOCKOUT_SEVERITY: Final = 5  # a cooldown lasts 5 to the power of its severity, in seconds
-LOCKOUT_SEVERITY_SECONDS: Final = 60 * 60  # how long after a cooldown the next one is a degree more severe
-LOCKOUT_WIDE_FAILURES: Final = 100  # of one network in its window, or at one username in its own
+LOCKOUT_SEVERITY_SECONDS: Final = 60 * 60  # after a cooldown; the next one in this time is more severe
+LOCKOUT_WIDE_FAILURES: Final = 100  # of one network, or for one username, each in its window
 LOCKOUT_USERNAME_WINDOW_SECONDS: Final = 60 * 60
 LOCKOUT_MEMORY_SECONDS: Final = 2 * 60 * 60  # the longest cooldown and its hour take 112 minutes

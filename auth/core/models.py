@@ -10,7 +10,7 @@ from auth.core.limits import ID_CHARACTERS, JTI_CHARACTERS, PASSWORD_BYTES
 PAGE_SIZES: Final = (10, 25, 50, 100, 250)
 DEFAULT_PAGE_SIZE: Final = 50
 LAST_PAGE: Final = 2**31 - 1  # the original's Int
-NO_NUL: Final = r"^[^\x00]*$"  # which PostgreSQL cannot store
+NO_NUL: Final = r"^[^\x00]*$"  # PostgreSQL cannot store NUL
 
 Item = TypeVar("Item")
 Name = Annotated[str, Meta(min_length=1, max_length=ID_CHARACTERS, pattern=NO_NUL)]

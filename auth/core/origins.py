@@ -1,4 +1,4 @@
-"""Origins of the web (RFC 6454): scheme, host and port, and nothing looser."""
+"""Web origins (RFC 6454): scheme, host and port, compared exactly."""
 
 import re
 from urllib.parse import urlsplit

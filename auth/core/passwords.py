@@ -24,11 +24,11 @@ LANES: Final = 1
 CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 WAITING: Final = 36  # threads that logins may wait in, for their hash or their turn; gunicorn.conf.py has more
 WAIT_SECONDS: Final = 1.0
-BCRYPT_BYTES: Final = 72  # all that bcrypt reads; the hash that replaces one is of the whole password
+BCRYPT_BYTES: Final = 72  # bcrypt ignores the rest; the new hash that replaces it is of the whole password
 
 
 class OriginalPbkdf2(pbkdf2_sha512):  # type: ignore[misc]
-    """UCloud's own hashes: PBKDF2-HMAC-SHA512 with a key of 32 bytes, where passlib's handler insists on 64."""
+    """UCloud's own hashes: PBKDF2-HMAC-SHA512 with a key of 32 bytes, where passlib's handler requires 64."""
 
     name = "ucloud_pbkdf2_sha512"
     ident = "$ucloud-pbkdf2-sha512$"
@@ -40,7 +40,7 @@ class OriginalPbkdf2(pbkdf2_sha512):  # type: ignore[misc]
 def context(memory_kib: int, passes: int, lanes: int) -> CryptContext:
     """Hashes by argon2id at that cost, and reads older kinds. Raises `ValueError` below OWASP's floor."""
     if memory_kib < OWASP_MEMORY_KIB or passes < OWASP_PASSES or lanes < 1:
-        raise ValueError("argon2id must cost at least what OWASP asks for")
+        raise ValueError("argon2id must cost at least OWASP's minimum")
     older = ["bcrypt", "scrypt", "pbkdf2_sha256", "pbkdf2_sha512", "sha256_crypt", "sha512_crypt", OriginalPbkdf2]
     return CryptContext(
         schemes=["argon2", *older],
@@ -54,18 +54,18 @@ def context(memory_kib: int, passes: int, lanes: int) -> CryptContext:
 
 argon2.get_backend()  # loads it: passlib fails to, once the handler has been customised twice
 _context = context(MEMORY_KIB, PASSES, LANES)
-_hashing = ThreadPoolExecutor(CORES, "hash")  # the same few threads, for each keeps the megabytes of its last hash
+_hashing = ThreadPoolExecutor(CORES, "hash")  # few threads, since each keeps the memory of its last hash
 _admitted = threading.BoundedSemaphore(WAITING)
 
 
 def share_cores(processes: int) -> None:
-    """Hash no more at once than one of that many processes has cores. To be called before the first hash."""
+    """Bound the hashes that run at once to this process's share of the cores. Call it before the first hash."""
     global _hashing
     _hashing = ThreadPoolExecutor(math.ceil(CORES / processes), "hash")
 
 
 def warm_up() -> None:
-    """Make the hash that unknown users are compared with, so that the first of them takes no longer than others."""
+    """Make the hash that unknown users are compared with, so that the first such login takes no longer than others."""
     _context.dummy_verify()
 
 

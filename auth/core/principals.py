@@ -1,4 +1,4 @@
-"""What the id of a principal looks like, and what it tells."""
+"""The rules for ids of principals and for the texts about a person."""
 
 import unicodedata
 
@@ -26,9 +26,11 @@ def is_service_id(text: str) -> bool:
 def problem_with_texts(
     first_names: str, last_name: str, email: str | None = None, org_id: str | None = None
 ) -> str | None:
-    """What is wrong with what is said of a person, in a sentence, or None. Tokens carry it, and cookies those."""
+    """An error message if a name, e-mail or organisation is unacceptable, else None."""
     if not 1 <= len(first_names) <= NAME_CHARACTERS or not 1 <= len(last_name) <= NAME_CHARACTERS:
         return f"A name has 1 to {NAME_CHARACTERS} characters."
     if any(text is not None and not is_id(text) for text in (first_names, last_name, email, org_id)):
-        return f"A name, an e-mail address and an organisation have no control characters, and at most {ID_CHARACTERS}."
+        return (
+            f"Names, e-mail and organisation have at most {ID_CHARACTERS} characters, none of them a control character."
+        )
     return None

@@ -11,15 +11,15 @@ def generate() -> str:
 
 
 def digest(refresh_token: str) -> bytes:
-    """The 32 bytes under which the database knows the token. No salt: nobody guesses 256 random bits."""
+    """The token's SHA-256, which the database stores. It needs no salt: 256 random bits cannot be guessed."""
     return hashlib.sha256(refresh_token.encode()).digest()
 
 
 def csrf_token(refresh_token: str) -> str:
-    """The CSRF token that belongs to the refresh token, and from which the refresh token cannot be found."""
+    """The CSRF token of the refresh token: an HMAC, which does not reveal the refresh token."""
     return hmac.new(refresh_token.encode(), b"X-CSRFToken", hashlib.sha256).hexdigest()
 
 
 def is_pair(refresh_token: str, csrf: str) -> bool:
-    """Whether the two belong together, compared in constant time."""
+    """Whether the CSRF token is that of the refresh token. Compares in constant time."""
     return hmac.compare_digest(csrf_token(refresh_token).encode(), csrf.encode())

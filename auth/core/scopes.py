@@ -27,7 +27,7 @@ class Scope:
 
     @classmethod
     def parse(cls, text: str) -> "Scope":
-        """The scope that `text` spells. Raises `MalformedScope`."""
+        """The scope in its text form. Raises `MalformedScope`."""
         if text == "api":  # an old name
             return ALL_WRITE
         path, _, rest = text.partition(":")
@@ -45,7 +45,7 @@ class Scope:
         return f"{text}:{','.join(pairs)}"
 
     def covered_by(self, other: "Scope") -> bool:
-        """Whether whoever has `other` may do what `self` stands for."""
+        """Whether `other` grants everything that `self` grants."""
         return (
             (other.access is Access.WRITE or self.access is Access.READ)
             and other.metadata <= self.metadata
@@ -61,7 +61,7 @@ ALL_WRITE = Scope(("all",), Access.WRITE)
 
 
 def parse_all(texts: Sequence[str]) -> list[Scope]:
-    """The scopes a caller asks for, each once, in their order. Raises `MalformedScope`, for none too."""
+    """The requested scopes in their order, without repetitions. Raises `MalformedScope`, also for an empty list."""
     if len(texts) > SCOPES_PER_REQUEST:
         raise InvalidRequest(f"At most {SCOPES_PER_REQUEST:,} scopes can be asked for at once.")
     if not texts:
@@ -93,7 +93,7 @@ def _pair(text: str) -> tuple[str, str]:
         raise MalformedScope
     try:
         value = base64.b64decode(encoded, validate=True)
-        if base64.b64encode(value).decode() != encoded:  # spare bits set: a second spelling of the same value
+        if base64.b64encode(value).decode() != encoded:  # spare bits set: another text for the same value
             raise MalformedScope
         return key, value.decode()
     except (binascii.Error, ValueError):

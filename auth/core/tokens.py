@@ -41,7 +41,7 @@ class AccessTokens:
         header = {"alg": keyring.signing.algorithm, "kid": keyring.signing.kid, "typ": "JWT"}
         self._header = _encoded(_JSON.encode(header))
         self._jws = jwt.PyJWS(algorithms=["ES256", "RS256", "EdDSA"])
-        self._remembered = lru_cache(REMEMBERED_TOKENS)(self._read)  # a service shows the same token all the time
+        self._remembered = lru_cache(REMEMBERED_TOKENS)(self._read)  # a service sends the same token many times
 
     def mint(self, principal: Mapping[str, Any], grant: Grant, issued_at: int | None = None) -> str:
         """A signed access token for a row of `principal`, issued now or at that second since the epoch.
@@ -68,14 +68,14 @@ class AccessTokens:
         return f"{signed}.{_encoded(signature)}"
 
     def verify(self, token: str) -> Bearer:
-        """Whom the access token speaks for. Raises `InvalidToken`, whatever is wrong with it."""
+        """The bearer that the access token names. Raises `InvalidToken` for any defect."""
         read = self._remembered if len(token) <= REMEMBERED_CHARACTERS else self._read
         claims, bearer = read(token)
         self._check(claims)
         return bearer
 
     def _read(self, token: str) -> tuple[Claims, Bearer]:
-        """What does not change with time: that we signed it, and what it says."""
+        """The checks that do not depend on the time: signature and form."""
         try:
             claims = self._claims(token)
             scopes = tuple(Scope.parse(scope) for scope in claims.aud)

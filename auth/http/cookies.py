@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 import msgspec
 from werkzeug.http import dump_cookie
-from werkzeug.sansio.http import parse_cookie  # the other one fails on what is not UTF-8
+from werkzeug.sansio.http import parse_cookie  # werkzeug.http's fails on bytes that are not UTF-8
 
 from auth.core.errors import (
     AmbiguousRefreshCookie,
@@ -20,13 +20,13 @@ from auth.http.request import Request
 
 
 def require_trusted_origin(request: Request) -> None:
-    """Refuse a call that no trusted page made. Raises `UntrustedOrigin`, also when neither header is there."""
+    """Raises `UntrustedOrigin` unless `Origin`, or without it `Referer`, names a trusted origin."""
     if origin_of(_claimed_origin(request)) not in request.services.config.trusted_origins:
         raise UntrustedOrigin
 
 
 def refuse_untrusted_origin(request: Request) -> None:
-    """Refuse a call that another page made; one that names no page passes. Raises `UntrustedOrigin`."""
+    """As `require_trusted_origin`, but a call without both headers passes. Raises `UntrustedOrigin`."""
     if _claimed_origin(request):
         require_trusted_origin(request)
 
@@ -46,7 +46,7 @@ def web_credentials(request: Request) -> tuple[str, str]:
 
 
 def set_refresh_cookie(request: Request, refresh_token: str, ttl_seconds: int | None) -> None:
-    """Keep the refresh token in the browser, out of reach of its scripts, for as long as it is good."""
+    """Store the refresh token in the browser, hidden from scripts, until it expires; `ttl_seconds` None: 30 days."""
     max_age = REFRESH_COOKIE_SECONDS if ttl_seconds is None else ttl_seconds
     _set_cookie(request, _refresh_cookie_name(request), refresh_token, max_age, http_only=True)
 

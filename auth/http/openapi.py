@@ -7,12 +7,12 @@ from typing import Any, Final
 import msgspec
 from flask import Blueprint, Response
 
+from auth import VERSION
 from auth.core.models import CommonErrorMessage, Unit
 from auth.http.rpc import RPCS, Rpc
 
 blueprint = Blueprint("openapi", __name__)
 
-VERSION: Final = "1.1.0"
 TITLE: Final = "User Authentication"
 TEMPLATE: Final = "#/components/schemas/{name}"
 FORM_TYPES: Final = ("application/x-www-form-urlencoded", "multipart/form-data", "application/json")

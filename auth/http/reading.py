@@ -1,4 +1,4 @@
-"""How requests are read: the bearer token, the query, and bodies, none of which are believed before they fit."""
+"""Reads requests: the bearer token, the query and the body, each checked against its model."""
 
 import re
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from auth.http.request import Request
 
 Model = TypeVar("Model", bound=Struct)
 
-# Far more than any form here has; each costs processor time.
+# Far more than any form here needs. Each field and each parameter costs processor time.
 _FORM_FIELDS: Final = 100
 _PART_PARAMETERS: Final = 4000
 _NUMBER: Final = re.compile(r"-?[0-9]+")
@@ -42,7 +42,7 @@ def read_body(request: Request, limit: int) -> bytes:
     """The whole body, of at most `limit` bytes. Raises `BodyTooLarge`, or `UnreadableBody` for broken chunks."""
     if not request.content_length and "Transfer-Encoding" not in request.headers:
         return b""
-    request.max_content_length = limit + 1  # Werkzeug cuts a body without a length there, and says nothing
+    request.max_content_length = limit + 1  # Werkzeug cuts a body without a length there, without an error
     try:
         body = request.get_data()
     except RequestEntityTooLarge:
@@ -110,7 +110,7 @@ def _form_fields(encoded: bytes) -> dict[str, str]:
 
 
 def _parts(request: Request, body: bytes) -> dict[str, str]:
-    body.decode()  # Werkzeug puts a replacement character for what is not UTF-8
+    body.decode()  # raises: Werkzeug would replace bytes that are not UTF-8
     if body.count(b";") > _PART_PARAMETERS:
         raise ValueError("too many parameters")
     parser = FormDataParser(lambda *_, **__: BytesIO(), max_form_parts=_FORM_FIELDS, silent=False)  # no temporary files

@@ -25,7 +25,7 @@ _PREFIX: Final = {4: 32, 6: 64}
 
 @dataclass(frozen=True)
 class Services:
-    """What handlers work with."""
+    """The parts of the service that handlers use."""
 
     config: Config
     db: Database
@@ -34,7 +34,7 @@ class Services:
 
 @dataclass
 class Record:
-    """What the log line and the metrics say of a request. `details` never hold a token, a password or a jti."""
+    """The facts about a request for its log line and the metrics. `details` never hold a token, a password or a jti."""
 
     started: float
     request_id: str
@@ -44,17 +44,17 @@ class Record:
     chain: Sequence[str] = ()
     error_code: str | None = None
     cause: str | None = None  # of an error, for the log alone
-    exception: Exception | None = None  # that nobody expected
+    exception: Exception | None = None  # an unexpected one, for the log
     hash_wait_seconds: float | None = None
     details: dict[str, Any] = field(default_factory=dict)
 
     def set_principal(self, principal: str | None, session: object | None = None, chain: Sequence[str] = ()) -> None:
-        """Say for whom the request acts, and through which services."""
+        """Record for which principal the request acts, by which session, through which services."""
         self.principal, self.chain = principal, chain
         self.session = None if session is None else str(session)
 
     def set_hash_wait(self, seconds: float) -> None:
-        """Say how long the request waited for a processor to hash on."""
+        """Record how long the request waited for a processor to hash on."""
         self.hash_wait_seconds = seconds
 
 
@@ -112,7 +112,7 @@ def bound_to(services: Services) -> type[Request]:
 
 
 def services_of(app: flask.Flask) -> Services:
-    """What the app's handlers work with."""
+    """The parts of the service that the app's handlers use."""
     return cast(type[Request], app.request_class).services
 
 

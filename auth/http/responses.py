@@ -1,4 +1,4 @@
-"""How answers leave: JSON bodies, errors, and the headers that every answer carries."""
+"""Responses: JSON bodies, errors, and the headers that every response carries."""
 
 from typing import Any, Final
 

@@ -1,4 +1,4 @@
-"""One declaration an RPC: it routes, guards and validates, and the documentation is made from it."""
+"""An RPC is declared once. Routing, admission, validation and the OpenAPI document all use the declaration."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ Handler = Callable[..., Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Rpc:
-    """What an RPC takes and gives, and which callers it lets in."""
+    """An RPC: its route, its callers, and the models of its request and its answer."""
 
     name: str
     method: str
@@ -88,7 +88,7 @@ def _serve(declared: Rpc, handler: Handler, readers: list[tuple[str, "Reader"]],
     request = current_request()
     request.record.event = declared.event
     arguments: dict[str, Any] = {} if declared.access is None else {"bearer": _admitted(request, declared)}
-    # Also where none is asked for: a bad body is refused, and none is left on the connection.
+    # Also for calls without a body: a bad body is refused, and no bytes are left on the connection.
     body = read_body(request, FORM_BODY_BYTES if "form" in declared.models else BODY_BYTES)
     for part, read in readers:
         arguments[part] = read(request, body, declared.models[part])

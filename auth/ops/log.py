@@ -1,5 +1,5 @@
-"""What log lines look like: JSON, one object a line, on standard output; gunicorn's own too. gunicorn's master imports
-this, and so it imports nothing else of ours.
+"""The format of log lines: JSON, one object a line, on standard output; gunicorn's own too. gunicorn's master imports
+this, so it imports nothing else of ours.
 """
 
 import json
@@ -10,7 +10,11 @@ from typing import Any, Final
 
 from gunicorn import glogging
 
-_USUAL: Final = {*vars(logging.makeLogRecord({})), "message", "taskName"}  # what is no `extra` of a record
+_USUAL: Final = {
+    *vars(logging.makeLogRecord({})),
+    "message",
+    "taskName",
+}  # the attributes that are not a record's `extra`
 
 
 class Lines(logging.Formatter):
@@ -33,14 +37,14 @@ class Lines(logging.Formatter):
 
 
 class Logger(glogging.Logger):  # type: ignore[misc]
-    """gunicorn's own lines, without its access log: that would tell the query, and a jti with it."""
+    """gunicorn's own lines, without its access log, which would show the query and so a jti."""
 
     def access(self, *_: object) -> None:
         pass
 
 
 def without_texts(error: BaseException | None) -> str:
-    """The kind and the place of an exception and of those that caused it. Their texts may hold what a client sent."""
+    """The types and tracebacks of an exception and of its causes, without their messages, which may quote a client."""
     parts: dict[int, str] = {}
     while error is not None and id(error) not in parts:
         parts[id(error)] = "".join(traceback.format_tb(error.__traceback__)) + type(error).__qualname__
@@ -49,8 +53,8 @@ def without_texts(error: BaseException | None) -> str:
 
 
 def configuration(level: str) -> dict[str, Any]:
-    """What `logging.config.dictConfig` takes, for lines from that level on. Libraries do not get to say what they do
-    for debugging: gunicorn quotes what it read.
+    """The argument of `logging.config.dictConfig`, for lines of that level and above. Debug lines of libraries are left
+    out: gunicorn's quote what it read.
     """
     level = "INFO" if level == "debug" else level.upper()
     return {

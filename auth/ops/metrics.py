@@ -9,7 +9,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from auth.http.request import Record
 
-FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"  # the library's name for where the processes keep their numbers
+FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"  # the library's variable: the folder where the processes count
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 blueprint = Blueprint("metrics", __name__)
@@ -34,12 +34,12 @@ DATABASE_ERRORS: Final = Counter("auth_database_errors", "Faults of the database
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
-    """All numbers, as Prometheus reads them. They name nobody."""
+    """All metrics in Prometheus text. They hold no personal data."""
     return Response(generate_latest(_shown()), content_type=CONTENT_TYPE_LATEST)
 
 
 def count(record: Record, rpc: str, status: int, seconds: float, event: dict[str, Any]) -> None:
-    """Count one request, and what happened in it."""
+    """Count one request, its security event, its revoked tokens, its wait and its database fault."""
     REQUESTS.labels(rpc, status).inc()
     LATENCY.labels(rpc).observe(seconds)
     if event:

@@ -13,11 +13,11 @@ from typing import Final
 
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 - where it exists: nothing cleans it up or fills it as it does /tmp
 NAME: Final = "auth-metrics-"
-BYTES: Final = 65536  # that prometheus_client starts a file with; ours never outgrow it
+BYTES: Final = 65536  # the size of prometheus_client's new files; ours need no more
 
 
 def make() -> Path:
-    """A new folder, locked while a process of this service lives. What killed services left is removed."""
+    """A new folder, locked while a process of this service lives. Folders of killed services are removed."""
     parent = MEMORY if os.access(MEMORY, os.W_OK) else Path(tempfile.gettempdir())
     for left in parent.glob(f"{NAME}*"):
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""What is written down of a request: one line of JSON on standard output, and the metrics."""
+"""The record of a request: one line of JSON on standard output, and the metrics."""
 
 import os
 import time
@@ -20,7 +20,7 @@ def write_down(request: Request, status: int) -> None:
     record, seconds = request.record, time.perf_counter() - request.record.started
     rpc = None if request.method == "OPTIONS" or not request.endpoint else request.endpoint.rpartition(".")[2]
     event = _security_event(record, status)
-    with suppress(OSError, TypeError):  # what prometheus_client raises once a clean-up has removed its files
+    with suppress(OSError, TypeError):  # raised by prometheus_client after a clean-up has removed its files
         metrics.count(record, rpc or "none", status, seconds, event)
     level = "WARNING" if status >= 500 or event.get("event") == "lockout" else "INFO"
     if level not in request.services.config.log_levels:
@@ -52,7 +52,7 @@ def _fields(request: Request, status: int, rpc: str | None, seconds: float) -> d
 
 
 def _security_event(record: Record, status: int) -> dict[str, Any]:
-    """The event, its outcome and its details; empty for a request that is none."""
+    """The fields of the security event, or none for a request that is no security event."""
     if record.event is None:
         return {}
     outcome = record.error_code or ("success" if status < 400 else str(status))

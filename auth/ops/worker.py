@@ -12,7 +12,7 @@ from gunicorn import util
 from gunicorn.http import errors
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-REQUEST_SECONDS: Final = 20.0  # our own work takes 6 at most; the rest is for a slow line
+REQUEST_SECONDS: Final = 20.0  # the service needs 6 at most; the rest is for slow clients
 
 _UNREADABLE: Final = {
     errors.LimitRequestLine: 414,

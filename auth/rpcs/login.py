@@ -57,7 +57,7 @@ def _start_session(request: Request, login: Row, refresh_token: str) -> UUID:
         ip_address=request.client_address,
         user_agent=request.client_agent,
     )
-    if session is None:  # disabled, deleted or given a new password while we were hashing
+    if session is None:  # disabled, deleted or given a new password during the hash
         raise IncorrectCredentials
     reference: UUID = session["public_session_reference"]
     request.record.set_principal(login["id"], reference)

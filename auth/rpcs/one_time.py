@@ -1,4 +1,4 @@
-"""requestOneTimeTokenWithAudience and claim: tokens that are good for one use."""
+"""requestOneTimeTokenWithAudience and claim: tokens that can be spent once."""
 
 import hashlib
 import uuid

@@ -1,4 +1,4 @@
-"""refresh and webRefresh: a refresh token mints access tokens, and is not changed by it."""
+"""refresh and webRefresh: a refresh token mints access tokens and does not change."""
 
 from flask import Blueprint
 
