@@ -1,10 +1,18 @@
--- The person whose access token is to be extended, with the scopes that the bearer's policy allows. No row when either
+-- The person whose access token is to be extended, the scopes that the bearer's policy allows, and for an extension that
+-- is not stored its iat and the time it must end (NULL: at no given time), both in seconds since the epoch. No row when either
 -- token's grant has ended, or the token is not a person's.
 SELECT
     person.id, person.uid, person.role, person.principal_type,
     person.first_names, person.last_name, person.email, person.org_id,
     person.two_factor_authentication, person.service_license_agreement,
-    ARRAY(SELECT scope FROM service_scope WHERE service_id = %(bearer_id)s) AS policy
+    ARRAY(SELECT scope FROM service_scope WHERE service_id = %(bearer_id)s) AS policy,
+    floor(extract(epoch FROM now()))::bigint AS issued_at,
+    least(%(not_after)s::double precision, (
+        SELECT extract(epoch FROM expires_at)::double precision
+        FROM refresh_token
+        WHERE public_session_reference = %(user_reference)s
+          AND extended_by IS NOT NULL
+    )) AS not_after
 FROM live_principal(%(user_id)s, %(user_uid)s, %(user_reference)s, %(user_issued_at)s) AS person
 CROSS JOIN live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_reference)s, %(bearer_issued_at)s) AS bearer
 WHERE person.principal_type IN ('password', 'wayf')

@@ -1,7 +1,5 @@
--- Lets a service act for a person, and stores the refresh token where there is one to store. It says when that was, and
--- when it must end, in seconds since the epoch. No row when what it is made from has ended, or has no time left.
--- Locks: the principals in the order of their ids, then the person's token. So it waits for an ending under way, and an
--- ending for it.
+-- Stores a delegation. No row when what it is made from has ended, or has no time left. Locks the principals in the order of
+-- their ids, then the person's token: so it waits for an ending under way, and an ending for it.
 WITH locked AS MATERIALIZED (
     SELECT id, uid, disabled_at, tokens_ended_at
     FROM principal
@@ -36,22 +34,13 @@ WITH locked AS MATERIALIZED (
               THEN to_timestamp(%(user_issued_at)s) > date_trunc('second', person.tokens_ended_at)
           ELSE source.token_hash IS NOT NULL
       END
-), stored AS (
-    INSERT INTO refresh_token (
-        token_hash, principal_id, scopes, access_token_lifetime_ms, extended_by, extended_by_chain, made_from, expires_at
-    )
-    SELECT
-        %(token_hash)s, person_id, %(scopes)s, %(access_token_lifetime_ms)s, service_id, %(extended_by_chain)s, made_from,
-        least(now() + make_interval(days => %(ttl_days)s), not_after)
-    FROM allowed
-    WHERE %(token_hash)s::bytea IS NOT NULL
-      AND coalesce(not_after > now(), true)
-    RETURNING public_session_reference
+)
+INSERT INTO refresh_token (
+    token_hash, principal_id, scopes, access_token_lifetime_ms, extended_by, extended_by_chain, made_from, expires_at
 )
 SELECT
-    floor(extract(epoch FROM clock_timestamp()))::bigint AS issued_at,
-    extract(epoch FROM allowed.not_after)::double precision AS not_after,
-    stored.public_session_reference
+    %(token_hash)s, person_id, %(scopes)s, %(access_token_lifetime_ms)s, service_id, %(extended_by_chain)s, made_from,
+    least(now() + make_interval(days => %(ttl_days)s), not_after)
 FROM allowed
-LEFT JOIN stored ON true
-WHERE coalesce(allowed.not_after > now(), true)
+WHERE coalesce(not_after > now(), true)
+RETURNING public_session_reference

@@ -18,7 +18,7 @@ KEYS = {"pair_key": b"x" * 32, "network_key": b"y" * 32, "username_key": b"z" * 
 PER_REQUEST: dict[str, dict[str, Any]] = {
     "bearer_find": {"not_after": None, **BEARER},
     "expired_delete": {"batch": 100, "claim_days": 30},
-    "extension_find": {**BEARER, **USER},
+    "extension_find": {"not_after": None, **BEARER, **USER},
     "extension_insert": {
         **BEARER, **USER, "user_is_extended": True, "not_after": None, "token_hash": b"z" * 32, "scopes": ["a:read"],
         "access_token_lifetime_ms": 1, "extended_by_chain": ["user-7"], "ttl_days": 30,

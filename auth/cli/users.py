@@ -88,9 +88,11 @@ def delete(user_id: str, as_json: bool) -> None:
 
 def _change_and_end_tokens(statement: str, user_id: str, **parameters: object) -> None:
     """The change locks the person's row, so that a login under way either is ended here or comes too late."""
-    with database() as opened, opened.transaction() as transaction:
-        existing(transaction.one(statement, id=user_id, **parameters), f"user {user_id}")
-        transaction.run("principal_end_tokens", id=user_id)
+    with database() as opened:
+        with opened.transaction() as transaction:
+            existing(transaction.one(statement, id=user_id, **parameters), f"user {user_id}")
+            transaction.run("principal_end_tokens", id=user_id)
+        opened.run("principal_mark_ended", id=user_id)
 
 
 def _ask_password(from_stdin: bool, *own_texts: str | None) -> str:

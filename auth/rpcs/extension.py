@@ -22,17 +22,19 @@ def token_extension(request: Request, bearer: Bearer, body: TokenExtensionReques
     if bearer.is_extended:  # the chain would not name the service that holds the bearer
         raise InvalidToken
     user = _verified_user(request, body.valid_jwt)
-    person = request.db.one("extension_find", **bearer.parameters(), **user.parameters("user"))
+    person = request.db.one(
+        "extension_find", not_after=user.not_after, **bearer.parameters(), **user.parameters("user")
+    )
     if person is None:
         raise InvalidToken
     grant = _grant(bearer, body, person, user)
     details = {"scopes": grant.scopes, "refreshes": bool(body.allow_refreshes), "newChain": grant.extended_by_chain}
     request.record.details |= details
-    refresh_token = refresh_tokens.generate() if body.allow_refreshes else None
-    grant, issued_at = _extend(request, bearer, user, grant, refresh_token)
-    access_token = request.tokens.mint(person, grant, issued_at)
-    csrf = None if refresh_token is None else refresh_tokens.csrf_token(refresh_token)
-    return OptionalAuthenticationTokens(access_token, csrf, refresh_token)
+    if body.allow_refreshes:
+        return _refreshable(request, bearer, user, person, grant)
+    source = (user.session_reference or user.extended_from) if user.is_extended else None
+    access_token = request.tokens.mint(person, replace(grant, extended_from=source), person["issued_at"])
+    return OptionalAuthenticationTokens(access_token, None, None)
 
 
 def _verified_user(request: Request, valid_jwt: str) -> Bearer:
@@ -55,31 +57,29 @@ def _grant(bearer: Bearer, body: TokenExtensionRequest, person: Row, user: Beare
     if not all_covered(scopes, user.scopes):
         raise ScopeNotCovered
     chain = (*user.extended_by_chain, bearer.principal_id)
-    return Grant([str(scope) for scope in scopes], body.expires_in, None, bearer.principal_id, chain)
+    texts, not_after = [str(scope) for scope in scopes], person["not_after"]
+    return Grant(texts, body.expires_in, None, bearer.principal_id, chain, not_after=not_after)
 
 
-def _extend(
-    request: Request, bearer: Bearer, user: Bearer, grant: Grant, refresh_token: str | None
-) -> tuple[Grant, int]:
-    """The grant with its end and the stored token that it names, and the second it was made in."""
-    extended = request.db.one(
+def _refreshable(
+    request: Request, bearer: Bearer, user: Bearer, person: Row, grant: Grant
+) -> OptionalAuthenticationTokens:
+    refresh_token = refresh_tokens.generate()
+    stored = request.db.one(
         "extension_insert",
         **bearer.parameters(),
         **user.parameters("user"),
         user_is_extended=user.is_extended,
         not_after=user.not_after,
-        token_hash=None if refresh_token is None else refresh_tokens.digest(refresh_token),
+        token_hash=refresh_tokens.digest(refresh_token),
         scopes=list(grant.scopes),
         access_token_lifetime_ms=grant.lifetime_ms,
         extended_by_chain=list(grant.extended_by_chain),
         ttl_days=EXTENDED_REFRESH_TOKEN_DAYS,
     )
-    if extended is None:  # something that it is made from ended a moment ago
+    if stored is None:  # something that it is made from ended a moment ago
         raise InvalidToken
-    reference, source = extended["public_session_reference"], None
-    if reference is not None:
-        request.record.details["newSession"] = str(reference)
-    elif user.is_extended:
-        source = user.session_reference or user.extended_from
-    bounded = replace(grant, session_reference=reference, extended_from=source, not_after=extended["not_after"])
-    return bounded, extended["issued_at"]
+    reference = stored["public_session_reference"]
+    request.record.details["newSession"] = str(reference)
+    access_token = request.tokens.mint(person, replace(grant, session_reference=reference))
+    return OptionalAuthenticationTokens(access_token, refresh_tokens.csrf_token(refresh_token), refresh_token)

@@ -12,17 +12,20 @@ from .rows import ROWS, SESSIONS_EACH, fill
 from .service import PGBENCH, PROJECT
 
 # SQL where :n is the number of a person and of a token. A colon is pgbench's own, so a scope is put together.
-KEYS: Final = {name: f"sha256(('{name}' || :n)::bytea)" for name in ("pair", "network", "username")}
+KEYS: Final = {f"{name}_key": f"sha256(('{name}' || :n)::bytea)" for name in ("pair", "network", "username")}
 NEW_TOKEN: Final = "sha256(gen_random_uuid()::text::bytea)"
-NUMBERS: Final = "batch claim_days memory_seconds most_severe pair_failures pair_seconds severity_seconds ttl_days"
+NUMBERS: Final = "batch claim_days memory_seconds most_severe pair_failures severity_seconds ttl_days window_seconds"
 VALUES: Final = {
-    **dict.fromkeys((*NUMBERS.split(), "access_token_lifetime_ms", "username_seconds", "wide_failures"), "100"),
-    **dict.fromkeys(("id", "principal_id", "username"), "'person-' || :n"),
+    **dict.fromkeys((*NUMBERS.split(), "access_token_lifetime_ms", "username_window_seconds", "wide_failures"), "100"),
+    **dict.fromkeys(("bearer_id", "id", "principal_id", "user_id", "username"), "'person-' || :n"),
     **dict.fromkeys(("ip_address", "network_address"), "'203.0.113.7'"),
     **dict.fromkeys(("offset", "password_generation"), "0"),
+    **dict.fromkeys(("bearer_uid", "not_after", "user_uid"), "NULL"),
+    **dict.fromkeys(("bearer_reference", "session_id", "user_reference"), "md5('t' || :n - 1)::uuid"),
+    **dict.fromkeys(("bearer_issued_at", "user_issued_at"), "4102444800"),
+    **dict.fromkeys(("is_known_network", "user_is_extended"), "false"),
     "attempted_at": ":attempted_at",
-    "extended_by": "'_bench'",
-    "extended_by_chain": "ARRAY['_bench']",
+    "extended_by_chain": "ARRAY['person-' || :n]",
     "items_per_page": "10",
     "jti": "gen_random_uuid()::text",
     "keys": f"ARRAY[{', '.join(KEYS.values())}]",
@@ -31,7 +34,6 @@ VALUES: Final = {
     "scopes": "ARRAY['all' || chr(58) || 'write']",
     "service": "'app'",
     "service_id": "'_bench'",
-    "session_id": "md5('t' || :n - 1)::uuid",  # a session of that person
     "token_hash": "sha256(('t' || lpad(:n::text, 12, '0'))::bytea)",
     "token_hashes": f"ARRAY[{', '.join([NEW_TOKEN] * 100)}]",
     "ttl_seconds": "NULL",
@@ -40,7 +42,7 @@ VALUES: Final = {
 SCRIPTS: Final = {
     "refresh": ("refresh_token_find",),
     "claim": ("jti_claim_insert",),
-    "login": ("login_find", "login_attempt_start", "session_insert"),
+    "login": ("login_find", "login_attempt_start", "session_insert", "login_attempt_return", "expired_delete"),
 }
 PLACEHOLDER: Final = re.compile(r"%\((\w+)\)s")
 
@@ -60,7 +62,7 @@ def parameters(text: str) -> list[str]:
 
 def value(statement: str, parameter: str) -> str:
     """The SQL of a value."""
-    if statement == "login_attempt_start" and parameter in KEYS:
+    if parameter in KEYS:
         return KEYS[parameter]
     return NEW_TOKEN if parameter == "token_hash" and "_insert" in statement else VALUES[parameter]
 
