@@ -24,20 +24,18 @@ VALUES: Final = {
     **dict.fromkeys(("bearer_reference", "session_id", "user_reference"), "md5('t' || :n - 1)::uuid"),
     **dict.fromkeys(("bearer_issued_at", "user_issued_at"), "4102444800"),
     **dict.fromkeys(("is_known_network", "user_is_extended"), "false"),
+    **dict.fromkeys(("new_hash", "old_hash", "user_agent"), "'a'"),
     "attempted_at": ":attempted_at",
     "extended_by_chain": "ARRAY['person-' || :n]",
     "items_per_page": "10",
     "jti": "gen_random_uuid()::text",
     "keys": f"ARRAY[{', '.join(KEYS.values())}]",
-    "new_hash": "'b'",
-    "old_hash": "'a'",
     "scopes": "ARRAY['all' || chr(58) || 'write']",
     "service": "'app'",
     "service_id": "'_bench'",
     "token_hash": "sha256(('t' || lpad(:n::text, 12, '0'))::bytea)",
     "token_hashes": f"ARRAY[{', '.join([NEW_TOKEN] * 100)}]",
     "ttl_seconds": "NULL",
-    "user_agent": "'curl/8'",
 }
 SCRIPTS: Final = {
     "refresh": ("refresh_token_find",),
@@ -62,8 +60,8 @@ def parameters(text: str) -> list[str]:
 
 def value(statement: str, parameter: str) -> str:
     """The SQL of a value."""
-    if parameter in KEYS:
-        return KEYS[parameter]
+    if parameter in KEYS or statement == "service_insert":
+        return KEYS.get(parameter, "'_' || :n")
     return NEW_TOKEN if parameter == "token_hash" and "_insert" in statement else VALUES[parameter]
 
 
