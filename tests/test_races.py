@@ -176,7 +176,9 @@ def test_deletes_that_meet_do_not_deadlock(apis: list[Api], environment: dict[st
             ]
             deleted = world.db.one("principal_delete", id=user, principal_types=["password"])
             assert deleted == {"id": user}
-            assert [answer.result().status for answer in answers] == [200] * 3
+            first, *others = [answer.result().status for answer in answers]
+            assert first in (200, 401)  # its own session may have ended before
+            assert others == [200] * 2
 
 
 def test_two_processes_migrate_at_once(server_url: str) -> None:

@@ -136,7 +136,7 @@ def test_a_body_that_is_too_long(server: Server, path: bytes, chunked: bool) -> 
     received = exchange(server, data)
     assert received == b"" or statuses(received) == [413]  # a reset may overtake the answer
     announced = head + b"Content-Length: 99999999999\r\n\r\n"
-    assert statuses(exchange(server, announced, half_close=False, seconds=3)) == [413]
+    assert statuses(exchange(server, announced, half_close=False, seconds=6)) == [413]
 
 
 def test_a_body_that_ends_early(server: Server, world: World) -> None:
