@@ -4,7 +4,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -105,6 +105,20 @@ def app(config: Config) -> Iterator[Flask]:
     app = create_app(config)
     yield app
     services_of(app).db.close()
+
+
+@pytest.fixture
+def deploy() -> Iterator[Callable[[Config], Flask]]:
+    """Makes an app with another configuration; its connections are closed in the end."""
+    apps = list[Flask]()
+
+    def deployed(config: Config) -> Flask:
+        apps.append(create_app(config))
+        return apps[-1]
+
+    yield deployed
+    for app in apps:
+        services_of(app).db.close()
 
 
 @pytest.fixture

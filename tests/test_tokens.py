@@ -4,14 +4,15 @@ import base64
 import hashlib
 import json
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from flask import Flask
 
-from app import create_app
 from auth.config import Config
 from auth.core.keys import (
     ALGORITHMS,
@@ -91,9 +92,11 @@ def test_the_key_set_is_public(api: Api, world: World) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_the_key_decides_the_algorithm(config: Config, world: World, algorithm: str) -> None:
+def test_the_key_decides_the_algorithm(
+    deploy: Callable[[Config], Flask], config: Config, world: World, algorithm: str
+) -> None:
     key = load_private_key(generate_private_key(algorithm))
-    api = Api(send_to_app(create_app(replace(config, keyring=Keyring.of(key))), any_address()))
+    api = Api(send_to_app(deploy(replace(config, keyring=Keyring.of(key))), any_address()))
     answer = api.refresh(world.session().refresh_token).ok()
     assert jwt.get_unverified_header(answer["accessToken"])["alg"] == algorithm
     assert verified(api, answer["accessToken"])["role"] == "USER"
@@ -114,12 +117,12 @@ def test_the_thumbprint_is_that_of_rfc_7638() -> None:
     assert VerificationKey.of(key).kid == "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
 
 
-def test_a_rotation_fails_nobody(config: Config, world: World) -> None:
+def test_a_rotation_fails_nobody(deploy: Callable[[Config], Flask], config: Config, world: World) -> None:
     old, new = generate_private_key("ES256"), generate_private_key("RS256")
 
     def service(signing: str, *publics: str) -> Api:
         ring = Keyring.of(load_private_key(signing), load_public_keys("\n".join(publics)))
-        return Api(send_to_app(create_app(replace(config, keyring=ring)), any_address()))
+        return Api(send_to_app(deploy(replace(config, keyring=ring)), any_address()))
 
     refresh_token = world.session().refresh_token
     published, switched = service(old, public_pem(new)), service(new, public_pem(old))
@@ -147,9 +150,9 @@ def test_a_token_that_was_verified_before_expires_all_the_same(
     for _ in range(2):
         assert api.sessions(token).status == 200
     now = time.time()
-    monkeypatch.setattr("auth.tokens.time.time", lambda: now + 67)
+    monkeypatch.setattr("auth.core.tokens.time.time", lambda: now + 67)
     api.sessions(token).refused(401, "INVALID_TOKEN")
-    monkeypatch.setattr("auth.tokens.time.time", lambda: now - 7)
+    monkeypatch.setattr("auth.core.tokens.time.time", lambda: now - 7)
     api.sessions(token).refused(401, "INVALID_TOKEN")
 
 

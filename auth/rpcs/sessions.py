@@ -13,7 +13,7 @@ from auth.http import cookies
 from auth.http.request import Request
 from auth.http.rpc import END_USERS, READ, WRITE, rpc
 
-BATCH: Final = 10_000  # sessions that one statement ends, well within its time
+BATCH: Final = 2_000  # sessions that one statement ends, well within its time
 
 blueprint = Blueprint("sessions", __name__)
 
