@@ -150,7 +150,7 @@ def test_what_a_killed_service_leaves_the_next_one_removes(environment: dict[str
 def folder_of(server: Server) -> Path:
     """Where the server's processes keep their metrics: the master holds it open."""
     opened = [Path(os.readlink(fd)) for fd in Path(f"/proc/{server.process.pid}/fd").iterdir()]
-    [folder] = [path for path in opened if path.name.startswith("auth-metrics-")]
+    [folder] = [path for path in opened if path.name.startswith("authentication-metrics-")]
     return folder
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 - where it exists: nothing cleans it up or fills it as it does /tmp
-NAME: Final = "auth-metrics-"
+NAME: Final = "authentication-metrics-"  # not as in 1.0.0, which locks its folders in another way
 BYTES: Final = 65536  # the size of prometheus_client's new files; ours need no more
 
 
