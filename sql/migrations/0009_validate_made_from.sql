@@ -1,2 +1,0 @@
--- Checks the rows from before 0007, without a lock that anything waits for.
-ALTER TABLE refresh_token VALIDATE CONSTRAINT refresh_token_made_from;
