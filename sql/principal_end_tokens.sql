@@ -1,5 +1,5 @@
--- Ends every token of a principal: the stored ones, extended ones too, and by the time of now those that are not stored.
--- Run in the transaction that has changed the principal's row, and so locked it: no token is being made meanwhile.
+-- Ends every token of a principal: the stored ones, and by their iat the extensions that are not stored. Run in the
+-- transaction that has changed the principal's row, and so locked it: no token is stored meanwhile.
 WITH marked AS (
     UPDATE principal
     SET tokens_ended_at = clock_timestamp()
