@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
-from auth.core.errors import ApiError, DatabaseUnavailable, Unstorable
+from auth.core.errors import ApiError, DatabaseUnavailable, InternalError
 
 Row = dict[str, Any]
 Cursor = psycopg.Cursor[Row]
@@ -40,7 +40,7 @@ class NoFreeConnection(psycopg.OperationalError):
 
 
 class Connection(psycopg.Connection[Row]):
-    """Raises `DatabaseUnavailable` for every fault, and `Unstorable` for what the database refuses to store."""
+    """Raises `DatabaseUnavailable` for every fault, and `InternalError` for what the database refuses to store."""
 
     gives_up_at = math.inf  # by the monotonic clock
     unfinished: PQGen[Any] | None = None  # the statement that was given up
@@ -91,7 +91,7 @@ def error(fault: psycopg.Error) -> ApiError:
     """The error to raise for a fault; the log gets its kind, and never its text, which may quote a value."""
     kind = type(fault).__name__.lstrip("_")
     unstorable = isinstance(fault, (psycopg.DataError, psycopg.IntegrityError))
-    return Unstorable(kind) if unstorable else DatabaseUnavailable(kind)
+    return InternalError(cause=kind) if unstorable else DatabaseUnavailable(cause=kind)
 
 
 def is_database_url(text: str) -> bool:

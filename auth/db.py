@@ -32,7 +32,7 @@ WRITES: Final = {name for name, text in STATEMENTS.items() if _WRITE.search(text
 class DirectDatabase:
     """For commands: a connection for each statement or transaction, and no bounds on time.
 
-    Raises `DatabaseUnavailable` for every fault, and `Unstorable` for what the database refuses to store.
+    Raises `DatabaseUnavailable` for every fault, and `InternalError` for what the database refuses to store.
     """
 
     def __init__(self, url: str) -> None:

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from app import create_app
 from auth.config import Config
-from auth.core.errors import DatabaseUnavailable, Unstorable
+from auth.core.errors import DatabaseUnavailable, InternalError
 from auth.db import SQL_FOLDER, STATEMENT_SECONDS, Database, DirectDatabase
 from auth.http.request import services_of
 from auth.migrations import all_migrations, migrate, pending
@@ -100,7 +100,7 @@ def test_a_migration_that_fails_leaves_nothing(server_url: str, monkeypatch: pyt
     with NewDatabase(server_url) as url:
         database = DirectDatabase(url)
         monkeypatch.setattr(migrations, "all_migrations", lambda: [broken])
-        with pytest.raises(Unstorable):
+        with pytest.raises(InternalError):
             migrate(database)
         assert pending(database) == ["0001_broken"]
         with psycopg.connect(url) as connection:

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from auth.core import passwords
-from auth.core.errors import HashingBusy
+from auth.core.errors import LoginBusy
 from auth.core.limits import LOCKOUT_MEMORY_SECONDS
 
 from .api import Api, any_address, send_to_app
@@ -120,7 +120,7 @@ def test_a_400_does_not_count(at: At, world: World, service: str) -> None:
 def test_a_503_does_not_count(at: At, world: World, service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     api, user = at(), world.user()
     with monkeypatch.context() as patch:
-        patch.setattr(passwords, "verify", raising(HashingBusy))
+        patch.setattr(passwords, "verify", raising(LoginBusy))
         for _ in range(10):
             assert api.login(user, PASSWORD, service).refused(503, "LOGIN_BUSY").header("Retry-After") == "1"
     fail(api, user, service, 4)
@@ -139,7 +139,7 @@ def test_a_count_that_is_taken_back_leaves_no_cooldown_behind(
     for _ in range(3):
         assert api.login(user, PASSWORD, service).status == 200
     with monkeypatch.context() as patch:
-        patch.setattr(passwords, "verify", raising(HashingBusy))
+        patch.setattr(passwords, "verify", raising(LoginBusy))
         for _ in range(3):
             api.login(user, PASSWORD, service).refused(503)
     fail(api, user, service, 1)

@@ -22,7 +22,7 @@ from app import create_app
 from auth import db
 from auth.config import Config
 from auth.core import passwords
-from auth.core.errors import ApiError, HashingBusy, PasswordTooEasy, PasswordTooLong, PasswordTooShort
+from auth.core.errors import ApiError, LoginBusy, PasswordTooEasy, PasswordTooLong, PasswordTooShort
 from auth.core.password_rules import check
 from auth.http.request import services_of
 from auth.ops.metrics import HASH_WAIT
@@ -119,7 +119,7 @@ def test_when_too_many_wait_the_next_is_told_at_once(monkeypatch: pytest.MonkeyP
             pool.submit(passwords.verify, "x", "y")
         time.sleep(0.2)
         started = time.monotonic()
-        with pytest.raises(HashingBusy):
+        with pytest.raises(LoginBusy):
             passwords.verify("x", "y")
         assert time.monotonic() - started < 0.1
         slow.go_on.set()

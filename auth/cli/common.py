@@ -11,7 +11,7 @@ from typing import IO, Any, Final, cast
 import click
 
 from auth.config import Misconfigured, read_database_url
-from auth.core.errors import DatabaseUnavailable, Unstorable
+from auth.core.errors import DatabaseUnavailable, InternalError
 from auth.db import DirectDatabase, Row
 from auth.migrations import UnusableDatabase
 
@@ -38,7 +38,7 @@ def database_url() -> Iterator[str]:
         raise click.ClickException(str(problem)) from None
     except DatabaseUnavailable as fault:
         raise click.ClickException(reason(fault)) from None
-    except (Unstorable, UnicodeError):
+    except (InternalError, UnicodeError):
         raise click.ClickException("The database cannot store this.") from None
 
 

@@ -1,11 +1,12 @@
-"""The content of an access token: claims to read, the bearer they describe, and a grant to write."""
+"""The claims of an access token: those of a bearer are read, those of a grant are written."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 from uuid import UUID
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, field
 
 from auth.core.models import Role
 from auth.core.scopes import Scope
@@ -14,56 +15,52 @@ _PEOPLE: Final = ("password", "wayf")
 _KNOWN: Final = (("email", "email"), ("orgId", "org_id"))
 
 
-class Claims(Struct, rename="camel"):
-    """The claims that are read back. Others may be there; these have exactly these types."""
+class Bearer(Struct, rename="camel", frozen=True, dict=True):
+    """The claims of a verified access token; other claims may be there. Whether its grant lives is in the database."""
 
     iss: str
-    sub: str
+    principal_id: str = field(name="sub")
     iat: int | float
     exp: int | float
-    role: str
+    role: Role
     aud: list[str]
     nbf: int | float | UnsetType = UNSET
     uid: int | UnsetType = UNSET
     jti: str | UnsetType = UNSET
     public_session_reference: UUID | UnsetType = UNSET
     extended_by: str | UnsetType = UNSET
-    extended_from: UUID | UnsetType = UNSET
     extended_by_chain: list[str] = []
+    extended_from: UUID | UnsetType = UNSET  # the delegation behind a token that is not stored
 
+    @cached_property
+    def scopes(self) -> list[Scope]:
+        """What the token allows. Raises `MalformedScope`."""
+        return [Scope.parse(text) for text in self.aud]
 
-@dataclass(frozen=True)
-class Bearer:
-    """What a verified access token says. Whether its grant still lives, only the database knows."""
+    @property
+    def session_reference(self) -> UUID | None:
+        return self.public_session_reference or None
 
-    principal_id: str
-    uid: int | None
-    role: Role
-    scopes: tuple[Scope, ...]
-    issued_at: int  # seconds since the epoch
-    expires_at: float
-    session_reference: UUID | None
-    extended_by: str | None
-    extended_by_chain: tuple[str, ...]
-    extended_from: UUID | None
-    is_one_time: bool
+    @property
+    def is_one_time(self) -> bool:
+        return self.jti is not UNSET
 
     @property
     def is_extended(self) -> bool:
-        return self.extended_by is not None or bool(self.extended_by_chain)
+        return self.extended_by is not UNSET or bool(self.extended_by_chain)
 
     @property
     def not_after(self) -> float | None:
         """When what is made from this token must end, unless a stored token says that: seconds since the epoch."""
-        return self.expires_at if self.is_extended and self.session_reference is None else None
+        return self.exp if self.is_extended and self.session_reference is None else None
 
     def parameters(self, name: str = "bearer") -> dict[str, Any]:
         """What a statement needs to see whether the token's grant lives, as parameters that begin with `name`."""
         return {
             f"{name}_id": self.principal_id,
-            f"{name}_uid": self.uid,
-            f"{name}_reference": self.session_reference or self.extended_from,
-            f"{name}_issued_at": self.issued_at,
+            f"{name}_uid": self.uid or None,
+            f"{name}_reference": self.session_reference or self.extended_from or None,
+            f"{name}_issued_at": max(0, int(self.iat)),
         }
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from passlib.context import CryptContext
 from passlib.hash import argon2, pbkdf2_sha512
 
-from auth.core.errors import HashingBusy
+from auth.core.errors import LoginBusy
 
 # The least that OWASP's Password Storage Cheat Sheet accepts for argon2id with one lane.
 OWASP_MEMORY_KIB: Final = 19 * 1024
@@ -80,11 +80,11 @@ def verify(
     """Whether the password is right, and a new hash to store where the old one is not of today's kind and cost.
 
     Without a hash to compare with, the answer is False and takes as long. No more hashes run at once than this process
-    has cores. `waited` is called with the seconds of waiting for a turn. Raises `HashingBusy` after a second of it, and
+    has cores. `waited` is called with the seconds of waiting for a turn. Raises `LoginBusy` after a second of it, and
     at once where too many are waiting already.
     """
     if not _admitted.acquire(blocking=False):
-        raise HashingBusy
+        raise LoginBusy
     try:
         return _in_turn(password.encode(), password_hash, waited)
     finally:
@@ -119,7 +119,7 @@ def _in_turn(password: bytes, password_hash: str | None, waited: Callable[[float
     except TimeoutError:
         if task.cancel():
             waited(WAIT_SECONDS)
-            raise HashingBusy from None
+            raise LoginBusy from None
         return task.result()
 
 

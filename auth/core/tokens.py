@@ -17,13 +17,11 @@ import jwt
 import msgspec
 from msgspec import UNSET
 
-from auth.core.claims import Bearer, Claims, Grant, identity, provenance
-from auth.core.errors import InvalidToken, MalformedScope, UnknownKey
+from auth.core.claims import Bearer, Grant, identity, provenance
+from auth.core.errors import InvalidToken, MalformedScope
 from auth.core.keys import Keyring
 from auth.core.limits import LEEWAY_SECONDS
-from auth.core.models import Role
 from auth.core.principals import is_id
-from auth.core.scopes import Scope
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 REMEMBERED_TOKENS: Final = 1024  # by each process, once their signatures are verified
@@ -70,58 +68,34 @@ class AccessTokens:
     def verify(self, token: str) -> Bearer:
         """The bearer that the access token names. Raises `InvalidToken` for any defect."""
         read = self._remembered if len(token) <= REMEMBERED_CHARACTERS else self._read
-        claims, bearer = read(token)
-        self._check(claims)
+        bearer, now = read(token), time.time()
+        not_before = bearer.iat if bearer.nbf is UNSET else max(bearer.iat, bearer.nbf)
+        if bearer.exp <= now - LEEWAY_SECONDS or not_before > now + LEEWAY_SECONDS:
+            raise InvalidToken
         return bearer
 
-    def _read(self, token: str) -> tuple[Claims, Bearer]:
-        """The checks that do not depend on the time: signature and form."""
+    def _read(self, token: str) -> Bearer:
+        """The checks that do not depend on the time."""
         try:
-            claims = self._claims(token)
-            scopes = tuple(Scope.parse(scope) for scope in claims.aud)
+            bearer = msgspec.convert(self._payload(token), Bearer)
+            is_sound = bearer.iss == self._issuer and all(map(is_id, (bearer.principal_id, *bearer.extended_by_chain)))
+            if not (is_sound and bearer.scopes):
+                raise InvalidToken
         except (jwt.InvalidTokenError, ValueError, RecursionError, MalformedScope):
             raise InvalidToken from None
-        return claims, Bearer(
-            claims.sub,
-            claims.uid or None,
-            Role(claims.role),
-            scopes,
-            max(0, int(claims.iat)),
-            claims.exp,
-            claims.public_session_reference or None,
-            claims.extended_by or None,
-            tuple(claims.extended_by_chain),
-            claims.extended_from or None,
-            claims.jti is not UNSET,
-        )
+        return bearer
 
-    def _claims(self, token: str) -> Claims:
+    def _payload(self, token: str) -> Any:
+        """The JSON of the payload, once the signature is verified."""
         if not _TOKEN.fullmatch(token):
             raise InvalidToken
         header = _strict_json(_decoded(token.partition(".")[0]))
-        if not _is_plain(header):
+        if not isinstance(header, dict) or not isinstance(header.get("kid"), str) or "crit" in header:
             raise InvalidToken
         key = self.keyring.verifying.get(header["kid"])
         if key is None:
-            raise UnknownKey
-        payload = self._jws.decode(token, key.key, algorithms=[key.algorithm])
-        return msgspec.convert(_strict_json(payload), Claims)
-
-    def _check(self, claims: Claims) -> None:
-        now = time.time()
-        not_before = claims.iat if claims.nbf is UNSET else max(claims.iat, claims.nbf)
-        sound = (
-            claims.iss == self._issuer
-            and claims.exp > now - LEEWAY_SECONDS
-            and not_before <= now + LEEWAY_SECONDS
-            and all(map(is_id, (claims.sub, *claims.extended_by_chain)))
-        )
-        if not sound:
-            raise InvalidToken
-
-
-def _is_plain(header: Any) -> bool:
-    return isinstance(header, dict) and isinstance(header.get("kid"), str) and "crit" not in header
+            raise InvalidToken(cause="the token names a key that is not among JWT_PRIVATE_KEY and JWT_PUBLIC_KEYS")
+        return _strict_json(self._jws.decode(token, key.key, algorithms=[key.algorithm]))
 
 
 def _encoded(content: str | bytes) -> str:

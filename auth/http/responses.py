@@ -1,5 +1,6 @@
 """Responses: JSON bodies, errors, and the headers that every response carries."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -7,17 +8,21 @@ from flask import Flask, Response
 from msgspec import Struct
 from werkzeug.exceptions import HTTPException
 
+from auth.core import errors
 from auth.core.errors import ApiError, InternalError
 from auth.core.models import CommonErrorMessage
 from auth.core.origins import origin_of
 from auth.http.request import Request, current_request
 
 _FRAMEWORK_ERRORS: Final = {
-    400: ("BAD_REQUEST", "The request could not be understood."),
-    404: ("NOT_FOUND", "There is nothing at this path."),
-    405: ("METHOD_NOT_ALLOWED", "This path does not take that method."),
-    413: ("BODY_TOO_LARGE", "The body of the request is too large."),
-    415: ("UNSUPPORTED_MEDIA_TYPE", "The body of the request is of a media type this call does not take."),
+    error.status: error
+    for error in (
+        errors.BadRequest,
+        errors.NotFound,
+        errors.MethodNotAllowed,
+        errors.BodyTooLarge,
+        errors.UnsupportedMediaType,
+    )
 }
 _PRIVATE: Final = [("Cache-Control", "no-store, private"), ("Pragma", "no-cache"), ("Vary", "Origin")]
 _PREFLIGHT: Final = [
@@ -70,10 +75,11 @@ def _api_error(error: ApiError) -> Response:
 
 
 def _framework_error(error: HTTPException) -> Response:
-    status = error.code or 500
-    error_code, why = _FRAMEWORK_ERRORS.get(status, (None, error.name))
     headers = {name: value for name, value in error.get_headers() if name == "Allow"}
-    return _error_response(status, why, error_code, headers)
+    if error.code not in _FRAMEWORK_ERRORS:
+        return _error_response(error.code or 500, error.name, None, headers)
+    known = _FRAMEWORK_ERRORS[error.code]()
+    return _error_response(known.status, known.why, known.error_code, headers)
 
 
 def _unexpected_error(error: Exception) -> Response:
@@ -81,7 +87,7 @@ def _unexpected_error(error: Exception) -> Response:
     return _api_error(InternalError())
 
 
-def _error_response(status: int, why: str, error_code: str | None, headers: Any) -> Response:
+def _error_response(status: int, why: str, error_code: str | None, headers: Mapping[str, str]) -> Response:
     current_request().record.error_code = error_code
     body = msgspec.json.encode(CommonErrorMessage(why, error_code))
-    return Response(body, status, dict(headers), mimetype="application/json")
+    return Response(body, status, headers, mimetype="application/json")

@@ -29,7 +29,7 @@ def readyz() -> Response:
     """200 when the database answers within a second and has every migration, else 503."""
     latest = _latest_migration()
     if latest is None or latest["version"] < all_migrations()[-1].version:
-        raise DatabaseUnavailable
+        raise DatabaseUnavailable(cause="not migrated")
     return json_response(Unit())
 
 

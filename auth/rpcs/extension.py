@@ -32,7 +32,7 @@ def token_extension(request: Request, bearer: Bearer, body: TokenExtensionReques
     request.record.details |= details
     if body.allow_refreshes:
         return _refreshable(request, bearer, user, person, grant)
-    source = (user.session_reference or user.extended_from) if user.is_extended else None
+    source = (user.session_reference or user.extended_from or None) if user.is_extended else None
     access_token = request.tokens.mint(person, replace(grant, extended_from=source), person["issued_at"])
     return OptionalAuthenticationTokens(access_token, None, None)
 

@@ -32,9 +32,9 @@ def request_one_time_token(request: Request, bearer: Bearer, query: RequestOneTi
         scopes,
         ONE_TIME_TOKEN_MS,
         bearer.session_reference,
-        bearer.extended_by,
+        bearer.extended_by or None,
         bearer.extended_by_chain,
-        bearer.extended_from,
+        bearer.extended_from or None,
         jti,
         principal["not_after"],
     )
