@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from auth.connection import is_database_url
-from auth.core.keys import Keyring, load_private_key, load_public_keys
+from auth.core.keys import Keyring, PrivateKey, load_private_key, load_public_keys
 from auth.core.origins import is_origin, origin_of
-from auth.platform import DEFAULTS, platform
+from auth.platform import DEFAULTS
 
 LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -24,81 +24,56 @@ class Config:
     log_levels: frozenset[str] = frozenset(LEVELS)  # of the lines that are written
 
 
-class _Reader:
-    """Reads variables one by one, and remembers a line for each that is missing or wrong."""
-
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = environment
-        self.problems: list[str] = []
-
-    def read(self, name: str, parse: Callable[[str], Any], default: str | None = None) -> Any:
-        """The parsed value, or None after a problem; `finish` then raises."""
-        text = self._environment.get(name) or default
-        if text is None:
-            self.problems.append(f"{name} is not set. It {_MEANING[name]}.")
-            return None
-        try:
-            return parse(text)
-        except ValueError as error:
-            self.problems.append(f"{name} {error}.")
-            return None
-
-    def finish(self) -> None:
-        """Raises `Misconfigured` if there was a problem."""
-        if self.problems:
-            raise Misconfigured("\n".join(self.problems))
-
-
-_MEANING = {
-    "DATABASE_URL": "is the postgresql:// URL of the database",
-    "JWT_PRIVATE_KEY": "is the PEM of the key that signs; `flask keys generate` makes one",
-}
-
-
 class Misconfigured(Exception):
     """A variable is missing or wrong; the message has a line for each mistake."""
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
     """The configuration that the environment describes. Raises `Misconfigured`."""
-    reader = _Reader(environment)
-    database_url = reader.read("DATABASE_URL", _database_url)
-    private_key = reader.read("JWT_PRIVATE_KEY", load_private_key)
-    public_keys = reader.read("JWT_PUBLIC_KEYS", load_public_keys, default=" ")
-    issuer = reader.read("JWT_ISSUER", _issuer, default="cloud.sdu.dk")
-    origins = reader.read("TRUSTED_ORIGINS", _origins, default=",")
-    proxies = reader.read("TRUSTED_PROXIES", _between(0, 99), default="0")
-    secure = reader.read("COOKIE_SECURE", _flag, default="1")
-    for name, check in _PLATFORM.items():
-        reader.read(name, check, DEFAULTS[name])
-    reader.finish()
-    keyring, levels = Keyring.of(private_key, public_keys), _levels(platform("LOG_LEVEL", environment))
-    return Config(database_url, keyring, issuer, origins, proxies, secure, levels)
+    values = _read(environment, *_VARIABLES)
+    keyring = Keyring.of(values["JWT_PRIVATE_KEY"], values["JWT_PUBLIC_KEYS"])
+    return Config(
+        values["DATABASE_URL"], keyring, values["JWT_ISSUER"], values["TRUSTED_ORIGINS"],
+        values["TRUSTED_PROXIES"], values["COOKIE_SECURE"], values["LOG_LEVEL"],
+    )  # fmt: skip
 
 
 def read_keyring(environment: Mapping[str, str] = os.environ) -> Keyring:
     """The keys alone, for commands that need nothing else. Raises `Misconfigured`."""
-    reader = _Reader(environment)
-    private_key = reader.read("JWT_PRIVATE_KEY", load_private_key)
-    public_keys = reader.read("JWT_PUBLIC_KEYS", load_public_keys, default=" ")
-    reader.finish()
-    return Keyring.of(private_key, public_keys)
+    return Keyring.of(*_read(environment, "JWT_PRIVATE_KEY", "JWT_PUBLIC_KEYS").values())
 
 
 def read_database_url(environment: Mapping[str, str] = os.environ) -> str | None:
     """The database's URL, or None when none is set. Raises `Misconfigured` for one that is malformed."""
-    if not environment.get("DATABASE_URL"):
-        return None
-    reader = _Reader(environment)
-    url: str = reader.read("DATABASE_URL", _database_url)
-    reader.finish()
-    return url
+    return _read(environment, "DATABASE_URL")["DATABASE_URL"] if environment.get("DATABASE_URL") else None
+
+
+def _read(environment: Mapping[str, str], *names: str) -> dict[str, Any]:
+    """The values of these variables. Raises `Misconfigured` with a line for each mistake."""
+    values, problems = {}, []
+    for name in names:
+        parse, default = _VARIABLES[name]
+        try:
+            values[name] = parse(environment.get(name) or default)
+        except ValueError as error:
+            problems.append(f"{name} {error}.")
+    if problems:
+        raise Misconfigured("\n".join(problems))
+    return values
 
 
 def _database_url(text: str) -> str:
+    if not text:
+        raise ValueError("is not set. It is the postgresql:// URL of the database")
     if not is_database_url(text):
         raise ValueError("is not a postgresql:// URL")
     return text
+
+
+def _private_key(text: str) -> PrivateKey:
+    if not text:
+        raise ValueError("is not set. It is the PEM of the key that signs; `flask keys generate` makes one")
+    return load_private_key(text)
 
 
 def _issuer(text: str) -> str:
@@ -124,25 +99,29 @@ def _between(lowest: int, highest: int) -> Callable[[str], int]:
     return parse
 
 
-def _level(text: str) -> str:
-    if text.upper() not in LEVELS:
-        raise ValueError("must be debug, info, warning, error or critical")
-    return text.upper()
-
-
 def _levels(lowest: str) -> frozenset[str]:
-    return frozenset(LEVELS[LEVELS.index(_level(lowest)) :])
-
-
-# Read by gunicorn.conf.py; checked here, so that all mistakes are reported at once.
-_PLATFORM: Final[dict[str, Callable[[str], Any]]] = {
-    "PORT": _between(0, 65535),
-    "WEB_CONCURRENCY": _between(1, 1000),
-    "LOG_LEVEL": _level,
-}
+    if lowest.upper() not in LEVELS:
+        raise ValueError("must be debug, info, warning, error or critical")
+    return frozenset(LEVELS[LEVELS.index(lowest.upper()) :])
 
 
 def _flag(text: str) -> bool:
     if text not in ("0", "1"):
         raise ValueError("must be 0 or 1")
     return text == "1"
+
+
+# How each variable is read, and its value where it is missing or empty. gunicorn.conf.py reads the last three too; they
+# are checked here, so that all mistakes are reported at once.
+_VARIABLES: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
+    "DATABASE_URL": (_database_url, ""),
+    "JWT_PRIVATE_KEY": (_private_key, ""),
+    "JWT_PUBLIC_KEYS": (load_public_keys, ""),
+    "JWT_ISSUER": (_issuer, "cloud.sdu.dk"),
+    "TRUSTED_ORIGINS": (_origins, ""),
+    "TRUSTED_PROXIES": (_between(0, 99), "0"),
+    "COOKIE_SECURE": (_flag, "1"),
+    "PORT": (_between(0, 65535), DEFAULTS["PORT"]),
+    "WEB_CONCURRENCY": (_between(1, 1000), DEFAULTS["WEB_CONCURRENCY"]),
+    "LOG_LEVEL": (_levels, DEFAULTS["LOG_LEVEL"]),
+}

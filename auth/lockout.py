@@ -5,15 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from auth.core.errors import DatabaseUnavailable, IncorrectCredentials, TooManyAttempts, UnknownLoginService
-from auth.core.limits import (
-    LOCKOUT_MEMORY_SECONDS,
-    LOCKOUT_PAIR_FAILURES,
-    LOCKOUT_SEVERITY,
-    LOCKOUT_SEVERITY_SECONDS,
-    LOCKOUT_USERNAME_WINDOW_SECONDS,
-    LOCKOUT_WIDE_FAILURES,
-    LOCKOUT_WINDOW_SECONDS,
-)
+from auth.core.limits import LOCKOUT
 from auth.db import Row
 from auth.http.request import Request
 
@@ -51,7 +43,8 @@ def _start(request: Request, username: str, service: str) -> tuple[Row, Row]:
     request.record.set_principal(login["id"])
     if login["retry_after_seconds"] is not None:
         raise TooManyAttempts(login["retry_after_seconds"])
-    counted = _count(request, keys, login["is_known_network"])
+    is_known = login["is_known_network"]
+    [counted] = request.db.many("login_attempt_start", is_known_network=is_known, **keys, **LOCKOUT)
     if counted["refused"]:  # logins at the same time reached a limit after our read
         _take_back(request, counted)
         login = request.db.one("login_find", **names, **keys)
@@ -62,22 +55,6 @@ def _start(request: Request, username: str, service: str) -> tuple[Row, Row]:
 def _digest(*parts: str) -> bytes:
     """SHA-256, so that a row does not reveal the username, which may be a password in the wrong field."""
     return hashlib.sha256("\0".join(parts).encode()).digest()
-
-
-def _count(request: Request, keys: dict[str, bytes], is_known_network: bool) -> Row:
-    [counted] = request.db.many(
-        "login_attempt_start",
-        **keys,
-        is_known_network=is_known_network,
-        pair_failures=LOCKOUT_PAIR_FAILURES,
-        wide_failures=LOCKOUT_WIDE_FAILURES,
-        window_seconds=LOCKOUT_WINDOW_SECONDS,
-        username_window_seconds=LOCKOUT_USERNAME_WINDOW_SECONDS,
-        most_severe=LOCKOUT_SEVERITY,
-        severity_seconds=LOCKOUT_SEVERITY_SECONDS,
-        memory_seconds=LOCKOUT_MEMORY_SECONDS,
-    )
-    return counted
 
 
 def _take_back(request: Request, counted: Row) -> None:

@@ -10,7 +10,7 @@ from flask import Flask
 
 from auth.core import passwords
 from auth.core.errors import LoginBusy
-from auth.core.limits import LOCKOUT_MEMORY_SECONDS
+from auth.core.limits import LOCKOUT
 
 from .api import Api, any_address, send_to_app
 from .lockouts import fail, limit_key, locked, pair_key, pass_time
@@ -283,4 +283,4 @@ def test_what_a_login_is_counted_in_is_purged(world: World, database_url: str) -
         if not any(purged.values()):
             break
     assert deleted >= 3
-    assert LOCKOUT_MEMORY_SECONDS >= 5**5 + 3600
+    assert LOCKOUT["memory_seconds"] >= 5**5 + 3600

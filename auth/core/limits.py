@@ -29,10 +29,12 @@ SCOPES_PER_REQUEST: Final = 1000  # in one request; a token with more would be t
 PURGE_ROWS: Final = 100
 """How many expired rows one statement deletes at most, so that no login waits for a clean-up."""
 
-LOCKOUT_PAIR_FAILURES: Final = 5  # of one network for one username
-LOCKOUT_WINDOW_SECONDS: Final = 5 * 60  # in which failures count, for a pair and for a network
-LOCKOUT_SEVERITY: Final = 5  # a cooldown lasts 5 to the power of its severity, in seconds
-LOCKOUT_SEVERITY_SECONDS: Final = 60 * 60  # after a cooldown; the next one in this time is more severe
-LOCKOUT_WIDE_FAILURES: Final = 100  # of one network, or for one username, each in its window
-LOCKOUT_USERNAME_WINDOW_SECONDS: Final = 60 * 60
-LOCKOUT_MEMORY_SECONDS: Final = 2 * 60 * 60  # the longest cooldown and its hour take 112 minutes
+LOCKOUT: Final = {
+    "pair_failures": 5,  # of one network for one username
+    "window_seconds": 5 * 60,  # in which failures count, for a pair and for a network
+    "most_severe": 5,  # a cooldown lasts 5 to the power of its severity, in seconds
+    "severity_seconds": 60 * 60,  # after a cooldown; the next one in this time is more severe
+    "wide_failures": 100,  # of one network, or for one username, each in its window
+    "username_window_seconds": 60 * 60,
+    "memory_seconds": 2 * 60 * 60,  # the longest cooldown and its hour take 112 minutes
+}

@@ -6,13 +6,7 @@ import msgspec
 from werkzeug.http import dump_cookie
 from werkzeug.sansio.http import parse_cookie  # werkzeug.http's fails on bytes that are not UTF-8
 
-from auth.core.errors import (
-    AmbiguousRefreshCookie,
-    InvalidRequest,
-    MissingCsrfToken,
-    MissingRefreshCookie,
-    UntrustedOrigin,
-)
+from auth.core import errors
 from auth.core.limits import AUTH_STATE_SECONDS, COOKIE_CHARACTERS, REFRESH_COOKIE_SECONDS
 from auth.core.models import OptionalAuthenticationTokens
 from auth.core.origins import origin_of
@@ -22,7 +16,7 @@ from auth.http.request import Request
 def require_trusted_origin(request: Request) -> None:
     """Raises `UntrustedOrigin` unless `Origin`, or without it `Referer`, names a trusted origin."""
     if origin_of(_claimed_origin(request)) not in request.services.config.trusted_origins:
-        raise UntrustedOrigin
+        raise errors.UntrustedOrigin
 
 
 def refuse_untrusted_origin(request: Request) -> None:
@@ -38,10 +32,10 @@ def web_credentials(request: Request) -> tuple[str, str]:
     """
     require_trusted_origin(request)
     if request.headers.get("Sec-Fetch-Site", "").strip().lower() == "cross-site":  # set by the browser, not by the page
-        raise UntrustedOrigin
+        raise errors.UntrustedOrigin
     csrf = request.headers.get("X-CSRFToken")
     if not csrf:
-        raise MissingCsrfToken
+        raise errors.MissingCsrfToken
     return _refresh_cookie(request), csrf
 
 
@@ -72,13 +66,13 @@ def _refresh_cookie_name(request: Request) -> str:
 def _refresh_cookie(request: Request) -> str:
     header = request.headers.get("Cookie", "")
     if len(header) > COOKIE_CHARACTERS:  # gunicorn joins up to 100 of them, which would take longer than a hash
-        raise InvalidRequest("The Cookie header is too long.")
+        raise errors.InvalidRequest("The Cookie header is too long.")
     values = {value for value in parse_cookie(header).getlist(_refresh_cookie_name(request)) if value}
     if not values:
-        raise MissingRefreshCookie
+        raise errors.MissingRefreshCookie
     refresh_token = values.pop()
     if values or "," in refresh_token:  # with which gunicorn joins two Cookie headers, and no token has
-        raise AmbiguousRefreshCookie
+        raise errors.AmbiguousRefreshCookie
     return refresh_token
 
 

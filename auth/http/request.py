@@ -12,9 +12,10 @@ from typing import Any, ClassVar, Final, Literal, cast
 import flask
 
 from auth.config import Config
+from auth.core.errors import InvalidToken
 from auth.core.limits import USER_AGENT_CHARACTERS
 from auth.core.tokens import AccessTokens
-from auth.db import Database
+from auth.db import Database, Row
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Event = Literal["login", "refresh", "logout", "one-time token", "claim", "extension", "revocation"]
@@ -77,6 +78,13 @@ class Request(flask.Request):
     @property
     def tokens(self) -> AccessTokens:
         return self.services.tokens
+
+    def live(self, statement: str, **parameters: object) -> Row:
+        """The row of a statement that returns none when the grant has ended. Raises `InvalidToken` then."""
+        row = self.db.one(statement, **parameters)
+        if row is None:
+            raise InvalidToken
+        return row
 
     @property
     def client_address(self) -> str | None:

@@ -1,6 +1,7 @@
 """tokenExtension: a service gets a token to act for a user, narrower than the user's own."""
 
 from dataclasses import replace
+from typing import Any
 
 from flask import Blueprint
 
@@ -22,16 +23,13 @@ def token_extension(request: Request, bearer: Bearer, body: TokenExtensionReques
     if bearer.is_extended:  # the chain would not name the service that holds the bearer
         raise InvalidToken
     user = _verified_user(request, body.valid_jwt)
-    person = request.db.one(
-        "extension_find", not_after=user.not_after, **bearer.parameters(), **user.parameters("user")
-    )
-    if person is None:
-        raise InvalidToken
+    tokens = bearer.parameters() | user.parameters("user") | {"not_after": user.not_after}
+    person = request.live("extension_find", **tokens)
     grant = _grant(bearer, body, person, user)
     details = {"scopes": grant.scopes, "refreshes": bool(body.allow_refreshes), "newChain": grant.extended_by_chain}
     request.record.details |= details
     if body.allow_refreshes:
-        return _refreshable(request, bearer, user, person, grant)
+        return _refreshable(request, tokens | {"user_is_extended": user.is_extended}, person, grant)
     source = (user.session_reference or user.extended_from or None) if user.is_extended else None
     access_token = request.tokens.mint(person, replace(grant, extended_from=source), person["issued_at"])
     return OptionalAuthenticationTokens(access_token, None, None)
@@ -61,24 +59,17 @@ def _grant(bearer: Bearer, body: TokenExtensionRequest, person: Row, user: Beare
     return Grant(texts, body.expires_in, None, bearer.principal_id, chain, not_after=not_after)
 
 
-def _refreshable(
-    request: Request, bearer: Bearer, user: Bearer, person: Row, grant: Grant
-) -> OptionalAuthenticationTokens:
+def _refreshable(request: Request, tokens: dict[str, Any], person: Row, grant: Grant) -> OptionalAuthenticationTokens:
     refresh_token = refresh_tokens.generate()
-    stored = request.db.one(
+    stored = request.live(
         "extension_insert",
-        **bearer.parameters(),
-        **user.parameters("user"),
-        user_is_extended=user.is_extended,
-        not_after=user.not_after,
+        **tokens,
         token_hash=refresh_tokens.digest(refresh_token),
         scopes=list(grant.scopes),
         access_token_lifetime_ms=grant.lifetime_ms,
         extended_by_chain=list(grant.extended_by_chain),
         ttl_days=EXTENDED_REFRESH_TOKEN_DAYS,
     )
-    if stored is None:  # something that it is made from ended a moment ago
-        raise InvalidToken
     reference = stored["public_session_reference"]
     request.record.details["newSession"] = str(reference)
     access_token = request.tokens.mint(person, replace(grant, session_reference=reference))

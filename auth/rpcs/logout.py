@@ -32,9 +32,7 @@ def web_logout(request: Request, cookie_token: str) -> Unit:
 @rpc(blueprint, "bulkInvalidate", "POST /auth/logout/bulk", PRIVILEGED, WRITE, event="revocation")
 def bulk_invalidate(request: Request, bearer: Bearer, body: BulkInvalidateRequest) -> Unit:
     digests = [refresh_tokens.digest(token) for token in body.tokens]
-    ended = request.db.one("refresh_token_delete_many", token_hashes=digests, **bearer.parameters())
-    if ended is None:
-        raise InvalidToken
+    ended = request.live("refresh_token_delete_many", token_hashes=digests, **bearer.parameters())
     request.record.details["revoked"] = ended["revoked"]
     return Unit()
 

@@ -6,7 +6,7 @@ import uuid
 from flask import Blueprint
 
 from auth.core.claims import Bearer, Grant
-from auth.core.errors import AlreadyClaimed, InvalidToken, ScopeNotCovered
+from auth.core.errors import AlreadyClaimed, ScopeNotCovered
 from auth.core.limits import ONE_TIME_TOKEN_MS
 from auth.core.models import ClaimOneTimeToken, OneTimeAccessToken, RequestOneTimeToken, Unit
 from auth.core.scopes import all_covered, parse_all
@@ -20,9 +20,7 @@ blueprint = Blueprint("one_time", __name__)
     blueprint, "requestOneTimeTokenWithAudience", "POST /auth/request", AUTHENTICATED, WRITE, event="one-time token"
 )  # fmt: skip
 def request_one_time_token(request: Request, bearer: Bearer, query: RequestOneTimeToken) -> OneTimeAccessToken:
-    principal = request.db.one("bearer_find", not_after=bearer.not_after, **bearer.parameters())
-    if principal is None:
-        raise InvalidToken
+    principal = request.live("bearer_find", not_after=bearer.not_after, **bearer.parameters())
     audience = parse_all(query.audience.split(","))
     if not all_covered(audience, bearer.scopes):
         raise ScopeNotCovered
@@ -44,9 +42,7 @@ def request_one_time_token(request: Request, bearer: Bearer, query: RequestOneTi
 @rpc(blueprint, "claim", "POST /auth/claim", PRIVILEGED, WRITE, event="claim")
 def claim(request: Request, bearer: Bearer, query: ClaimOneTimeToken) -> Unit:
     request.record.details["jtiHash"] = _hash(query.jti)
-    claimed = request.db.one("jti_claim_insert", jti=query.jti, **bearer.parameters())
-    if claimed is None:
-        raise InvalidToken
+    claimed = request.live("jti_claim_insert", jti=query.jti, **bearer.parameters())
     if not claimed["is_first"]:
         raise AlreadyClaimed
     return Unit()
