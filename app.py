@@ -3,7 +3,7 @@
 import sys
 
 import click
-from flask import Flask, Response
+from flask import Flask
 
 from auth import cli, config
 from auth.config import Config
@@ -11,7 +11,7 @@ from auth.core.tokens import AccessTokens
 from auth.db import Database
 from auth.http import openapi
 from auth.http.request import Services, bound_to, current_request
-from auth.http.responses import headers_of, register_error_handlers
+from auth.http.responses import Response, register_error_handlers
 from auth.ops import health, metrics
 from auth.ops.request_log import write_down
 from auth.rpcs import extension, login, logout, one_time, refresh, sessions, well_known
@@ -23,6 +23,7 @@ def create_app(configuration: Config) -> Flask:
     app.url_map.merge_slashes = False  # //auth/login is 404, not a redirect
     database = Database(configuration.database_url)
     tokens = AccessTokens(configuration.keyring, configuration.issuer)
+    app.response_class = Response
     app.request_class = bound_to(Services(configuration, database, tokens))
 
     app.register_blueprint(login.blueprint)
@@ -42,10 +43,8 @@ def create_app(configuration: Config) -> Flask:
 
 
 def finish(response: Response) -> Response:
-    """Add the headers that every response carries, and record the request."""
-    request = current_request()
-    response.headers.extend(headers_of(request))
-    write_down(request, response.status_code)
+    """Record the request."""
+    write_down(current_request(), response.status_code)
     return response
 
 

@@ -5,10 +5,11 @@ from functools import cache
 from typing import Any, Final
 
 import msgspec
-from flask import Blueprint, Response
+from flask import Blueprint
 
 from auth import VERSION
 from auth.core.models import CommonErrorMessage, Unit
+from auth.http.responses import Response
 from auth.http.rpc import RPCS, Rpc
 
 blueprint = Blueprint("openapi", __name__)

@@ -1,10 +1,10 @@
 """Responses: JSON bodies, errors, and the headers that every response carries."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+import flask
 import msgspec
-from flask import Flask, Response
 from msgspec import Struct
 from werkzeug.exceptions import HTTPException
 
@@ -32,12 +32,20 @@ _PREFLIGHT: Final = [
 ]
 
 
+class Response(flask.Response):
+    """A response with the headers that every answer carries. Added here, they cost less than by Flask's hooks."""
+
+    def get_wsgi_response(self, environ: dict[str, Any]) -> tuple[Iterable[bytes], str, list[tuple[str, str]]]:
+        body, status, headers = super().get_wsgi_response(environ)
+        return body, status, headers + headers_of(environ["werkzeug.request"])
+
+
 def json_response(model: Struct | dict[str, Any]) -> Response:
     """A success with the model as its JSON body."""
     return Response(msgspec.json.encode(model), mimetype="application/json")
 
 
-def register_error_handlers(app: Flask) -> None:
+def register_error_handlers(app: flask.Flask) -> None:
     """Make every error of the app and of the framework a `CommonErrorMessage`."""
     app.register_error_handler(ApiError, _api_error)
     app.register_error_handler(HTTPException, _framework_error)

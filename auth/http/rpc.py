@@ -6,7 +6,7 @@ from functools import partial
 from types import UnionType
 from typing import Any, Final, Literal, get_args, get_type_hints
 
-from flask import Blueprint, Response
+from flask import Blueprint
 
 from auth.core import refresh_tokens
 from auth.core.claims import Bearer
@@ -17,7 +17,7 @@ from auth.core.scopes import ALL_WRITE, Access, Scope, all_covered
 from auth.http import cookies
 from auth.http.reading import bearer_token, read_body, read_form, read_json, read_query
 from auth.http.request import Event, Request, current_request
-from auth.http.responses import json_response
+from auth.http.responses import Response, json_response
 
 PUBLIC: Final = "public"
 END_USERS: Final = frozenset({Role.USER, Role.ADMIN})

@@ -3,13 +3,13 @@
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from flask import Blueprint, Response
+from flask import Blueprint
 
 from auth.core.errors import DatabaseUnavailable
 from auth.core.models import Unit
 from auth.db import Row
 from auth.http.request import current_request
-from auth.http.responses import json_response
+from auth.http.responses import Response, json_response
 from auth.migrations import all_migrations
 
 READY_SECONDS: Final = 1.0

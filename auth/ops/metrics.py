@@ -3,11 +3,12 @@
 import os
 from typing import Any, Final
 
-from flask import Blueprint, Response
+from flask import Blueprint
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from auth.http.request import Record
+from auth.http.responses import Response
 
 FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"  # the library's variable: the folder where the processes count
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)

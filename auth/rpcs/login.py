@@ -4,7 +4,7 @@ from contextlib import suppress
 from html import escape
 from uuid import UUID
 
-from flask import Blueprint, Response
+from flask import Blueprint
 
 from auth import lockout
 from auth.core import passwords, refresh_tokens
@@ -16,6 +16,7 @@ from auth.core.scopes import ALL_WRITE
 from auth.db import Row
 from auth.http import cookies
 from auth.http.request import Request
+from auth.http.responses import Response
 from auth.http.rpc import PUBLIC, rpc
 
 blueprint = Blueprint("login", __name__)

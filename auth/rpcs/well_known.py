@@ -1,10 +1,11 @@
 """The public keys, for any JOSE library."""
 
 import msgspec
-from flask import Blueprint, Response
+from flask import Blueprint
 
 from auth.core.limits import JWKS_SECONDS
 from auth.http.request import current_request
+from auth.http.responses import Response
 
 blueprint = Blueprint("well_known", __name__)
 
