@@ -170,9 +170,8 @@ def test_a_token_that_was_verified_before_lends_nothing_to_another(api: Api, wor
 def test_another_issuers_token_is_invalid(api: Api, config: Config, world: World) -> None:
     principal = world.principal(world.user())
     assert principal is not None
-    from auth.core.claims import Grant
 
-    foreign = AccessTokens(config.keyring, "elsewhere").mint(principal, Grant(["all:write"], 60_000, None))
+    foreign = AccessTokens(config.keyring, "elsewhere").mint(principal, ["all:write"], 60_000)
     api.sessions(foreign).refused(401, "INVALID_TOKEN")
 
 

@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 from auth.core import refresh_tokens
-from auth.core.claims import Grant
 from auth.core.models import Role
 from auth.core.passwords import hash_password
 from auth.core.tokens import AccessTokens
@@ -125,8 +124,15 @@ class World:
     ) -> str:
         """An access token of a principal, as the service would mint it."""
         chain = [extended_by] if extended_by else []
-        grant = Grant(scopes, lifetime_ms, session, extended_by, chain, jti=jti)
-        return self.tokens.mint(self.principal(principal_id), grant)
+        return self.tokens.mint(
+            self.principal(principal_id),
+            scopes,
+            lifetime_ms,
+            publicSessionReference=session,
+            extendedBy=extended_by,
+            extendedByChain=chain,
+            jti=jti,
+        )
 
     def claim(self, jti: str, db: DirectDatabase | None = None) -> bool:
         """Claims the jti by a service of its own; whether it was the first."""

@@ -1,7 +1,6 @@
-"""The claims of an access token: those of a bearer are read, those of a grant are written."""
+"""The claims of an access token."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Final
 from uuid import UUID
@@ -54,6 +53,16 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
         """When what is made from this token must end, unless a stored token says that: seconds since the epoch."""
         return self.exp if self.is_extended and self.session_reference is None else None
 
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """The claims that trace what is made from this token: its session, and the services that extended it."""
+        return {
+            "publicSessionReference": self.session_reference,
+            "extendedBy": self.extended_by or None,
+            "extendedByChain": self.extended_by_chain,
+            "extendedFrom": self.extended_from or None,
+        }
+
     def parameters(self, name: str = "bearer") -> dict[str, Any]:
         """What a statement needs to see whether the token's grant lives, as parameters that begin with `name`."""
         return {
@@ -62,20 +71,6 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
             f"{name}_reference": self.session_reference or self.extended_from or None,
             f"{name}_issued_at": max(0, int(self.iat)),
         }
-
-
-@dataclass(frozen=True)
-class Grant:
-    """What an access token is to allow, for how long, and through whom."""
-
-    scopes: Sequence[str]
-    lifetime_ms: int
-    session_reference: UUID | None
-    extended_by: str | None = None
-    extended_by_chain: Sequence[str] = ()
-    extended_from: UUID | None = None  # the delegation whose token was extended, where the result is not stored
-    jti: str | None = None
-    not_after: float | None = None  # seconds since the epoch
 
 
 def identity(principal: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,18 +86,4 @@ def identity(principal: Mapping[str, Any]) -> dict[str, Any]:
         claims |= {name: principal[column] for name, column in _KNOWN if principal[column] is not None}
         claims["twoFactorAuthentication"] = principal["two_factor_authentication"]
         claims["serviceLicenseAgreement"] = principal["service_license_agreement"]
-    return claims
-
-
-def provenance(grant: Grant) -> dict[str, Any]:
-    """The claims that trace the token: its session, the services that extended it, its jti."""
-    claims: dict[str, Any] = {"extendedByChain": list(grant.extended_by_chain)}
-    if grant.session_reference is not None:
-        claims["publicSessionReference"] = str(grant.session_reference)
-    if grant.extended_by is not None:
-        claims["extendedBy"] = grant.extended_by
-    if grant.extended_from is not None:
-        claims["extendedFrom"] = str(grant.extended_from)
-    if grant.jti is not None:
-        claims["jti"] = grant.jti
     return claims

@@ -16,6 +16,7 @@ from jwt.algorithms import get_default_algorithms
 RSA_BITS: Final = 3072  # of generated keys: 128 bits of strength by NIST SP 800-57, as P-256
 RSA_MINIMUM_BITS: Final = 2048
 ALGORITHMS: Final = ("ES256", "RS256", "EdDSA")
+ACCEPTED: Final = "must be EC P-256, RSA of 2,048 bits or more, or Ed25519"
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
@@ -39,16 +40,15 @@ class VerificationKey:
     @classmethod
     def of(cls, key: object) -> "VerificationKey":
         """Wraps a public key. Raises `UnusableKey` for one of a kind or size that is not accepted."""
+        members: tuple[str, ...]
         if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
-            return cls._named(key, "ES256", ("crv", "kty", "x", "y"))
-        if isinstance(key, rsa.RSAPublicKey) and key.key_size >= RSA_MINIMUM_BITS:
-            return cls._named(key, "RS256", ("e", "kty", "n"))
-        if isinstance(key, ed25519.Ed25519PublicKey):
-            return cls._named(key, "EdDSA", ("crv", "kty", "x"))
-        raise UnusableKey("must be EC P-256, RSA of 2,048 bits or more, or Ed25519")
-
-    @classmethod
-    def _named(cls, key: PublicKey, algorithm: str, members: tuple[str, ...]) -> "VerificationKey":
+            algorithm, members = "ES256", ("crv", "kty", "x", "y")
+        elif isinstance(key, rsa.RSAPublicKey) and key.key_size >= RSA_MINIMUM_BITS:
+            algorithm, members = "RS256", ("e", "kty", "n")
+        elif isinstance(key, ed25519.Ed25519PublicKey):
+            algorithm, members = "EdDSA", ("crv", "kty", "x")
+        else:
+            raise UnusableKey(ACCEPTED)
         jwk = get_default_algorithms()[algorithm].to_jwk(key, as_dict=True)
         public = {name: jwk[name] for name in members}
         canonical = json.dumps(public, sort_keys=True, separators=(",", ":")).encode()
@@ -82,7 +82,7 @@ def load_private_key(pem: str) -> PrivateKey:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise UnusableKey("must be the unencrypted PEM of a private key") from None
     if not isinstance(key, PrivateKey):
-        raise UnusableKey("must be EC P-256, RSA of 2,048 bits or more, or Ed25519")
+        raise UnusableKey(ACCEPTED)
     VerificationKey.of(key.public_key())
     return key
 

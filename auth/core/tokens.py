@@ -9,7 +9,7 @@ import math
 import re
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ import jwt
 import msgspec
 from msgspec import UNSET
 
-from auth.core.claims import Bearer, Grant, identity, provenance
+from auth.core.claims import Bearer, identity
 from auth.core.errors import InvalidToken, MalformedScope
 from auth.core.keys import Keyring
 from auth.core.limits import LEEWAY_SECONDS
@@ -26,7 +26,7 @@ from auth.core.principals import is_id
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 REMEMBERED_TOKENS: Final = 1024  # by each process, once their signatures are verified
 REMEMBERED_CHARACTERS: Final = 4096  # of a token; longer ones would take too much memory
-_JSON: Final = json.JSONEncoder(separators=(",", ":"))  # to ASCII, since browsers decode it with atob
+_JSON: Final = json.JSONEncoder(separators=(",", ":"), default=str)  # to ASCII, since browsers decode it with atob
 
 
 class AccessTokens:
@@ -41,26 +41,30 @@ class AccessTokens:
         self._jws = jwt.PyJWS(algorithms=["ES256", "RS256", "EdDSA"])
         self._remembered = lru_cache(REMEMBERED_TOKENS)(self._read)  # a service sends the same token many times
 
-    def mint(self, principal: Mapping[str, Any], grant: Grant, issued_at: int | None = None) -> str:
+    def mint(
+        self,
+        principal: Mapping[str, Any],
+        scopes: Sequence[str],
+        lifetime_ms: int,
+        *,
+        issued_at: int | None = None,
+        not_after: float | None = None,
+        **provenance: Any,
+    ) -> str:
         """A signed access token for a row of `principal`, issued now or at that second since the epoch.
 
-        Raises `InvalidToken` when the grant has no time left.
+        It ends by `not_after`, in seconds since the epoch. `provenance` are the claims that trace it: its session, the
+        services that extended it, its jti; None is left out. Raises `InvalidToken` when no time is left.
         """
         iat = int(time.time()) if issued_at is None else issued_at
-        exp = iat + math.ceil(grant.lifetime_ms / 1000)
-        if grant.not_after is not None:
-            exp = min(exp, int(grant.not_after))
+        exp = iat + math.ceil(lifetime_ms / 1000)
+        if not_after is not None:
+            exp = min(exp, int(not_after))
             if exp <= iat:
                 raise InvalidToken
-        claims = {
-            "iss": self._issuer,
-            "sub": principal["id"],
-            "iat": iat,
-            "exp": exp,
-            "aud": list(grant.scopes),
-            **identity(principal),
-            **provenance(grant),
-        }
+        claims = {"iss": self._issuer, "sub": principal["id"], "iat": iat, "exp": exp, "aud": scopes}
+        claims |= {**identity(principal), "extendedByChain": []}
+        claims |= {name: value for name, value in provenance.items() if value is not None}
         signed = f"{self._header}.{_encoded(_JSON.encode(claims))}"
         signature = self._algorithm.sign(signed.encode(), self.keyring.private_key)
         return f"{signed}.{_encoded(signature)}"

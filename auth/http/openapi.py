@@ -10,7 +10,7 @@ from flask import Blueprint
 from auth import VERSION
 from auth.core.models import CommonErrorMessage, Unit
 from auth.http.responses import Response
-from auth.http.rpc import RPCS, Rpc
+from auth.http.rpc import RPCS, rpc
 
 blueprint = Blueprint("openapi", __name__)
 
@@ -61,14 +61,13 @@ def _encoded() -> bytes:
 
 def document() -> dict[str, Any]:
     """The document, as JSON's types."""
-    models = {
-        model for rpc in RPCS.values() for part, model in rpc.models.items() if part in (*BODIES, "query", "return")
-    }
+    parts = (*BODIES, "query", "return")
+    models = {model for declared in RPCS.values() for part, model in declared.models.items() if part in parts}
     _, schemas = msgspec.json.schema_components([CommonErrorMessage, Unit, *models], ref_template=TEMPLATE)
     paths: dict[str, dict[str, Any]] = {}
-    for rpc in RPCS.values():
-        path = rpc.path.replace("<", "{").replace(">", "}")
-        paths.setdefault(path, {})[rpc.method.lower()] = _operation(rpc)
+    for declared in RPCS.values():
+        path = declared.path.replace("<", "{").replace(">", "}")
+        paths.setdefault(path, {})[declared.method.lower()] = _operation(declared)
     error = {"description": "An error.", "content": _content(CommonErrorMessage)}
     return {
         "openapi": "3.1.0",
@@ -78,28 +77,30 @@ def document() -> dict[str, Any]:
     }
 
 
-def _operation(rpc: Rpc) -> dict[str, Any]:
+def _operation(declared: rpc) -> dict[str, Any]:
     operation: dict[str, Any] = {
-        "operationId": rpc.name,
+        "operationId": declared.name,
         "tags": ["auth"],
-        "security": [SECURITY[part] for part in rpc.models if part in SECURITY],
-        "parameters": _parameters(rpc),
-        "responses": {"200": _success(rpc), "default": ERROR},
+        "security": [SECURITY[part] for part in declared.models if part in SECURITY],
+        "parameters": _parameters(declared),
+        "responses": {"200": _success(declared), "default": ERROR},
     }
-    if rpc.scope is not None:
-        operation["description"] = f"Roles {', '.join(sorted(rpc.roles))}; scope `{rpc.scope}`."
+    if declared.scope is not None:
+        operation["description"] = f"Roles {', '.join(sorted(declared.roles))}; scope `{declared.scope}`."
     for part, media_types in BODIES.items():
-        if part in rpc.models:
-            operation["requestBody"] = {"required": True, "content": _content(rpc.models[part], *media_types)}
+        if part in declared.models:
+            operation["requestBody"] = {"required": True, "content": _content(declared.models[part], *media_types)}
     return operation
 
 
-def _parameters(rpc: Rpc) -> list[dict[str, Any]]:
+def _parameters(declared: rpc) -> list[dict[str, Any]]:
     text = {"type": "string"}
-    parameters = [{"name": name, "in": "path", "required": True, "schema": text} for name in PATH.findall(rpc.path)]
-    if "query" not in rpc.models:
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": text} for name in PATH.findall(declared.path)
+    ]
+    if "query" not in declared.models:
         return parameters
-    schema = next(iter(msgspec.json.schema_components([rpc.models["query"]])[1].values()))
+    schema = next(iter(msgspec.json.schema_components([declared.models["query"]])[1].values()))
     required = schema.get("required", [])
     return parameters + [
         {"name": name, "in": "query", "required": name in required, "schema": described}
@@ -107,9 +108,9 @@ def _parameters(rpc: Rpc) -> list[dict[str, Any]]:
     ]
 
 
-def _success(rpc: Rpc) -> dict[str, Any]:
-    content = _content(rpc.models["return"])
-    if "form" in rpc.models:
+def _success(declared: rpc) -> dict[str, Any]:
+    content = _content(declared.models["return"])
+    if "form" in declared.models:
         content["text/html"] = {"schema": {"type": "string"}}
     return {"description": "Success.", "content": content}
 

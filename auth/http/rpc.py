@@ -1,7 +1,7 @@
 """An RPC is declared once. Routing, admission, validation and the OpenAPI document all use the declaration."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from types import UnionType
 from typing import Any, Final, Literal, get_args, get_type_hints
@@ -29,88 +29,61 @@ WRITE: Final = Access.WRITE
 Handler = Callable[..., Any]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rpc:
-    """An RPC: its route, its callers, and the models of its request and its answer."""
+@dataclass(eq=False)
+class rpc:  # noqa: N801 - a decorator
+    """Declares an RPC: its route ("METHOD /path") and its callers; the annotations of the handler are its models.
 
-    name: str
-    method: str
-    path: str
-    roles: frozenset[Role] | Literal["public"]
-    access: Access | None  # to the scope auth.<name>; None for public calls
-    own_session: bool  # an extended or narrowed token is refused with 403
-    event: Event | None  # its name in the log
-    models: dict[str, Any]  # the annotations of the handler, by parameter; "return" is the model of a success
-
-    @property
-    def scope(self) -> Scope | None:
-        return None if self.access is None else Scope(("auth", self.name), self.access)
-
-
-RPCS: Final[dict[str, Rpc]] = {}
-
-
-def rpc(
-    blueprint: Blueprint,
-    name: str,
-    route: str,
-    roles: frozenset[Role] | Literal["public"],
-    access: Access | None = None,
-    *,
-    event: Event | None = None,
-    own_session: bool = False,
-) -> Callable[[Handler], Handler]:
-    """Serve the RPC at `route` ("METHOD /path") by the decorated handler.
-
-    The handler gets the request, the variables of the path, the admitted `bearer`, and what `READERS` has for its
+    The handler gets the request, the variables of the path, the admitted `bearer`, and what `READERS` has for its other
     parameters.
     """
 
-    def decorate(handler: Handler) -> Handler:
-        method, path = route.split()
-        _register(blueprint, handler, Rpc(
-            name=name, method=method, path=path, roles=roles, access=access,
-            own_session=own_session, event=event, models=_models(handler),
-        ))  # fmt: skip
+    blueprint: Blueprint
+    name: str
+    route: str
+    roles: frozenset[Role] | Literal["public"]
+    access: Access | None = None  # to the scope auth.<name>; None for public calls
+    event: Event | None = field(default=None, kw_only=True)  # its name in the log
+    own_session: bool = field(default=False, kw_only=True)  # an extended or narrowed token is refused with 403
+
+    def __call__(self, handler: Handler) -> Handler:
+        """Serve the RPC by the handler."""
+        self.method, self.path = self.route.split()
+        self.scope = self.access and Scope(("auth", self.name), self.access)
+        self.models = _models(handler)  # by parameter; "return" is the model of a success
+        RPCS[self.name] = self
+        self.blueprint.add_url_rule(self.path, self.name, partial(self._serve, handler), methods=[self.method])
         return handler
 
-    return decorate
+    def _serve(self, handler: Handler, **path: str) -> Response:
+        request = current_request()
+        request.record.event = self.event
+        arguments: dict[str, Any] = {"bearer": self._admitted(request)} if self.scope else {}
+        # Also for calls without a body: a bad body is refused, and no bytes are left on the connection.
+        body = read_body(request, FORM_BODY_BYTES if "form" in self.models else BODY_BYTES)
+        for part, read in READERS.items():
+            if part in self.models:
+                arguments[part] = read(request, body, self.models[part])
+        answer = handler(request, **arguments, **path)
+        return answer if isinstance(answer, Response) else json_response(answer)
+
+    def _admitted(self, request: Request) -> Bearer:
+        token = bearer_token(request)
+        if token is None:
+            raise InvalidToken
+        bearer = request.tokens.verify(token)
+        request.record.set_principal(bearer.principal_id, bearer.session_reference, bearer.extended_by_chain)
+        if bearer.is_one_time:
+            raise InvalidToken
+        if bearer.role not in self.roles:
+            raise RoleNotAllowed
+        if not self.scope or not all_covered([self.scope], bearer.scopes):
+            raise ScopeNotCovered
+        if self.own_session and (bearer.is_extended or ALL_WRITE not in bearer.scopes):
+            raise SessionTokenNeeded
+        return bearer
 
 
-def _register(blueprint: Blueprint, handler: Handler, declared: Rpc) -> None:
-    RPCS[declared.name] = declared
-    readers = [(part, READERS[part]) for part in declared.models if part in READERS]
-    view = partial(_serve, declared, handler, readers)
-    blueprint.add_url_rule(declared.path, declared.name, view, methods=[declared.method])
-
-
-def _serve(declared: Rpc, handler: Handler, readers: list[tuple[str, "Reader"]], **path: str) -> Response:
-    request = current_request()
-    request.record.event = declared.event
-    arguments: dict[str, Any] = {} if declared.access is None else {"bearer": _admitted(request, declared)}
-    # Also for calls without a body: a bad body is refused, and no bytes are left on the connection.
-    body = read_body(request, FORM_BODY_BYTES if "form" in declared.models else BODY_BYTES)
-    for part, read in readers:
-        arguments[part] = read(request, body, declared.models[part])
-    answer = handler(request, **arguments, **path)
-    return answer if isinstance(answer, Response) else json_response(answer)
-
-
-def _admitted(request: Request, declared: Rpc) -> Bearer:
-    token = bearer_token(request)
-    if token is None:
-        raise InvalidToken
-    bearer = request.tokens.verify(token)
-    request.record.set_principal(bearer.principal_id, bearer.session_reference, bearer.extended_by_chain)
-    if bearer.is_one_time:
-        raise InvalidToken
-    if bearer.role not in declared.roles:
-        raise RoleNotAllowed
-    if declared.scope is None or not all_covered([declared.scope], bearer.scopes):
-        raise ScopeNotCovered
-    if declared.own_session and (bearer.is_extended or ALL_WRITE not in bearer.scopes):
-        raise SessionTokenNeeded
-    return bearer
+RPCS: Final[dict[str, rpc]] = {}
 
 
 def _refresh_token(request: Request, body: bytes, _: Any) -> str:

@@ -1,12 +1,13 @@
 """tokenExtension: a service gets a token to act for a user, narrower than the user's own."""
 
-from dataclasses import replace
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 from flask import Blueprint
 
 from auth.core import refresh_tokens
-from auth.core.claims import Bearer, Grant
+from auth.core.claims import Bearer
 from auth.core.errors import InvalidExpiresIn, InvalidToken, ScopeNotCovered, ScopeNotExtendable, ScopeNotInPolicy
 from auth.core.limits import EXTENDED_REFRESH_TOKEN_DAYS, EXTENDED_TOKEN_MAX_MS
 from auth.core.models import OptionalAuthenticationTokens, Role, TokenExtensionRequest
@@ -25,14 +26,20 @@ def token_extension(request: Request, bearer: Bearer, body: TokenExtensionReques
     user = _verified_user(request, body.valid_jwt)
     tokens = bearer.parameters() | user.parameters("user") | {"not_after": user.not_after}
     person = request.live("extension_find", **tokens)
-    grant = _grant(bearer, body, person, user)
-    details = {"scopes": grant.scopes, "refreshes": bool(body.allow_refreshes), "newChain": grant.extended_by_chain}
-    request.record.details |= details
-    if body.allow_refreshes:
-        return _refreshable(request, tokens | {"user_is_extended": user.is_extended}, person, grant)
-    source = (user.session_reference or user.extended_from or None) if user.is_extended else None
-    access_token = request.tokens.mint(person, replace(grant, extended_from=source), person["issued_at"])
-    return OptionalAuthenticationTokens(access_token, None, None)
+    scopes = _allowed_scopes(body, person, user)
+    chain = [*user.extended_by_chain, bearer.principal_id]
+    request.record.details |= {"scopes": scopes, "refreshes": bool(body.allow_refreshes), "newChain": chain}
+    mint = partial(
+        request.tokens.mint, person, scopes, body.expires_in,
+        not_after=person["not_after"], extendedBy=bearer.principal_id, extendedByChain=chain,
+    )  # fmt: skip
+    if not body.allow_refreshes:
+        source = (user.session_reference or user.extended_from or None) if user.is_extended else None
+        return OptionalAuthenticationTokens(mint(issued_at=person["issued_at"], extendedFrom=source), None, None)
+    refresh_token = refresh_tokens.generate()
+    reference = _store(request, body, refresh_token, scopes, chain, user_is_extended=user.is_extended, **tokens)
+    access_token = mint(publicSessionReference=reference)
+    return OptionalAuthenticationTokens(access_token, refresh_tokens.csrf_token(refresh_token), refresh_token)
 
 
 def _verified_user(request: Request, valid_jwt: str) -> Bearer:
@@ -43,8 +50,8 @@ def _verified_user(request: Request, valid_jwt: str) -> Bearer:
     return user
 
 
-def _grant(bearer: Bearer, body: TokenExtensionRequest, person: Row, user: Bearer) -> Grant:
-    """What was asked for, checked in the order of the contract."""
+def _allowed_scopes(body: TokenExtensionRequest, person: Row, user: Bearer) -> list[str]:
+    """The scopes asked for, checked in the order of the contract."""
     if not 1 <= body.expires_in <= EXTENDED_TOKEN_MAX_MS:
         raise InvalidExpiresIn
     scopes = parse_all(body.requested_scopes)
@@ -54,23 +61,26 @@ def _grant(bearer: Bearer, body: TokenExtensionRequest, person: Row, user: Beare
         raise ScopeNotExtendable
     if not all_covered(scopes, user.scopes):
         raise ScopeNotCovered
-    chain = (*user.extended_by_chain, bearer.principal_id)
-    texts, not_after = [str(scope) for scope in scopes], person["not_after"]
-    return Grant(texts, body.expires_in, None, bearer.principal_id, chain, not_after=not_after)
+    return [str(scope) for scope in scopes]
 
 
-def _refreshable(request: Request, tokens: dict[str, Any], person: Row, grant: Grant) -> OptionalAuthenticationTokens:
-    refresh_token = refresh_tokens.generate()
+def _store(
+    request: Request,
+    body: TokenExtensionRequest,
+    refresh_token: str,
+    scopes: list[str],
+    chain: list[str],
+    **tokens: Any,
+) -> UUID:
     stored = request.live(
         "extension_insert",
-        **tokens,
-        token_hash=refresh_tokens.digest(refresh_token),
-        scopes=list(grant.scopes),
-        access_token_lifetime_ms=grant.lifetime_ms,
-        extended_by_chain=list(grant.extended_by_chain),
+        token_hash=refresh_tokens.digest(token),
+        scopes=scopes,
+        access_token_lifetime_ms=body.expires_in,
+        extended_by_chain=chain,
         ttl_days=EXTENDED_REFRESH_TOKEN_DAYS,
+        **parameters,
     )
-    reference = stored["public_session_reference"]
+    reference: UUID = stored["public_session_reference"]
     request.record.details["newSession"] = str(reference)
-    access_token = request.tokens.mint(person, replace(grant, session_reference=reference))
-    return OptionalAuthenticationTokens(access_token, refresh_tokens.csrf_token(refresh_token), refresh_token)
+    return reference

@@ -8,7 +8,6 @@ from flask import Blueprint
 
 from auth import lockout
 from auth.core import passwords, refresh_tokens
-from auth.core.claims import Grant
 from auth.core.errors import DatabaseUnavailable, IncorrectCredentials, InvalidRequest
 from auth.core.limits import ACCESS_TOKEN_MS, CLAIM_DAYS, PASSWORD_BYTES, PURGE_ROWS
 from auth.core.models import OptionalAuthenticationTokens, PasswordLoginRequest
@@ -66,7 +65,7 @@ def _start_session(request: Request, login: Row, refresh_token: str) -> UUID:
 
 
 def _answer(request: Request, login: Row, session: UUID, refresh_token: str) -> OptionalAuthenticationTokens | Response:
-    access_token = request.tokens.mint(login, Grant(SCOPES, ACCESS_TOKEN_MS, session))
+    access_token = request.tokens.mint(login, SCOPES, ACCESS_TOKEN_MS, publicSessionReference=session)
     visible = refresh_token if login["mode"] == "APPLICATION" else None
     answer = OptionalAuthenticationTokens(access_token, refresh_tokens.csrf_token(refresh_token), visible)
     cookies.set_refresh_cookie(request, refresh_token, login["refresh_token_ttl_seconds"])

@@ -5,7 +5,7 @@ import uuid
 
 from flask import Blueprint
 
-from auth.core.claims import Bearer, Grant
+from auth.core.claims import Bearer
 from auth.core.errors import AlreadyClaimed, ScopeNotCovered
 from auth.core.limits import ONE_TIME_TOKEN_MS
 from auth.core.models import ClaimOneTimeToken, OneTimeAccessToken, RequestOneTimeToken, Unit
@@ -26,17 +26,10 @@ def request_one_time_token(request: Request, bearer: Bearer, query: RequestOneTi
         raise ScopeNotCovered
     jti, scopes = str(uuid.uuid4()), [str(scope) for scope in audience]
     request.record.details |= {"jtiHash": _hash(jti), "scopes": scopes}
-    grant = Grant(
-        scopes,
-        ONE_TIME_TOKEN_MS,
-        bearer.session_reference,
-        bearer.extended_by or None,
-        bearer.extended_by_chain,
-        bearer.extended_from or None,
-        jti,
-        principal["not_after"],
+    access_token = request.tokens.mint(
+        principal, scopes, ONE_TIME_TOKEN_MS, not_after=principal["not_after"], jti=jti, **bearer.provenance
     )
-    return OneTimeAccessToken(request.tokens.mint(principal, grant), jti)
+    return OneTimeAccessToken(access_token, jti)
 
 
 @rpc(blueprint, "claim", "POST /auth/claim", PRIVILEGED, WRITE, event="claim")

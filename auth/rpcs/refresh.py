@@ -3,7 +3,6 @@
 from flask import Blueprint
 
 from auth.core import refresh_tokens
-from auth.core.claims import Grant
 from auth.core.errors import InvalidToken
 from auth.core.models import AccessToken, AccessTokenAndCsrf
 from auth.core.scopes import narrowed
@@ -32,12 +31,12 @@ def _mint(request: Request, refresh_token: str) -> str:
         scopes = narrowed(scopes, stored["policy"])
     if not scopes:
         raise InvalidToken
-    grant = Grant(
+    return request.tokens.mint(
+        stored,
         scopes,
         stored["access_token_lifetime_ms"],
-        reference,
-        stored["extended_by"],
-        stored["extended_by_chain"],
         not_after=stored["not_after"],
+        publicSessionReference=reference,
+        extendedBy=stored["extended_by"],
+        extendedByChain=stored["extended_by_chain"],
     )
-    return request.tokens.mint(stored, grant)
