@@ -1,5 +1,6 @@
 """What a request of a client that is not logged in costs: its processor time, beside that of one password hash."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,23 +18,29 @@ PART = b'--f\r\nContent-Disposition: form-data; name="a"'
 END = b"\r\n--f--"
 LOGIN_BODY = 64 * 1024
 BODY = 2 * 1024 * 1024
+LEAST_ROUNDS, MOST_ROUNDS = 3, 30
 LINE = 8190  # gunicorn's limit for a header; it joins up to 100 of one name
 
 
+def costs_less(work: Callable[[], object], hash_part: float = 1) -> bool:
+    """Whether the work takes less processor time than that part of a password hash.
+
+    The two run in turns, as other load on the machine slows both; it only adds, so the least time of each counts.
+    """
+    least_work = least_hash = math.inf
+    for number in range(1, MOST_ROUNDS + 1):
+        least_work = min(least_work, processor_seconds(work))
+        least_hash = min(least_hash, processor_seconds(lambda: hash_password(PASSWORD)))
+        if number >= LEAST_ROUNDS and least_work < least_hash * hash_part:
+            return True
+    return False
+
+
 def processor_seconds(work: Callable[[], object]) -> float:
-    """The least processor time of this thread over three runs: other load on the machine only adds to it."""
-    seconds = []
-    for _ in range(3):
-        started = time.thread_time()
-        work()
-        seconds.append(time.thread_time() - started)
-    return min(seconds)
-
-
-@pytest.fixture(scope="module")
-def hash_seconds() -> float:
-    """The processor time of one password hash."""
-    return processor_seconds(lambda: hash_password(PASSWORD))
+    """The processor time of this thread in one run."""
+    started = time.thread_time()
+    work()
+    return time.thread_time() - started
 
 
 def filled(start: bytes, repeated: bytes, end: bytes, size: int) -> bytes:
@@ -62,7 +69,7 @@ BODIES: dict[str, tuple[str, bytes, bytes, bytes]] = {
 
 @pytest.mark.parametrize("size", [LOGIN_BODY, BODY])
 @pytest.mark.parametrize("kind", BODIES)
-def test_a_login_body_costs_less_than_a_hash(api: Api, hash_seconds: float, kind: str, size: int) -> None:
+def test_a_login_body_costs_less_than_a_hash(api: Api, kind: str, size: int) -> None:
     content_type, start, repeated, end = BODIES[kind]
     body = filled(start, repeated, end, size)
 
@@ -70,18 +77,18 @@ def test_a_login_body_costs_less_than_a_hash(api: Api, hash_seconds: float, kind
         answer = api.call("POST", "/auth/login", data=body, Content_Type=content_type)
         answer.refused(400 if size == LOGIN_BODY else 413)
 
-    assert processor_seconds(log_in) < hash_seconds
+    assert costs_less(log_in)
 
 
 @pytest.mark.parametrize("cookie", ["a=b;", ";", "=;", 'a="\\101";'])
 @pytest.mark.parametrize("lines", [1, 99])
-def test_many_cookies_cost_less_than_a_hash(api: Api, hash_seconds: float, cookie: str, lines: int) -> None:
+def test_many_cookies_cost_less_than_a_hash(api: Api, cookie: str, lines: int) -> None:
     cookies = ",".join([cookie * (LINE // len(cookie))] * lines)
 
     def refresh() -> None:
         api.call("POST", "/auth/refresh/web", Cookie=cookies, Origin=ORIGIN, X_CSRFToken="x").refused(400)
 
-    assert processor_seconds(refresh) < hash_seconds
+    assert costs_less(refresh)
 
 
 @pytest.mark.parametrize(
@@ -97,13 +104,11 @@ def test_many_cookies_cost_less_than_a_hash(api: Api, hash_seconds: float, cooki
     ],
     ids=["Accept", "Authorization", "Origin", "query", "Content-Type", "X-Forwarded-For", "path"],
 )
-def test_large_headers_cost_less_than_a_hash(
-    api: Api, hash_seconds: float, method: str, path: str, headers: dict[str, Any]
-) -> None:
-    assert processor_seconds(lambda: api.call(method, path, **headers)) < hash_seconds
+def test_large_headers_cost_less_than_a_hash(api: Api, method: str, path: str, headers: dict[str, Any]) -> None:
+    assert costs_less(lambda: api.call(method, path, **headers))
 
 
-def test_the_openapi_document_is_made_once(api: Api, hash_seconds: float) -> None:
+def test_the_openapi_document_is_made_once(api: Api) -> None:
     first = api.call("GET", "/openapi.json").body
-    assert processor_seconds(lambda: api.call("GET", "/openapi.json").ok()) < hash_seconds / 8
+    assert costs_less(lambda: api.call("GET", "/openapi.json").ok(), 1 / 8)
     assert api.call("GET", "/openapi.json").body == first

@@ -4,9 +4,11 @@ import http.client
 import io
 import json
 import secrets
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from urllib.parse import urlencode
 
 import jwt
@@ -61,16 +63,16 @@ def test_a_user_logs_in_in_every_form(one: Api, other: Api, world: World) -> Non
 def test_three_services_act_for_a_user_in_turn(one: Api, other: Api, world: World) -> None:
     services = [world.service("files:write") for _ in range(3)]
     for refreshes in (True, False):
-        token, chain = one.login(world.user(), PASSWORD, world.login_service()).ok()["accessToken"], []
+        token, acting = one.login(world.user(), PASSWORD, world.login_service()).ok()["accessToken"], []
         for service in services:
             bearer = one.refresh(service.refresh_token).ok()["accessToken"]
             extended = other.extend(bearer, token, "files:write", refreshes=refreshes).ok()
-            chain.append(service.id)
+            acting.append(service.id)
             token = extended["accessToken"]
-            assert claims(token)["extendedByChain"] == chain
+            assert claims(token)["extendedByChain"] == acting
             if refreshes:
                 again = one.refresh(extended["refreshToken"]).ok()["accessToken"]
-                assert claims(again)["extendedByChain"] == chain
+                assert claims(again)["extendedByChain"] == acting
             else:
                 assert extended["refreshToken"] is None
 
@@ -113,24 +115,40 @@ def test_ten_thousand_tokens_end_in_one_statement(one: Api, other: Api, world: W
 
 
 def test_sixty_four_claims_of_each_of_two_hundred_jtis(servers: list[Server], world: World) -> None:
+    """One claim wins and all others get 409. After a 503 of a stalled machine a client asks again: the claim may have
+    been stored before the 503, and then nobody gets a 200.
+    """
     bearer = world.service().access_token
     jtis = [secrets.token_hex(16) for _ in range(200)]
 
-    def claim_all(thread: int) -> list[int]:
+    def claim_all(thread: int) -> list[list[int]]:
         connection = http.client.HTTPConnection("127.0.0.1", servers[thread % 2].port, timeout=60)
-        statuses = []
-        for jti in jtis:
-            connection.request("POST", f"/auth/claim?jti={jti}", headers={"Authorization": f"Bearer {bearer}"})
-            response = connection.getresponse()
-            response.read()
-            statuses.append(response.status)
+        statuses = [claim_until_answered(connection, bearer, jti) for jti in jtis]
         connection.close()
         return statuses
 
     with ThreadPoolExecutor(64) as pool:
         threads = list(pool.map(claim_all, range(64)))
-    for statuses in zip(*threads, strict=True):
-        assert Counter(statuses) == {200: 1, 409: 63}
+    counts = [Counter(chain(*statuses)) for statuses in zip(*threads, strict=True)]
+    for count in counts:
+        if count[503]:
+            assert count[200] <= 1
+            assert count[200] + count[409] == 64
+        else:
+            assert count == {200: 1, 409: 63}
+    assert sum(count[503] for count in counts) <= 64 * 200 // 100
+
+
+def claim_until_answered(connection: http.client.HTTPConnection, bearer: str, jti: str) -> list[int]:
+    """The statuses of one client's claims of a jti: those before the last one are 503."""
+    statuses = list[int]()
+    while not statuses or (statuses[-1] == 503 and len(statuses) < 20):
+        connection.request("POST", f"/auth/claim?jti={jti}", headers={"Authorization": f"Bearer {bearer}"})
+        response = connection.getresponse()
+        response.read()
+        statuses.append(response.status)
+        time.sleep(0.5 * (response.status == 503))
+    return statuses
 
 
 def test_a_dump_holds_no_secret(one: Api, world: World, database_url: str) -> None:
