@@ -1,4 +1,4 @@
-"""The application: from top to bottom, every moving part of the service."""
+"""The application: from top to bottom, every component of the service."""
 
 import sys
 
@@ -10,10 +10,10 @@ from auth.config import Config
 from auth.core.tokens import AccessTokens
 from auth.db import Database
 from auth.http import openapi
-from auth.http.request import Services, bound_to, current_request
+from auth.http.request import Services, current_request, request_class_for
 from auth.http.responses import Response, register_error_handlers
 from auth.ops import health, metrics
-from auth.ops.request_log import write_down
+from auth.ops.request_log import log_request
 from auth.rpcs import extension, login, logout, one_time, refresh, sessions, well_known
 
 
@@ -24,7 +24,7 @@ def create_app(configuration: Config) -> Flask:
     database = Database(configuration.database_url)
     tokens = AccessTokens(configuration.keyring, configuration.issuer)
     app.response_class = Response
-    app.request_class = bound_to(Services(configuration, database, tokens))
+    app.request_class = request_class_for(Services(configuration, database, tokens))
 
     app.register_blueprint(login.blueprint)
     app.register_blueprint(refresh.blueprint)
@@ -44,7 +44,7 @@ def create_app(configuration: Config) -> Flask:
 
 def finish(response: Response) -> Response:
     """Record the request."""
-    write_down(current_request(), response.status_code)
+    log_request(current_request(), response.status_code)
     return response
 
 

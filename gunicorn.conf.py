@@ -23,20 +23,20 @@ for name in [name for name in sys.modules if name.partition(".")[0] == "auth"]:
 
 from auth.ops import metrics_folder  # noqa: E402
 from auth.ops.log import configuration  # noqa: E402
-from auth.platform import platform  # noqa: E402
+from auth.platform import variable  # noqa: E402
 
 # In another process, since this one must not import the service. That process prints the mistakes.
 if subprocess.run([sys.executable, "-c", "from app import app"], cwd=Path(__file__).parent, check=False).returncode:
     sys.exit(1)
 
-bind = f"0.0.0.0:{platform('PORT')}"
-workers = int(platform("WEB_CONCURRENCY"))
+bind = f"0.0.0.0:{variable('PORT')}"
+workers = int(variable("WEB_CONCURRENCY"))
 worker_class = "auth.ops.worker.Worker"
 threads = 112  # 36 logins that wait for a hash, 12 database connections, 64 slow clients
 worker_connections = min(1000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 128)  # more wait in the kernel
 keepalive = 5  # seconds between two requests, and before the first
 forwarder_headers = ""  # a SCRIPT_NAME header would change the path after the proxy has checked it
-loglevel = platform("LOG_LEVEL").lower()
+loglevel = variable("LOG_LEVEL").lower()
 logger_class = "auth.ops.log.Logger"
 logconfig_dict = configuration(loglevel)
 graceful_timeout = 30  # seconds that requests have to end after SIGTERM
@@ -47,16 +47,16 @@ def on_starting(master: Arbiter) -> None:
     master.metrics = metrics_folder.make()
     reload = master.reload
 
-    def reload_or_go_on() -> None:
+    def reload_or_keep_workers() -> None:
         """Keep the old workers when the new code or configuration has a mistake."""
         try:
             reload()
         except SystemExit:
             if os.getpid() != master.pid:  # a worker that was forked during the reload must end
                 raise
-            master.log.error("not reloaded: the old workers go on")
+            master.log.error("not reloaded: the old workers keep running")
 
-    master.reload = reload_or_go_on
+    master.reload = reload_or_keep_workers
 
 
 def pre_fork(master: Arbiter, worker: Worker) -> None:
@@ -66,8 +66,8 @@ def pre_fork(master: Arbiter, worker: Worker) -> None:
 
 
 def post_fork(master: Arbiter, worker: Worker) -> None:
-    """Handle SIGTERM from the fork on; earlier signals are in the worker's copy of the master's queue. Otherwise a stop
-    just after the start would take all of `graceful_timeout`.
+    """Handle SIGTERM from the fork on. Otherwise a stop just after the start would take all of `graceful_timeout`. Signals
+    from before this line are in the worker's copy of the master's queue.
     """
     metrics_folder.use(master.metrics, worker.slot)
     signal.signal(signal.SIGTERM, lambda *_: setattr(worker, "alive", False))

@@ -1,4 +1,4 @@
-"""A connection to PostgreSQL that ends its waits in time, and whose faults are the errors of this service."""
+"""A connection to PostgreSQL with a deadline for its waits. The faults of psycopg become errors of this service."""
 
 import math
 from functools import cached_property
@@ -18,7 +18,7 @@ Row = dict[str, Any]
 Cursor = psycopg.Cursor[Row]
 Result = TypeVar("Result")
 
-CANCEL_SECONDS: Final = 1  # for the request to cancel, and again for its effect
+CANCEL_SECONDS: Final = 1  # to send the request to cancel, and again to get its result
 CONNECT_OPTIONS: Final[dict[str, Any]] = {
     "autocommit": True,
     "row_factory": dict_row,
@@ -42,13 +42,13 @@ class NoFreeConnection(psycopg.OperationalError):
 class Connection(psycopg.Connection[Row]):
     """Raises `DatabaseUnavailable` for every fault, and `InternalError` for what the database refuses to store."""
 
-    gives_up_at = math.inf  # by the monotonic clock
+    deadline = math.inf  # by the monotonic clock
     unfinished: PQGen[Any] | None = None  # the statement that was given up
-    generation: object = None  # for `Database`
+    generation: object = None  # set by `Database`, which closes connections of an earlier one
 
     @classmethod
     def open(cls, url: str) -> "Connection":
-        """A new connection, which waits without bounds until `gives_up_at` is set."""
+        """A new connection, whose statements have no deadline until `deadline` is set."""
         try:
             return cls.connect(url, **CONNECT_OPTIONS)
         except psycopg.Error as fault:
@@ -66,7 +66,7 @@ class Connection(psycopg.Connection[Row]):
 
     def wait(self, gen: PQGen[Result], interval: float = 0.1, timeout: float | None = None) -> Result:
         try:
-            return super().wait(gen, interval, self.gives_up_at - monotonic())
+            return super().wait(gen, interval, self.deadline - monotonic())
         except psycopg.Error as fault:
             if isinstance(fault, pg._WaitTimeout):
                 self.unfinished = gen

@@ -19,7 +19,7 @@ from auth.connection import Row as Row
 CONNECTIONS: Final = 12  # of a process, at most
 WRITE_CONNECTIONS: Final = 8  # of these; the others are left for reads while commits hang
 
-SLOT_SECONDS: Final = 0.8  # a call waits for a connection, and then for its answer: less than 3 seconds in all
+SLOT_SECONDS: Final = 0.8  # the longest wait for a connection; opening one may add 2 seconds for each host
 ANSWER_SECONDS: Final = 1.7
 STATEMENT_SECONDS: Final = 1.5  # the server's own bound, by which it answers before we give up
 
@@ -30,7 +30,7 @@ WRITES: Final = {name for name, text in STATEMENTS.items() if _WRITE.search(text
 
 
 class DirectDatabase:
-    """For commands: a connection for each statement or transaction, and no bounds on time.
+    """For commands: a connection for each statement or transaction, and no timeout for statements.
 
     Raises `DatabaseUnavailable` for every fault, and `InternalError` for what the database refuses to store.
     """
@@ -153,12 +153,12 @@ class Database(DirectDatabase):
                 connection.close()
         except IndexError:
             return None
-        connection.gives_up_at = monotonic() + ANSWER_SECONDS
+        connection.deadline = monotonic() + ANSWER_SECONDS
         return connection
 
     def _connect(self) -> Connection:
         generation, connection = self._generation, super()._take(writes=False)
-        connection.gives_up_at = monotonic() + ANSWER_SECONDS
+        connection.deadline = monotonic() + ANSWER_SECONDS
         bounds = {"milliseconds": str(int(STATEMENT_SECONDS * 1000)), "backend_pid": connection.info.backend_pid}
         try:
             if not connection.execute(STATEMENTS["connection_configure"], bounds).fetchone():

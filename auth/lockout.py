@@ -1,4 +1,4 @@
-"""The limits on guessing: a login counts as failed before its password is checked, until it turns out otherwise."""
+"""The limits on guessing: a login is counted as failed before its password is checked."""
 
 import hashlib
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from auth.http.request import Request
 
 @contextmanager
 def attempt(request: Request, username: str, service: str) -> Iterator[Row]:
-    """Count a guess at the user's password while the block runs, and for good if it raises `IncorrectCredentials`.
+    """Count a failed login, and take the count back after the block unless that raised `IncorrectCredentials`.
 
     Yields the row of `login_find`. Raises `UnknownLoginService`, and `TooManyAttempts` where a limit blocks the login;
     nothing is counted then.

@@ -23,7 +23,7 @@ def all_migrations() -> list[Migration]:
 
 
 def migrate(database: DirectDatabase) -> list[str]:
-    """Apply what is pending; the names of what was. Processes that start together take turns.
+    """Apply the pending migrations and return their names. Processes that start together take turns.
 
     Raises `UnusableDatabase` for one whose encoding is not UTF8.
     """

@@ -1,5 +1,5 @@
--- The person whose access token is to be extended, the scopes that the bearer's policy allows, and for an extension that
--- is not stored its iat and the time it must end (NULL: at no given time), both in seconds since the epoch. No row when either
+-- The person whose access token is to be extended, the scopes that the bearer's policy allows, and for an extension
+-- without a refresh token its iat and the time it must end (NULL: at no given time), both in seconds since the epoch. No row when either
 -- token's grant has ended, or the token is not a person's.
 SELECT
     person.id, person.uid, person.role, person.principal_type,

@@ -1,5 +1,5 @@
--- Stores a delegation. No row when what it is made from has ended, or has no time left. Locks the principals in the order of
--- their ids, then the person's token: so it waits for an ending under way, and an ending for it.
+-- Stores a delegation. No row when its source has ended, or has no time left. Locks the principals in the order of their
+-- ids, then the source: this statement and one that ends them run one after the other.
 WITH locked AS MATERIALIZED (
     SELECT id, uid, disabled_at, tokens_ended_at
     FROM principal
@@ -15,7 +15,7 @@ WITH locked AS MATERIALIZED (
       AND (token.expires_at IS NULL OR token.expires_at > now())
     FOR KEY SHARE OF token
 ), allowed AS (
-    -- A person's own session gives no end; a delegation gives its own.
+    -- A session sets no end. A delegation sets its `expires_at`.
     SELECT
         person.id AS person_id,
         service.id AS service_id,

@@ -1,6 +1,6 @@
 -- Counts a login as failed before its password is checked: for the pair of network and username, then for the network,
--- then for the username (not in a known network, see login_find). A row that is blocked counts nothing, and no row
--- after it does; `refused` then says that a login at the same time reached a limit first.
+-- then for the username (not in a known network, see login_find). A blocked row counts nothing. If the pair is blocked,
+-- the network and the username are not counted either. `refused`: a parallel login reached a limit first.
 --
 -- An upsert waits for the row and then sees its latest version, so that parallel logins are counted one after another.
 -- All statements lock the rows in the same order, so that no two of them wait for each other.
@@ -33,8 +33,8 @@ WITH pair AS (
             WHERE failure > greatest(now() - make_interval(secs => %(window_seconds)s), last.ended_at)
         ) AS recent
     )
-    -- True for a row without a cooldown. False also for a statement that waited while a cooldown ended: its own now()
-    -- is before that end, and would not count.
+    -- True where the row has no cooldown, or its end is before now(). After a lock wait, now() can be older than the end
+    -- of a cooldown that others started and that is over: such an attempt is refused.
     WHERE (greatest(login_limit.cooled_down_at, login_limit.blocked_until) < now()) IS NOT FALSE
     RETURNING key
 ), wide (key, span) AS (

@@ -1,5 +1,5 @@
 -- Ends up to %(batch)s of the bearer's sessions, and says how many and whether there are more. The bearer's own session is
--- in the last batch, or the next batch would have no bearer. Delegations live on. No row when the bearer's grant has ended.
+-- ended last: the next batch must still find it. Delegations live on. No row when the bearer's grant has ended.
 WITH bearer AS (
     SELECT principal.id
     FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_reference)s, %(bearer_issued_at)s) AS live

@@ -1,5 +1,5 @@
 -- A session for a person whose password was just verified; no row when the person was disabled, deleted or given a new
--- password since. FOR SHARE makes it wait for such a change that is under way, and such a change for it.
+-- password since. FOR SHARE: this statement and such a change run one after the other.
 WITH person AS (
     SELECT id
     FROM principal

@@ -17,7 +17,7 @@ from auth.core.keys import Keyring, generate_private_key, load_private_key
 from auth.core.tokens import AccessTokens
 from auth.http.request import services_of
 from auth.http.rpc import RPCS
-from auth.ops.log import without_texts
+from auth.ops.log import traceback_without_messages
 
 from .api import Answer, Api, any_address, send_to_app
 from .servers import Server, serving
@@ -290,7 +290,7 @@ def test_a_request_id_is_made(api: Api, given: str | None) -> None:
 def test_errors_that_cause_each_other_are_told_once() -> None:
     one, other = ValueError(), KeyError()
     one.__cause__, other.__cause__ = other, one
-    told = without_texts(one)
+    told = traceback_without_messages(one)
     assert (told.count("ValueError"), told.count("KeyError")) == (1, 1)
 
 

@@ -11,7 +11,7 @@ from auth.core.models import Role
 from auth.core.scopes import Scope
 
 _PEOPLE: Final = ("password", "wayf")
-_KNOWN: Final = (("email", "email"), ("orgId", "org_id"))
+_OPTIONAL: Final = (("email", "email"), ("orgId", "org_id"))
 
 
 class Bearer(Struct, rename="camel", frozen=True, dict=True):
@@ -41,6 +41,11 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
         return self.public_session_reference or None
 
     @property
+    def grant_reference(self) -> UUID | None:
+        """The stored token that this one ends with, or None where there is none."""
+        return self.public_session_reference or self.extended_from or None
+
+    @property
     def is_one_time(self) -> bool:
         return self.jti is not UNSET
 
@@ -50,7 +55,7 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
 
     @property
     def not_after(self) -> float | None:
-        """When what is made from this token must end, unless a stored token says that: seconds since the epoch."""
+        """The latest end of what is made from this token: seconds since the epoch, or None where a stored token has it."""
         return self.exp if self.is_extended and self.session_reference is None else None
 
     @property
@@ -64,11 +69,11 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
         }
 
     def parameters(self, name: str = "bearer") -> dict[str, Any]:
-        """What a statement needs to see whether the token's grant lives, as parameters that begin with `name`."""
+        """The parameters of `live_principal` in a statement, with `name` as their prefix."""
         return {
             f"{name}_id": self.principal_id,
             f"{name}_uid": self.uid or None,
-            f"{name}_reference": self.session_reference or self.extended_from or None,
+            f"{name}_reference": self.grant_reference,
             f"{name}_issued_at": max(0, int(self.iat)),
         }
 
@@ -83,7 +88,7 @@ def identity(principal: Mapping[str, Any]) -> dict[str, Any]:
     if principal["principal_type"] in _PEOPLE:
         claims["firstNames"] = principal["first_names"]
         claims["lastName"] = principal["last_name"]
-        claims |= {name: principal[column] for name, column in _KNOWN if principal[column] is not None}
+        claims |= {name: principal[column] for name, column in _OPTIONAL if principal[column] is not None}
         claims["twoFactorAuthentication"] = principal["two_factor_authentication"]
         claims["serviceLicenseAgreement"] = principal["service_license_agreement"]
     return claims

@@ -28,7 +28,7 @@ class BadRequest(ApiError):
 
 
 class InvalidRequest(BadRequest):
-    """The request does not have the form this call takes."""
+    """The request is not valid for this call."""
 
 
 class UnreadableBody(BadRequest):
@@ -95,11 +95,11 @@ class RoleNotAllowed(Unauthorized):
 
 
 class ScopeNotCovered(Unauthorized):
-    """The token's scopes do not cover this."""
+    """The token's scopes do not cover this call or the scopes asked for."""
 
 
 class ScopeNotInPolicy(Unauthorized):
-    """This service may not ask for one of the scopes."""
+    """The policy of this service does not cover one of the scopes."""
 
 
 class ScopeNotExtendable(Unauthorized):

@@ -58,7 +58,7 @@ class VerificationKey:
 
 @dataclass(frozen=True)
 class Keyring:
-    """The key that signs, and by their names the keys that verify: the signing key's own among them."""
+    """The key that signs, and by `kid` all keys that verify, its own public key included."""
 
     private_key: PrivateKey
     signing: VerificationKey

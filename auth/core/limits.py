@@ -1,6 +1,6 @@
 """Lifetimes and sizes. They are constants and not settings, so that all deployments behave alike.
 
-Numbers without a source are the contract's own.
+Numbers without a source are from the contract of the API.
 """
 
 from typing import Final
@@ -24,7 +24,7 @@ BODY_BYTES: Final = 2 * 1024 * 1024
 FORM_BODY_BYTES: Final = 64 * 1024  # of a login: parsing a form costs far more than parsing JSON
 COOKIE_CHARACTERS: Final = 16 * 1024  # of one Cookie header; browsers send about 4,096 for a cookie
 SCOPE_CHARACTERS: Final = 1024
-SCOPES_PER_REQUEST: Final = 1000  # in one request; a token with more would be too long for a header
+SCOPES_PER_REQUEST: Final = 1000  # a token with more would be too long for a header
 
 PURGE_ROWS: Final = 100
 """How many expired rows one statement deletes at most, so that no login waits for a clean-up."""

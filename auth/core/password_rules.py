@@ -14,11 +14,11 @@ CHARACTERS: Final = 15  # NIST SP 800-63B-4, 3.1.1.2: where a password is the on
 SCORED_CHARACTERS: Final = 64  # zxcvbn's time grows with the square of the length
 SCORE: Final = 3  # of 0 to 4; 3 means at least 10^8 guesses
 
-# zxcvbn tries every reading of characters that stand for letters, up to 700 of them, 3 ms each. Where there are more
-# than 8, the rarer characters become the digit that stands for the same letter.
-_READINGS: Final = 8
-_FOLDED: Final = str.maketrans("@{[<!|$+", "4(((1157")
-_PARTS: Final = re.compile(r"[^\W\d_]{3,}")
+# zxcvbn tries every combination of characters that may stand for letters (l33t), up to 700 of them, 3 ms each. Above 8,
+# the rarer characters are replaced by the digit that stands for the same letter.
+_MOST_COMBINATIONS: Final = 8
+_LEET_TO_DIGIT: Final = str.maketrans("@{[<!|$+", "4(((1157")
+_WORDS: Final = re.compile(r"[^\W\d_]{3,}")
 
 _scoring = threading.Lock()  # zxcvbn keeps the user's own words in a global dictionary
 
@@ -33,14 +33,14 @@ def check(password: str, *own_texts: str | None) -> None:
         raise PasswordTooShort
     if len(password.encode()) > PASSWORD_BYTES:
         raise PasswordTooLong
-    scored = _cheap_to_score(password[:SCORED_CHARACTERS])
-    own_words = [word for text in own_texts if text for word in (text, *_PARTS.findall(text))]
+    scored = _with_less_leet(password[:SCORED_CHARACTERS])
+    own_words = [word for text in own_texts if text for word in (text, *_WORDS.findall(text))]
     with _scoring:
         score = zxcvbn(scored, own_words)["score"]
     if score < SCORE:
         raise PasswordTooEasy
 
 
-def _cheap_to_score(password: str) -> str:
-    readings = matching.enumerate_l33t_subs(matching.relevant_l33t_subtable(password, matching.L33T_TABLE))
-    return password if len(readings) <= _READINGS else password.translate(_FOLDED)
+def _with_less_leet(password: str) -> str:
+    combinations = matching.enumerate_l33t_subs(matching.relevant_l33t_subtable(password, matching.L33T_TABLE))
+    return password if len(combinations) <= _MOST_COMBINATIONS else password.translate(_LEET_TO_DIGIT)

@@ -52,7 +52,7 @@ def context(memory_kib: int, passes: int, lanes: int) -> CryptContext:
     )
 
 
-argon2.get_backend()  # loads it: passlib fails to, once the handler has been customised twice
+argon2.get_backend()  # loads it: passlib cannot, once there are two contexts
 _context = context(MEMORY_KIB, PASSES, LANES)
 _hashing = ThreadPoolExecutor(CORES, "hash")  # few threads, since each keeps the memory of its last hash
 _admitted = threading.BoundedSemaphore(WAITING)
@@ -77,11 +77,11 @@ def hash_password(password: str) -> str:
 def verify(
     password: str, password_hash: str | None, waited: Callable[[float], object] = lambda seconds: None
 ) -> tuple[bool, str | None]:
-    """Whether the password is right, and a new hash to store where the old one is not of today's kind and cost.
+    """Whether the password is right, and a new hash to store where the old one is outdated.
 
-    Without a hash to compare with, the answer is False and takes as long. No more hashes run at once than this process
-    has cores. `waited` is called with the seconds of waiting for a turn. Raises `LoginBusy` after a second of it, and
-    at once where too many are waiting already.
+    Without a stored hash a dummy is verified, so that the time does not reveal unknown users. At most this process's share
+    of the cores hash at once. `waited` is called with the seconds in the queue. Raises `LoginBusy` after one second there,
+    and at once where the queue is full.
     """
     if not _admitted.acquire(blocking=False):
         raise LoginBusy
@@ -129,7 +129,7 @@ def _verify(password: bytes, password_hash: str | None) -> tuple[bool, str | Non
     scheme = _context.identify(password_hash)
     if scheme == "argon2":
         return _context.verify_and_update(password, password_hash)  # type: ignore[no-any-return]
-    if b"\0" in password:  # the crypt kinds cannot hold it, and to PBKDF2 and scrypt one at the end is no difference
+    if b"\0" in password:  # bcrypt and sha_crypt refuse NUL; PBKDF2 and scrypt ignore it at the end
         return _context.dummy_verify(), None
     readable = password[:BCRYPT_BYTES] if scheme == "bcrypt" else password
     if not _context.verify(readable, password_hash):

@@ -24,8 +24,8 @@ from auth.core.limits import LEEWAY_SECONDS
 from auth.core.principals import is_id
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
-REMEMBERED_TOKENS: Final = 1024  # by each process, once their signatures are verified
-REMEMBERED_CHARACTERS: Final = 4096  # of a token; longer ones would take too much memory
+CACHED_TOKENS: Final = 1024  # by each process, once their signatures are verified
+CACHED_CHARACTERS: Final = 4096  # of a token; longer ones would take too much memory
 _JSON: Final = json.JSONEncoder(separators=(",", ":"), default=str)  # to ASCII, since browsers decode it with atob
 
 
@@ -39,7 +39,7 @@ class AccessTokens:
         header = {"alg": keyring.signing.algorithm, "kid": keyring.signing.kid, "typ": "JWT"}
         self._header = _encoded(_JSON.encode(header))
         self._jws = jwt.PyJWS(algorithms=["ES256", "RS256", "EdDSA"])
-        self._remembered = lru_cache(REMEMBERED_TOKENS)(self._read)  # a service sends the same token many times
+        self._cached = lru_cache(CACHED_TOKENS)(self._read)  # a service sends the same token many times
 
     def mint(
         self,
@@ -57,11 +57,10 @@ class AccessTokens:
         services that extended it, its jti; None is left out. Raises `InvalidToken` when no time is left.
         """
         iat = int(time.time()) if issued_at is None else issued_at
-        exp = iat + math.ceil(lifetime_ms / 1000)
-        if not_after is not None:
-            exp = min(exp, int(not_after))
-            if exp <= iat:
-                raise InvalidToken
+        end = math.inf if not_after is None else not_after
+        exp = math.floor(min(iat + math.ceil(lifetime_ms / 1000), end))
+        if exp <= iat:
+            raise InvalidToken
         claims = {"iss": self._issuer, "sub": principal["id"], "iat": iat, "exp": exp, "aud": scopes}
         claims |= {**identity(principal), "extendedByChain": []}
         claims |= {name: value for name, value in provenance.items() if value is not None}
@@ -71,7 +70,7 @@ class AccessTokens:
 
     def verify(self, token: str) -> Bearer:
         """The bearer that the access token names. Raises `InvalidToken` for any defect."""
-        read = self._remembered if len(token) <= REMEMBERED_CHARACTERS else self._read
+        read = self._cached if len(token) <= CACHED_CHARACTERS else self._read
         bearer, now = read(token), time.time()
         not_before = bearer.iat if bearer.nbf is UNSET else max(bearer.iat, bearer.nbf)
         if bearer.exp <= now - LEEWAY_SECONDS or not_before > now + LEEWAY_SECONDS:
@@ -112,7 +111,7 @@ def _decoded(segment: str) -> bytes:
 
 
 def _strict_json(text: bytes) -> Any:
-    """JSON in UTF-8 in which no object names a member twice. Raises `ValueError`."""
+    """Parse JSON in UTF-8. Raises `ValueError`, also for a member named twice, NaN and Infinity."""
     return json.loads(text.decode(), object_pairs_hook=_unique, parse_float=_finite, parse_constant=_finite)
 
 

@@ -1,4 +1,4 @@
-"""The cookies of the web flow: the only place that knows their names and attributes."""
+"""The cookies of the web flow: their names and attributes, and the checks of origin and CSRF token."""
 
 from urllib.parse import quote
 
@@ -19,8 +19,8 @@ def require_trusted_origin(request: Request) -> None:
         raise errors.UntrustedOrigin
 
 
-def refuse_untrusted_origin(request: Request) -> None:
-    """As `require_trusted_origin`, but a call without both headers passes. Raises `UntrustedOrigin`."""
+def check_origin_if_sent(request: Request) -> None:
+    """As `require_trusted_origin`, but passes where neither header is sent. Raises `UntrustedOrigin`."""
     if _claimed_origin(request):
         require_trusted_origin(request)
 
@@ -65,13 +65,13 @@ def _refresh_cookie_name(request: Request) -> str:
 
 def _refresh_cookie(request: Request) -> str:
     header = request.headers.get("Cookie", "")
-    if len(header) > COOKIE_CHARACTERS:  # gunicorn joins up to 100 of them, which would take longer than a hash
+    if len(header) > COOKIE_CHARACTERS:  # gunicorn joins up to 100 headers; parsing them would take longer than a hash
         raise errors.InvalidRequest("The Cookie header is too long.")
     values = {value for value in parse_cookie(header).getlist(_refresh_cookie_name(request)) if value}
     if not values:
         raise errors.MissingRefreshCookie
     refresh_token = values.pop()
-    if values or "," in refresh_token:  # with which gunicorn joins two Cookie headers, and no token has
+    if values or "," in refresh_token:  # gunicorn joins two Cookie headers with a comma; a token has none
         raise errors.AmbiguousRefreshCookie
     return refresh_token
 

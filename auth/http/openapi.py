@@ -29,7 +29,7 @@ PLAIN_PATHS: Final = {
     "/openapi.json": ("openapi", "This document.", "application/json"),
 }
 
-# Of the parameters that a handler may have.
+# By the parameters of a handler.
 SECURITY: Final[dict[str, dict[str, list[str]]]] = {
     "bearer": {"accessToken": []},
     "refresh_token": {"refreshToken": []},

@@ -1,4 +1,4 @@
-"""Reads requests: the bearer token, the query and the body, each checked against its model."""
+"""Reads requests: the bearer token, and the query and the body as their models."""
 
 import re
 from collections.abc import Callable
@@ -64,7 +64,7 @@ def read_json(request: Request, body: bytes, model: type[Model]) -> Model:
 
 
 def read_form(request: Request, body: bytes, model: type[Model]) -> Model:
-    """A url-encoded or multipart form, or a JSON object, as the model. Raises `InvalidRequest`."""
+    """A url-encoded or multipart form, or a JSON object, as the model. Raises `InvalidRequest`, `UnsupportedMediaType`."""
     match request.mimetype:
         case "application/x-www-form-urlencoded":
             return _read("form", model, lambda: msgspec.convert(_form_fields(body), model))

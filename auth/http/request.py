@@ -60,7 +60,7 @@ class Record:
 
 
 class Request(flask.Request):
-    """`services` is set by `bound_to`, once for each app."""
+    """`services` is set by `request_class_for`, once for each app."""
 
     services: ClassVar[Services]
 
@@ -79,7 +79,7 @@ class Request(flask.Request):
     def tokens(self) -> AccessTokens:
         return self.services.tokens
 
-    def live(self, statement: str, **parameters: object) -> Row:
+    def live_row(self, statement: str, **parameters: object) -> Row:
         """The row of a statement that returns none when the grant has ended. Raises `InvalidToken` then."""
         row = self.db.one(statement, **parameters)
         if row is None:
@@ -114,7 +114,7 @@ class Request(flask.Request):
         return _address(named) or _address(self.remote_addr)
 
 
-def bound_to(services: Services) -> type[Request]:
+def request_class_for(services: Services) -> type[Request]:
     """The class of an app's requests."""
     return type("Request", (Request,), {"services": services})
 

@@ -24,7 +24,7 @@ _FRAMEWORK_ERRORS: Final = {
         errors.UnsupportedMediaType,
     )
 }
-_PRIVATE: Final = [("Cache-Control", "no-store, private"), ("Pragma", "no-cache"), ("Vary", "Origin")]
+_NO_STORE: Final = [("Cache-Control", "no-store, private"), ("Pragma", "no-cache"), ("Vary", "Origin")]
 _PREFLIGHT: Final = [
     ("Access-Control-Allow-Methods", "GET, POST, DELETE"),
     ("Access-Control-Allow-Headers", "Authorization, Content-Type, X-CSRFToken, X-Request-Id"),
@@ -60,14 +60,14 @@ def headers_of(request: Request) -> list[tuple[str, str]]:
     headers = [("X-Request-Id", request.record.request_id), ("X-Content-Type-Options", "nosniff")]
     headers += [("Set-Cookie", cookie) for cookie in request.cookies_to_set]
     if request.path.startswith("/auth/"):
-        headers += _PRIVATE
+        headers += _NO_STORE
         origin = request.headers.get("Origin")
         if origin and origin_of(origin) in request.services.config.trusted_origins:
-            headers += _shared_with(origin, request)
+            headers += _cors_headers(origin, request)
     return headers
 
 
-def _shared_with(origin: str, request: Request) -> list[tuple[str, str]]:
+def _cors_headers(origin: str, request: Request) -> list[tuple[str, str]]:
     headers = [
         ("Access-Control-Allow-Origin", origin),
         ("Access-Control-Allow-Credentials", "true"),

@@ -104,7 +104,7 @@ Reader = Callable[[Request, bytes, Any], Any]
 READERS: Final[dict[str, Reader]] = {
     "refresh_token": _refresh_token,  # from the Authorization header
     "cookie_token": _cookie_token,  # the refresh token of a web call
-    "query": read_query,  # this part of the request, as the annotated model
+    "query": read_query,  # this part of the request as the annotated model
     "body": read_json,
     "form": read_form,
 }

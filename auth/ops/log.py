@@ -1,5 +1,5 @@
-"""The format of log lines: JSON, one object a line, on standard output; gunicorn's own too. gunicorn's master imports
-this, so it imports nothing else of ours.
+"""The format of log lines: JSON, one object a line, on standard output; gunicorn's own too. Imported by
+gunicorn's master: see gunicorn.conf.py.
 """
 
 import json
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from gunicorn import glogging
 
-_USUAL: Final = {
+_STANDARD_ATTRIBUTES: Final = {
     *vars(logging.makeLogRecord({})),
     "message",
     "taskName",
@@ -29,11 +29,11 @@ class Lines(logging.Formatter):
         }
         if record.exc_info:
             line["exc_info"] = self.formatException(record.exc_info)
-        extra = {name: value for name, value in vars(record).items() if name not in _USUAL}
+        extra = {name: value for name, value in vars(record).items() if name not in _STANDARD_ATTRIBUTES}
         return json.dumps(line | extra, default=str)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802
-        return without_texts(ei[1])
+        return traceback_without_messages(ei[1])
 
 
 class Logger(glogging.Logger):  # type: ignore[misc]
@@ -43,7 +43,7 @@ class Logger(glogging.Logger):  # type: ignore[misc]
         pass
 
 
-def without_texts(error: BaseException | None) -> str:
+def traceback_without_messages(error: BaseException | None) -> str:
     """The types and tracebacks of an exception and of its causes, without their messages, which may quote a client."""
     parts: dict[int, str] = {}
     while error is not None and id(error) not in parts:

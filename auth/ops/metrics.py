@@ -10,7 +10,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from auth.http.request import Record
 from auth.http.responses import Response
 
-FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"  # the library's variable: the folder where the processes count
+FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"  # of the library: the folder where the processes count
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 blueprint = Blueprint("metrics", __name__)
@@ -22,7 +22,7 @@ LATENCY: Final = Histogram(
 )
 EVENTS: Final = Counter(
     "auth_security_events",
-    "Logins, refreshes, claims, extensions and revocations; the outcome is `success` or the errorCode.",
+    "Security events; the outcome is `success` or the errorCode.",
     ["event", "outcome"],
     registry=_registry,
 )
@@ -30,7 +30,9 @@ REVOKED: Final = Counter("auth_refresh_tokens_revoked", "Refresh tokens ended by
 HASH_WAIT: Final = Histogram(
     "auth_hash_wait_seconds", "How long logins wait for a processor.", buckets=SECONDS, registry=_registry
 )
-DATABASE_ERRORS: Final = Counter("auth_database_errors", "Faults of the database.", ["kind"], registry=_registry)
+DATABASE_ERRORS: Final = Counter(
+    "auth_database_errors", "Requests answered DATABASE_UNAVAILABLE.", ["kind"], registry=_registry
+)
 
 
 @blueprint.get("/metrics")
@@ -54,9 +56,9 @@ def count(record: Record, rpc: str, status: int, seconds: float, event: dict[str
 
 
 def _shown() -> CollectorRegistry:
-    if FOLDER not in os.environ:  # one process
+    if FOLDER_VARIABLE not in os.environ:  # one process
         return _registry
-    os.makedirs(os.environ[FOLDER], 0o700, exist_ok=True)  # a clean-up may have removed it
+    os.makedirs(os.environ[FOLDER_VARIABLE], 0o700, exist_ok=True)  # a clean-up may have removed it
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return registry

@@ -1,4 +1,4 @@
-"""The folder where the worker processes of a service count. gunicorn's master imports this, and nothing else of ours.
+"""The folder where the worker processes of a service count. Imported by gunicorn's master: see gunicorn.conf.py.
 
 The files of a worker are named by its slot, and not by its process: the worker that replaces it goes on counting there.
 """
@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-MEMORY: Final = Path("/dev/shm")  # noqa: S108 - where it exists: nothing cleans it up or fills it as it does /tmp
+MEMORY: Final = Path("/dev/shm")  # noqa: S108 - preferred where it exists: other programs clean up and fill /tmp
 NAME: Final = "authentication-metrics-"  # not as in 1.0.0, which locks its folders in another way
 BYTES: Final = 65536  # the size of prometheus_client's new files; ours need no more
 
@@ -30,8 +30,8 @@ def make() -> Path:
 
 
 def use(folder: Path, slot: int) -> None:
-    """Let this worker process count in the folder. Where there is no room it counts for itself: writing to a file on a
-    full disk would kill it. Called before our metrics are imported.
+    """Let this worker process count in the folder. On a full disk it counts in memory, since writing to a mapped file
+    there would kill it. Called before our metrics are imported.
     """
     with suppress(OSError):
         folder.mkdir(0o700, exist_ok=True)  # a clean-up may have removed it

@@ -10,12 +10,12 @@ import msgspec
 
 from auth.http.request import Record, Request
 from auth.ops import metrics
-from auth.ops.log import without_texts
+from auth.ops.log import traceback_without_messages
 
 STANDARD_OUTPUT: Final = 1
 
 
-def write_down(request: Request, status: int) -> None:
+def log_request(request: Request, status: int) -> None:
     """Count the request, and write its line where LOG_LEVEL asks for it."""
     record, seconds = request.record, time.perf_counter() - request.record.started
     rpc = None if request.method == "OPTIONS" or not request.endpoint else request.endpoint.rpartition(".")[2]
@@ -26,7 +26,7 @@ def write_down(request: Request, status: int) -> None:
     if level not in request.services.config.log_levels:
         return
     line = {"time": datetime.now(UTC), "level": level, **_fields(request, status, rpc, seconds), **event}
-    with suppress(OSError):  # a full disk must not make a failure of what was done
+    with suppress(OSError):  # a full disk must not turn a completed request into an error
         os.write(STANDARD_OUTPUT, msgspec.json.encode(line) + b"\n")
 
 
@@ -47,7 +47,7 @@ def _fields(request: Request, status: int, rpc: str | None, seconds: float) -> d
     if record.cause is not None:
         fields["cause"] = record.cause
     if record.exception is not None:
-        fields["exception"] = without_texts(record.exception)
+        fields["exception"] = traceback_without_messages(record.exception)
     return fields
 
 

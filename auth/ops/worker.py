@@ -1,4 +1,4 @@
-"""gunicorn's threaded worker, for slow clients. gunicorn's master imports it, so it imports nothing else of ours."""
+"""gunicorn's threaded worker, for slow clients. Imported by gunicorn's master: see gunicorn.conf.py."""
 
 import json
 import selectors
@@ -71,7 +71,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                     conn.sock.shutdown(socket.SHUT_RDWR)
 
     def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
-        """A broken body that the application did not read has had its answer: send no second one."""
+        """gunicorn reads the rest of the body here. Close if it is malformed: the answer is sent already."""
         with suppress(errors.ParseException):
             return bool(super()._keepalive_after(conn, keepalive))
         return False

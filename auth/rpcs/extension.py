@@ -21,11 +21,11 @@ blueprint = Blueprint("extension", __name__)
 
 @rpc(blueprint, "tokenExtension", "POST /auth/extend", PRIVILEGED, WRITE, event="extension")
 def token_extension(request: Request, bearer: Bearer, body: TokenExtensionRequest) -> OptionalAuthenticationTokens:
-    if bearer.is_extended:  # the chain would not name the service that holds the bearer
+    if bearer.is_extended:  # its `sub` is a person: the chain would name that person, and not the calling service
         raise InvalidToken
     user = _verified_user(request, body.valid_jwt)
     tokens = bearer.parameters() | user.parameters("user") | {"not_after": user.not_after}
-    person = request.live("extension_find", **tokens)
+    person = request.live_row("extension_find", **tokens)
     scopes = _allowed_scopes(body, person, user)
     chain = [*user.extended_by_chain, bearer.principal_id]
     request.record.details |= {"scopes": scopes, "refreshes": bool(body.allow_refreshes), "newChain": chain}
@@ -34,7 +34,7 @@ def token_extension(request: Request, bearer: Bearer, body: TokenExtensionReques
         not_after=person["not_after"], extendedBy=bearer.principal_id, extendedByChain=chain,
     )  # fmt: skip
     if not body.allow_refreshes:
-        source = (user.session_reference or user.extended_from or None) if user.is_extended else None
+        source = user.grant_reference if user.is_extended else None
         return OptionalAuthenticationTokens(mint(issued_at=person["issued_at"], extendedFrom=source), None, None)
     refresh_token = refresh_tokens.generate()
     reference = _store(request, body, refresh_token, scopes, chain, user_is_extended=user.is_extended, **tokens)
@@ -65,14 +65,9 @@ def _allowed_scopes(body: TokenExtensionRequest, person: Row, user: Bearer) -> l
 
 
 def _store(
-    request: Request,
-    body: TokenExtensionRequest,
-    refresh_token: str,
-    scopes: list[str],
-    chain: list[str],
-    **tokens: Any,
+    request: Request, body: TokenExtensionRequest, token: str, scopes: list[str], chain: list[str], **parameters: Any
 ) -> UUID:
-    stored = request.live(
+    stored = request.live_row(
         "extension_insert",
         token_hash=refresh_tokens.digest(token),
         scopes=scopes,

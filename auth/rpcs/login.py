@@ -25,7 +25,7 @@ SCOPES = [str(ALL_WRITE)]
 
 @rpc(blueprint, "passwordLogin", "POST /auth/login", PUBLIC, event="login")
 def password_login(request: Request, form: PasswordLoginRequest) -> OptionalAuthenticationTokens | Response:
-    cookies.refuse_untrusted_origin(request)
+    cookies.check_origin_if_sent(request)
     if len(form.password.encode()) > PASSWORD_BYTES:
         raise InvalidRequest(f"The password must have 1 to {PASSWORD_BYTES} bytes.")
     refresh_token = refresh_tokens.generate()

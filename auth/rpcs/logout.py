@@ -23,7 +23,9 @@ def logout(request: Request, refresh_token: str) -> Unit:
 @rpc(blueprint, "webLogout", "POST /auth/logout/web", PUBLIC, event="logout")
 def web_logout(request: Request, cookie_token: str) -> Unit:
     ended = _end(request, cookie_token)
-    cookies.expire_refresh_cookie(request)  # of an unknown token too, but not in an outage
+    cookies.expire_refresh_cookie(
+        request
+    )  # of an unknown token too; when the database fails it stays, so that the user can ask again
     if not ended:
         raise InvalidToken
     return Unit()
@@ -32,7 +34,7 @@ def web_logout(request: Request, cookie_token: str) -> Unit:
 @rpc(blueprint, "bulkInvalidate", "POST /auth/logout/bulk", PRIVILEGED, WRITE, event="revocation")
 def bulk_invalidate(request: Request, bearer: Bearer, body: BulkInvalidateRequest) -> Unit:
     digests = [refresh_tokens.digest(token) for token in body.tokens]
-    ended = request.live("refresh_token_delete_many", token_hashes=digests, **bearer.parameters())
+    ended = request.live_row("refresh_token_delete_many", token_hashes=digests, **bearer.parameters())
     request.record.details["revoked"] = ended["revoked"]
     return Unit()
 

@@ -20,7 +20,7 @@ blueprint = Blueprint("one_time", __name__)
     blueprint, "requestOneTimeTokenWithAudience", "POST /auth/request", AUTHENTICATED, WRITE, event="one-time token"
 )  # fmt: skip
 def request_one_time_token(request: Request, bearer: Bearer, query: RequestOneTimeToken) -> OneTimeAccessToken:
-    principal = request.live("bearer_find", not_after=bearer.not_after, **bearer.parameters())
+    principal = request.live_row("bearer_find", not_after=bearer.not_after, **bearer.parameters())
     audience = parse_all(query.audience.split(","))
     if not all_covered(audience, bearer.scopes):
         raise ScopeNotCovered
@@ -35,7 +35,7 @@ def request_one_time_token(request: Request, bearer: Bearer, query: RequestOneTi
 @rpc(blueprint, "claim", "POST /auth/claim", PRIVILEGED, WRITE, event="claim")
 def claim(request: Request, bearer: Bearer, query: ClaimOneTimeToken) -> Unit:
     request.record.details["jtiHash"] = _hash(query.jti)
-    claimed = request.live("jti_claim_insert", jti=query.jti, **bearer.parameters())
+    claimed = request.live_row("jti_claim_insert", jti=query.jti, **bearer.parameters())
     if not claimed["is_first"]:
         raise AlreadyClaimed
     return Unit()

@@ -23,7 +23,7 @@ def web_refresh(request: Request, cookie_token: str) -> AccessTokenAndCsrf:
 
 
 def _mint(request: Request, refresh_token: str) -> str:
-    stored = request.live("refresh_token_find", token_hash=refresh_tokens.digest(refresh_token))
+    stored = request.live_row("refresh_token_find", token_hash=refresh_tokens.digest(refresh_token))
     reference = stored["public_session_reference"]
     request.record.set_principal(stored["id"], reference, stored["extended_by_chain"])
     scopes = stored["scopes"]

@@ -33,7 +33,7 @@ def list_user_sessions(request: Request, bearer: Bearer, query: ListUserSessions
 def invalidate_sessions(request: Request, bearer: Bearer) -> Unit:
     revoked, more = 0, True
     while more:
-        ended = request.live("session_delete_all", batch=BATCH, **bearer.parameters())
+        ended = request.live_row("session_delete_all", batch=BATCH, **bearer.parameters())
         revoked, more = revoked + ended["revoked"], ended["more"]
     request.record.details["revoked"] = revoked
     cookies.expire_refresh_cookie(request)
@@ -46,7 +46,7 @@ def invalidate_sessions(request: Request, bearer: Bearer) -> Unit:
 )  # fmt: skip
 def invalidate_session(request: Request, bearer: Bearer, session_id: str) -> Unit:
     reference = _reference(session_id)
-    ended = request.live("session_delete", session_id=reference, **bearer.parameters())
+    ended = request.live_row("session_delete", session_id=reference, **bearer.parameters())
     if not ended["was_there"]:
         raise NoSuchSession
     request.record.details |= {"ended": session_id, "revoked": 1}
