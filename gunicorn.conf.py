@@ -66,8 +66,8 @@ def pre_fork(master: Arbiter, worker: Worker) -> None:
 
 
 def post_fork(master: Arbiter, worker: Worker) -> None:
-    """Handle SIGTERM from the fork on. Otherwise a stop just after the start would take all of `graceful_timeout`. Signals
-    from before this line are in the worker's copy of the master's queue.
+    """Handle SIGTERM from the fork on. Otherwise a stop just after the start would take all of `graceful_timeout`.
+    Earlier signals are in the worker's copy of the master's queue.
     """
     metrics_folder.use(master.metrics, worker.slot)
     signal.signal(signal.SIGTERM, lambda *_: setattr(worker, "alive", False))

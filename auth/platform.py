@@ -1,4 +1,4 @@
-"""The variables that gunicorn.conf.py reads, and their defaults. Imported by gunicorn's master: see gunicorn.conf.py."""
+"""The variables of gunicorn.conf.py and their defaults. Imported by gunicorn's master: see gunicorn.conf.py."""
 
 import os
 from collections.abc import Mapping

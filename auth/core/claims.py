@@ -55,7 +55,7 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
 
     @property
     def not_after(self) -> float | None:
-        """The latest end of what is made from this token: seconds since the epoch, or None where a stored token has it."""
+        """The latest end of what is made from this token, in seconds since the epoch. None: a stored token has it."""
         return self.exp if self.is_extended and self.session_reference is None else None
 
     @property

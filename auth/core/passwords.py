@@ -79,9 +79,9 @@ def verify(
 ) -> tuple[bool, str | None]:
     """Whether the password is right, and a new hash to store where the old one is outdated.
 
-    Without a stored hash a dummy is verified, so that the time does not reveal unknown users. At most this process's share
-    of the cores hash at once. `waited` is called with the seconds in the queue. Raises `LoginBusy` after one second there,
-    and at once where the queue is full.
+    Without a stored hash a dummy is verified, so that the time does not reveal unknown users. At most this process's
+    share of the cores hash at once. `waited` is called with the seconds in the queue. Raises `LoginBusy` after one
+    second there, and at once where the queue is full.
     """
     if not _admitted.acquire(blocking=False):
         raise LoginBusy
