@@ -64,7 +64,7 @@ def read_json(request: Request, body: bytes, model: type[Model]) -> Model:
 
 
 def read_form(request: Request, body: bytes, model: type[Model]) -> Model:
-    """A form (url-encoded or multipart) or a JSON object as the model. Raises `InvalidRequest`, `UnsupportedMediaType`."""
+    """A form, of either encoding, or a JSON object as the model. Raises `InvalidRequest` and `UnsupportedMediaType`."""
     match request.mimetype:
         case "application/x-www-form-urlencoded":
             return _read("form", model, lambda: msgspec.convert(_form_fields(body), model))
