@@ -14,7 +14,7 @@ from auth.http.request import Services, current_request, request_class_for
 from auth.http.responses import Response, register_error_handlers
 from auth.ops import health, metrics
 from auth.ops.request_log import log_request
-from auth.rpcs import extension, login, logout, one_time, refresh, sessions, well_known
+from auth.rpcs import delegations, extension, login, logout, one_time, passwords, refresh, sessions, well_known
 
 
 def create_app(configuration: Config) -> Flask:
@@ -32,6 +32,8 @@ def create_app(configuration: Config) -> Flask:
     app.register_blueprint(one_time.blueprint)
     app.register_blueprint(extension.blueprint)
     app.register_blueprint(sessions.blueprint)
+    app.register_blueprint(delegations.blueprint)
+    app.register_blueprint(passwords.blueprint)
     app.register_blueprint(well_known.blueprint)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(openapi.blueprint)

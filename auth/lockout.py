@@ -1,23 +1,36 @@
 """The limits on guessing: a login is counted as failed before its password is checked."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
-from auth.core.errors import DatabaseUnavailable, IncorrectCredentials, TooManyAttempts, UnknownLoginService
+from auth.core.errors import ApiError, DatabaseUnavailable, IncorrectCredentials, TooManyAttempts
 from auth.core.limits import LOCKOUT
 from auth.db import Row
 from auth.http.request import Request
 
 
 @contextmanager
-def attempt(request: Request, username: str, service: str) -> Iterator[Row]:
+def attempt(
+    request: Request, username: str, statement: str, missing: type[ApiError], **parameters: object
+) -> Iterator[Row]:
     """Count a failed login, and take the count back after the block unless that raised `IncorrectCredentials`.
 
-    Yields the row of `login_find`. Raises `UnknownLoginService`, and `TooManyAttempts` where a limit blocks the login;
-    nothing is counted then.
+    Yields the row of the statement, `login_find` or one like it. Raises `missing` when it has none, and
+    `TooManyAttempts` where a limit blocks the user; nothing is counted then.
     """
-    login, counted = _start(request, username, service)
+    network = request.client_network
+    keys = {
+        "pair_key": _digest("pair", network, username),
+        "network_key": _digest("network", network),
+        "username_key": _digest("username", username),
+    }
+    find = partial(request.db.one, statement, username=username, network_address=network or None, **keys, **parameters)
+    login = find()
+    if login is None:
+        raise missing
+    counted = _count(request, keys, login, find)
     try:
         yield login
     except IncorrectCredentials:
@@ -28,28 +41,19 @@ def attempt(request: Request, username: str, service: str) -> Iterator[Row]:
     _take_back(request, counted)
 
 
-def _start(request: Request, username: str, service: str) -> tuple[Row, Row]:
-    """The login's row and the attempt that was counted."""
-    network = request.client_network
-    keys = {
-        "pair_key": _digest("pair", network, username),
-        "network_key": _digest("network", network),
-        "username_key": _digest("username", username),
-    }
-    names = {"username": username, "service": service, "network_address": network or None}
-    login = request.db.one("login_find", **names, **keys)
-    if login is None:
-        raise UnknownLoginService
-    request.record.set_principal(login["id"])
+def _count(request: Request, keys: dict[str, bytes], login: Row, find: Callable[[], Row | None]) -> Row:
+    """The counted attempt."""
+    if request.record.principal is None:
+        request.record.set_principal(login["id"])
     if login["retry_after_seconds"] is not None:
         raise TooManyAttempts(login["retry_after_seconds"])
     is_known = login["is_known_network"]
     [counted] = request.db.many("login_attempt_start", is_known_network=is_known, **keys, **LOCKOUT)
     if counted["refused"]:  # logins at the same time reached a limit after our read
         _take_back(request, counted)
-        login = request.db.one("login_find", **names, **keys)
-        raise TooManyAttempts((login and login["retry_after_seconds"]) or 1)
-    return login, counted
+        blocked = find()
+        raise TooManyAttempts((blocked and blocked["retry_after_seconds"]) or 1)
+    return counted
 
 
 def _digest(*parts: str) -> bytes:

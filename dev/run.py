@@ -159,7 +159,14 @@ def _make_services(database: DirectDatabase, refresh_token: str, address: str) -
     for name, mode in (("web", "WEB"), ("app", "APPLICATION")):
         endpoint = f"{address}/livez"  # of this port: the last run may have had another
         database.one("login_service_delete", name=name)
-        database.one("login_service_insert", name=name, endpoint=endpoint, mode=mode, refresh_token_ttl_seconds=None)
+        database.one(
+            "login_service_insert",
+            name=name,
+            endpoint=endpoint,
+            mode=mode,
+            refresh_token_ttl_seconds=None,
+            idle_timeout_seconds=None,
+        )
 
 
 def _write_secret(path: Path, text: str) -> None:

@@ -2,7 +2,7 @@
 -- the hash of a disabled person is NULL too), and for how many seconds a limit still blocks the login (NULL: it is
 -- not blocked). The username's limit does not hold for a network from which that person has a live session.
 SELECT
-    service.endpoint, service.mode, service.refresh_token_ttl_seconds,
+    service.endpoint, service.mode, service.refresh_token_ttl_seconds, service.idle_timeout_seconds,
     person.id, person.uid, person.role, person.principal_type,
     person.first_names, person.last_name, person.email, person.org_id,
     person.two_factor_authentication, person.service_license_agreement,

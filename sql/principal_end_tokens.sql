@@ -1,5 +1,5 @@
--- Ends every token of a principal: the stored ones, and by their iat the extensions that are not stored. Run in the
--- transaction that has changed the principal's row, and so locked it: no token is stored meanwhile.
+-- Ends a principal's tokens: the stored ones but %(kept_reference)s, and by their iat the extensions without a refresh token.
+-- Run in the transaction that has changed the principal's row, and so locked it: no token is stored meanwhile.
 WITH marked AS (
     UPDATE principal
     SET tokens_ended_at = clock_timestamp()
@@ -7,3 +7,4 @@ WITH marked AS (
 )
 DELETE FROM refresh_token
 WHERE principal_id = %(id)s
+  AND public_session_reference IS DISTINCT FROM %(kept_reference)s

@@ -2,4 +2,4 @@
 SELECT id, email, first_names, last_name
 FROM principal
 WHERE id = %(id)s
-  AND principal_type = 'password'
+  AND principal_type IN ('password', 'wayf')

@@ -1,5 +1,27 @@
 -- A live refresh token and its principal, for minting; no row when the token is unknown or expired, or the principal
 -- disabled. A delegation has its holder's present policy and its end in seconds since the epoch; else both are NULL.
+--
+-- Its last use is noted at most once in %(use_seconds)s. That waits for nothing: not for the row's lock, nor for a standby.
+WITH used AS (
+    UPDATE refresh_token
+    SET last_used_at = now(),
+        expires_at = CASE
+            WHEN idle_timeout_seconds IS NULL THEN expires_at
+            ELSE least(ends_at, now() + make_interval(secs => idle_timeout_seconds))
+        END
+    WHERE token_hash = (
+        SELECT token_hash
+        FROM refresh_token
+        WHERE token_hash = %(token_hash)s
+          AND (expires_at IS NULL OR expires_at > now())
+          AND (
+              coalesce(last_used_at, CASE WHEN extended_by IS NULL THEN created_at END)
+              > now() - make_interval(secs => %(use_seconds)s)
+          ) IS NOT TRUE
+        FOR NO KEY UPDATE SKIP LOCKED
+    )
+    RETURNING set_config('synchronous_commit', 'off', true)
+)
 SELECT
     token.public_session_reference, token.scopes, token.access_token_lifetime_ms,
     token.extended_by, token.extended_by_chain,

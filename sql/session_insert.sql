@@ -9,10 +9,13 @@ WITH person AS (
     FOR SHARE
 )
 INSERT INTO refresh_token (
-    token_hash, principal_id, scopes, access_token_lifetime_ms, expires_at, ip_address, user_agent
+    token_hash, principal_id, scopes, access_token_lifetime_ms,
+    expires_at, ends_at, idle_timeout_seconds, ip_address, user_agent
 )
 SELECT
     %(token_hash)s, person.id, %(scopes)s, %(access_token_lifetime_ms)s,
-    now() + make_interval(secs => %(ttl_seconds)s::double precision), %(ip_address)s::inet, %(user_agent)s
+    now() + make_interval(secs => least(%(ttl_seconds)s::double precision, %(idle_timeout_seconds)s::double precision)),
+    now() + make_interval(secs => %(ttl_seconds)s::double precision),
+    %(idle_timeout_seconds)s, %(ip_address)s::inet, %(user_agent)s
 FROM person
 RETURNING public_session_reference

@@ -1,7 +1,7 @@
 -- One page of the bearer's live sessions, newest first, and their full count. Past the last page there is one row, which
 -- carries only the count. No row when the bearer's grant has ended.
 WITH live AS (
-    SELECT public_session_reference, ip_address, user_agent, created_at
+    SELECT public_session_reference, ip_address, user_agent, created_at, last_used_at
     FROM refresh_token
     WHERE principal_id = %(bearer_id)s
       AND extended_by IS NULL
@@ -18,7 +18,8 @@ SELECT
     page.public_session_reference,
     host(page.ip_address) AS ip_address,
     page.user_agent,
-    (extract(epoch FROM page.created_at) * 1000)::bigint AS created_at_ms
+    (extract(epoch FROM page.created_at) * 1000)::bigint AS created_at_ms,
+    (extract(epoch FROM coalesce(page.last_used_at, page.created_at)) * 1000)::bigint AS last_used_at_ms
 FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_reference)s, %(bearer_issued_at)s) AS bearer
 LEFT JOIN page ON true
 ORDER BY page.created_at DESC, page.public_session_reference

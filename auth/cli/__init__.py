@@ -2,14 +2,14 @@
 
 from flask import Flask
 
-from . import db, keys, login_services, services, users
+from . import db, keys, login_services, services, sessions, users
 from .doctor import doctor
 from .purge import purge
 
 
 def register_commands(app: Flask) -> None:
     """Make the commands known to `flask`."""
-    for group in (db.commands, users.commands, services.commands, login_services.commands, keys.commands):
-        app.cli.add_command(group)
+    for noun in (db, users, sessions, services, login_services, keys):
+        app.cli.add_command(noun.commands)
     app.cli.add_command(purge)
     app.cli.add_command(doctor)

@@ -2,7 +2,7 @@
 
 import click
 
-from auth.core.limits import ID_CHARACTERS
+from auth.core.limits import ID_CHARACTERS, IDLE_TIMEOUT_MINIMUM_SECONDS
 from auth.core.origins import origin_of
 from auth.core.principals import is_id
 from auth.db import Row
@@ -24,8 +24,16 @@ commands = click.Group("login-services", help="The applications that people log 
     metavar="SECONDS",
     help="How long its refresh tokens live. Without it they do not expire by themselves.",
 )
+@click.option(
+    "--idle-timeout",
+    type=click.IntRange(IDLE_TIMEOUT_MINIMUM_SECONDS, int(MAX_TTL_SECONDS)),
+    metavar="SECONDS",
+    help="After how long without a refresh a session expires. Without it never.",
+)
 @as_json
-def create(name: str, endpoint: str, mode: str, refresh_token_ttl: int | None, as_json: bool) -> None:
+def create(
+    name: str, endpoint: str, mode: str, refresh_token_ttl: int | None, idle_timeout: int | None, as_json: bool
+) -> None:
     if not is_id(name):
         raise click.ClickException(f"A name has 1 to {ID_CHARACTERS} characters, none of them a control character.")
     if origin_of(endpoint) is None:
@@ -37,6 +45,7 @@ def create(name: str, endpoint: str, mode: str, refresh_token_ttl: int | None, a
             endpoint=endpoint,
             mode=mode,
             refresh_token_ttl_seconds=refresh_token_ttl,
+            idle_timeout_seconds=idle_timeout,
         )
     if created is None:
         raise click.ClickException(f"There is a login service {name} already.")

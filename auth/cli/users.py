@@ -5,8 +5,9 @@ from typing import Any
 
 import click
 
-from auth.core import password_rules
+from auth.core import password_rules, refresh_tokens
 from auth.core.errors import ApiError
+from auth.core.limits import RESET_TOKEN_MINUTES
 from auth.core.models import Role
 from auth.core.passwords import hash_password
 from auth.core.principals import is_person_id, problem_with_texts
@@ -60,6 +61,19 @@ def set_password(user_id: str, password_stdin: bool, as_json: bool) -> None:
     done({"id": user_id}, as_json, f"new password for {user_id}")
 
 
+@commands.command("reset-password", help="Print a token, once, with which a user can set a new password.")
+@click.argument("user_id", metavar="ID")
+@click.option("--valid-for", type=click.IntRange(1, 24 * 60), metavar="MINUTES", default=RESET_TOKEN_MINUTES)
+@as_json
+def reset_password(user_id: str, valid_for: int, as_json: bool) -> None:
+    token = refresh_tokens.generate()
+    token_hash = refresh_tokens.digest(token)
+    with database() as opened:
+        user = opened.one("password_reset_start", id=user_id, reset_token_hash=token_hash, valid_minutes=valid_for)
+    answer = existing(user, f"user {user_id} who can log in") | {"resetToken": token}
+    done(answer, as_json, f"reset token of {user_id}, which is not kept:\n{token}")
+
+
 @commands.command("disable", help="Disable a user's login, and end all their refresh tokens.")
 @click.argument("user_id", metavar="ID")
 @as_json
@@ -91,7 +105,7 @@ def _change_and_end_tokens(statement: str, user_id: str, **parameters: object) -
     with database() as opened:
         with opened.transaction() as transaction:
             existing(transaction.one(statement, id=user_id, **parameters), f"user {user_id}")
-            transaction.run("principal_end_tokens", id=user_id)
+            transaction.run("principal_end_tokens", id=user_id, kept_reference=None)
         opened.run("principal_mark_ended", id=user_id)
 
 

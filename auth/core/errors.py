@@ -112,6 +112,12 @@ class SessionTokenNeeded(ApiError):
     status = 403
 
 
+class NoPassword(ApiError):
+    """This user has no password."""
+
+    status = 403
+
+
 class NotFound(ApiError):
     """There is nothing at this path."""
 
@@ -120,6 +126,10 @@ class NotFound(ApiError):
 
 class NoSuchSession(NotFound):
     """You have no such session."""
+
+
+class NoSuchDelegation(NotFound):
+    """You have no such delegation."""
 
 
 class MethodNotAllowed(ApiError):

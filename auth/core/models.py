@@ -1,7 +1,9 @@
 """The data models of the API: what clients send and receive."""
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
+from uuid import UUID
 
 from msgspec import Meta, Struct, field
 
@@ -14,6 +16,8 @@ NO_NUL: Final = r"^[^\x00]*$"  # PostgreSQL cannot store NUL
 
 Item = TypeVar("Item")
 Name = Annotated[str, Meta(min_length=1, max_length=ID_CHARACTERS, pattern=NO_NUL)]
+
+Password = Annotated[str, Meta(min_length=1, max_length=PASSWORD_BYTES)]  # and at most as many bytes
 
 
 class Role(StrEnum):
@@ -70,14 +74,47 @@ class Session(Struct, rename="camel"):
     ip_address: str
     user_agent: str
     created_at: int  # milliseconds since the epoch
+    last_used_at: int  # when it last refreshed, exact to five minutes; at first `created_at`
     id: str  # the publicSessionReference of its access tokens
     current: bool  # whether it is the caller's own
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any], own: UUID | None = None) -> "Session":
+        """The session of a row of `session_list`; `own` is the caller's."""
+        return cls(
+            row["ip_address"] or "Unknown location",
+            row["user_agent"] or "Unknown device",
+            row["created_at_ms"],
+            row["last_used_at_ms"],
+            str(row["public_session_reference"]),
+            row["public_session_reference"] == own,
+        )
+
+
+class Delegation(Struct, rename="camel"):
+    id: str  # the publicSessionReference of its access tokens
+    extended_by: str
+    extended_by_chain: list[str]
+    scopes: list[str]
+    created_at: int  # milliseconds since the epoch
+    last_used_at: int | None  # when it last refreshed, exact to five minutes
+    expires_at: int
 
 
 class PasswordLoginRequest(Struct):
     username: Name
-    password: Annotated[str, Meta(min_length=1, max_length=PASSWORD_BYTES)]  # and at most as many bytes
+    password: Password
     service: Name
+
+
+class ChangePasswordRequest(Struct, rename="camel"):
+    current_password: Password
+    new_password: str
+
+
+class ResetPasswordRequest(Struct, rename="camel"):
+    reset_token: str
+    new_password: str
 
 
 class BulkInvalidateRequest(Struct):
@@ -92,7 +129,7 @@ class RequestOneTimeToken(Struct):
     audience: str
 
 
-class ListUserSessionsRequest(Struct, rename="camel"):
+class PageRequest(Struct, rename="camel"):
     items_per_page: int = DEFAULT_PAGE_SIZE  # one of `PAGE_SIZES`; any other counts as the default
     page: Annotated[int, Meta(le=LAST_PAGE)] = 0  # a negative one counts as 0
 

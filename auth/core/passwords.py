@@ -6,12 +6,13 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Final, TypeVar
 
 from passlib.context import CryptContext
 from passlib.hash import argon2, pbkdf2_sha512
 
-from auth.core.errors import LoginBusy
+from auth.core.errors import InvalidRequest, LoginBusy
+from auth.core.limits import PASSWORD_BYTES
 
 # The least that OWASP's Password Storage Cheat Sheet accepts for argon2id with one lane.
 OWASP_MEMORY_KIB: Final = 19 * 1024
@@ -25,6 +26,9 @@ CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") 
 WAITING: Final = 36  # threads that logins may wait in, for their hash or their turn; gunicorn.conf.py has more
 WAIT_SECONDS: Final = 1.0
 BCRYPT_BYTES: Final = 72  # bcrypt ignores the rest; the new hash that replaces it is of the whole password
+
+Waited = Callable[[float], object]
+Result = TypeVar("Result")
 
 
 class OriginalPbkdf2(pbkdf2_sha512):  # type: ignore[misc]
@@ -74,21 +78,25 @@ def hash_password(password: str) -> str:
     return str(_context.hash(password.encode()))
 
 
-def verify(
-    password: str, password_hash: str | None, waited: Callable[[float], object] = lambda seconds: None
-) -> tuple[bool, str | None]:
+def check_length(password: str) -> None:
+    """Raises `InvalidRequest` for a password that nobody can have: over 1,024 bytes in UTF-8."""
+    if len(password.encode()) > PASSWORD_BYTES:
+        raise InvalidRequest(f"The password must have 1 to {PASSWORD_BYTES} bytes.")
+
+
+def verify(password: str, password_hash: str | None, waited: Waited = lambda seconds: None) -> tuple[bool, str | None]:
     """Whether the password is right, and a new hash to store where the old one is outdated.
 
     Without a stored hash a dummy is verified, so that the time does not reveal unknown users. At most this process's
     share of the cores hash at once. `waited` is called with the seconds in the queue. Raises `LoginBusy` after one
     second there, and at once where the queue is full.
     """
-    if not _admitted.acquire(blocking=False):
-        raise LoginBusy
-    try:
-        return _in_turn(password.encode(), password_hash, waited)
-    finally:
-        _admitted.release()
+    return _in_turn(lambda: _verify(password.encode(), password_hash), waited)
+
+
+def new_hash(password: str, waited: Waited) -> str:
+    """The hash to store, made in the queue of `verify`. Raises `LoginBusy`."""
+    return _in_turn(lambda: hash_password(password), waited)
 
 
 def is_hash(password_hash: str) -> bool:
@@ -106,21 +114,25 @@ def original_hash(salt: bytes, key: bytes) -> str:
     return str(OriginalPbkdf2(rounds=rounds, salt=salt, checksum=key).to_string())
 
 
-def _in_turn(password: bytes, password_hash: str | None, waited: Callable[[float], object]) -> tuple[bool, str | None]:
+def _in_turn(work: Callable[[], Result], waited: Waited) -> Result:
+    if not _admitted.acquire(blocking=False):
+        raise LoginBusy
     asked = time.perf_counter()
 
-    def begin() -> tuple[bool, str | None]:
+    def begin() -> Result:
         waited(time.perf_counter() - asked)
-        return _verify(password, password_hash)
+        return work()
 
-    task = _hashing.submit(begin)
     try:
+        task = _hashing.submit(begin)
         return task.result(WAIT_SECONDS)
     except TimeoutError:
         if task.cancel():
             waited(WAIT_SECONDS)
             raise LoginBusy from None
         return task.result()
+    finally:
+        _admitted.release()
 
 
 def _verify(password: bytes, password_hash: str | None) -> tuple[bool, str | None]:

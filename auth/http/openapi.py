@@ -19,6 +19,7 @@ TEMPLATE: Final = "#/components/schemas/{name}"
 FORM_TYPES: Final = ("application/x-www-form-urlencoded", "multipart/form-data", "application/json")
 ERROR: Final = {"$ref": "#/components/responses/Error"}
 
+KEY: Final = {"type": "string", "pattern": "^[!-~]{1,255}$"}
 BODIES: Final = {"body": ("application/json",), "form": FORM_TYPES}
 PATH: Final = re.compile("<(.+?)>")
 PLAIN_PATHS: Final = {
@@ -98,6 +99,8 @@ def _parameters(declared: rpc) -> list[dict[str, Any]]:
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": text} for name in PATH.findall(declared.path)
     ]
+    if "idempotency_key" in declared.models:
+        parameters.append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": KEY})
     if "query" not in declared.models:
         return parameters
     schema = next(iter(msgspec.json.schema_components([declared.models["query"]])[1].values()))

@@ -6,6 +6,7 @@ from functools import cache
 from io import BytesIO
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import parse_qsl
+from uuid import UUID
 
 import msgspec
 from gunicorn.http.errors import ParseException
@@ -13,14 +14,26 @@ from msgspec import Struct
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
-from auth.core.errors import BodyTooLarge, InvalidRequest, UnreadableBody, UnsupportedMediaType
+from auth.core.claims import Bearer
+from auth.core.errors import (
+    ApiError,
+    BodyTooLarge,
+    InvalidRequest,
+    InvalidToken,
+    UnreadableBody,
+    UnsupportedMediaType,
+)
+from auth.core.models import DEFAULT_PAGE_SIZE, PAGE_SIZES, Page, PageRequest
+from auth.db import Row
 from auth.http.request import Request
 
 Model = TypeVar("Model", bound=Struct)
+Item = TypeVar("Item")
 
 # Far more than any form here needs. Each field and each parameter costs processor time.
 _FORM_FIELDS: Final = 100
 _PART_PARAMETERS: Final = 4000
+_KEY: Final = re.compile(r"[!-~]{1,255}")
 _NUMBER: Final = re.compile(r"-?[0-9]+")
 
 
@@ -30,12 +43,44 @@ def bearer_token(request: Request) -> str | None:
     return token.strip() or None if scheme.lower() == "bearer" else None
 
 
+def idempotency_key(request: Request, *_: object) -> str | None:
+    """The Idempotency-Key header, or None where there is none. Raises `InvalidRequest`."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not _KEY.fullmatch(key):
+        raise InvalidRequest("The Idempotency-Key must have 1 to 255 visible ASCII characters.")
+    return key
+
+
 def read_query(request: Request, _: bytes, model: type[Model]) -> Model:
     """The query as the model; of a parameter given twice, the first value. Raises `InvalidRequest`.
 
     A number is an optional minus and ASCII digits: `int` alone also takes spaces, `+1`, `1_0` and other digits.
     """
     return _read("query", model, lambda: msgspec.convert(_query_fields(request, model), model))
+
+
+def page_of(
+    request: Request, statement: str, bearer: Bearer, query: PageRequest, item: Callable[[Row], Item]
+) -> Page[Item]:
+    """The page asked for, of the rows of a statement like `session_list`. Raises `InvalidToken`."""
+    size = query.items_per_page if query.items_per_page in PAGE_SIZES else DEFAULT_PAGE_SIZE
+    number = max(query.page, 0)
+    rows = request.db.many(statement, items_per_page=size, offset=number * size, **bearer.parameters())
+    if not rows:
+        raise InvalidToken
+    items = [item(row) for row in rows if row["public_session_reference"] is not None]
+    return Page(rows[0]["items_in_total"], size, number, items)
+
+
+def reference(text: str, missing: type[ApiError]) -> UUID:
+    """The id in a path. Raises `missing` unless it is a UUID in its usual spelling: one thing has one path."""
+    try:
+        found = UUID(text)
+    except ValueError:
+        raise missing from None
+    if str(found) != text:
+        raise missing
+    return found
 
 
 def read_body(request: Request, limit: int) -> bytes:

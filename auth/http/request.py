@@ -18,7 +18,10 @@ from auth.core.tokens import AccessTokens
 from auth.db import Database, Row
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Event = Literal["login", "refresh", "logout", "one-time token", "claim", "extension", "revocation"]
+Event = Literal[
+    "login", "refresh", "logout", "one-time token", "claim", "extension", "revocation",
+    "password change", "password reset",
+]  # fmt: skip
 
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._=+/:-]{1,128}", re.ASCII)
 _PREFIX: Final = {4: 32, 6: 64}

@@ -15,7 +15,7 @@ from auth.core.limits import BODY_BYTES, FORM_BODY_BYTES
 from auth.core.models import Role
 from auth.core.scopes import ALL_WRITE, Access, Scope, all_covered
 from auth.http import cookies
-from auth.http.reading import bearer_token, read_body, read_form, read_json, read_query
+from auth.http.reading import bearer_token, idempotency_key, read_body, read_form, read_json, read_query
 from auth.http.request import Event, Request, current_request
 from auth.http.responses import Response, json_response
 
@@ -104,6 +104,7 @@ Reader = Callable[[Request, bytes, Any], Any]
 READERS: Final[dict[str, Reader]] = {
     "refresh_token": _refresh_token,  # from the Authorization header
     "cookie_token": _cookie_token,  # the refresh token of a web call
+    "idempotency_key": idempotency_key,
     "query": read_query,  # this part of the request as the annotated model
     "body": read_json,
     "form": read_form,

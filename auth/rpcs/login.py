@@ -8,8 +8,8 @@ from flask import Blueprint
 
 from auth import lockout
 from auth.core import passwords, refresh_tokens
-from auth.core.errors import DatabaseUnavailable, IncorrectCredentials, InvalidRequest
-from auth.core.limits import ACCESS_TOKEN_MS, CLAIM_DAYS, PASSWORD_BYTES, PURGE_ROWS
+from auth.core.errors import DatabaseUnavailable, IncorrectCredentials, UnknownLoginService
+from auth.core.limits import ACCESS_TOKEN_MS, CLAIM_DAYS, PURGE_ROWS
 from auth.core.models import OptionalAuthenticationTokens, PasswordLoginRequest
 from auth.core.scopes import ALL_WRITE
 from auth.db import Row
@@ -26,10 +26,9 @@ SCOPES = [str(ALL_WRITE)]
 @rpc(blueprint, "passwordLogin", "POST /auth/login", PUBLIC, event="login")
 def password_login(request: Request, form: PasswordLoginRequest) -> OptionalAuthenticationTokens | Response:
     cookies.check_origin_if_sent(request)
-    if len(form.password.encode()) > PASSWORD_BYTES:
-        raise InvalidRequest(f"The password must have 1 to {PASSWORD_BYTES} bytes.")
+    passwords.check_length(form.password)
     refresh_token = refresh_tokens.generate()
-    with lockout.attempt(request, form.username, form.service) as login:
+    with lockout.attempt(request, form.username, "login_find", UnknownLoginService, service=form.service) as login:
         _verify(request, form.password, login)
         session = _start_session(request, login, refresh_token)
     with suppress(DatabaseUnavailable):  # the next login will purge
@@ -54,6 +53,7 @@ def _start_session(request: Request, login: Row, refresh_token: str) -> UUID:
         scopes=SCOPES,
         access_token_lifetime_ms=ACCESS_TOKEN_MS,
         ttl_seconds=login["refresh_token_ttl_seconds"],
+        idle_timeout_seconds=login["idle_timeout_seconds"],
         ip_address=request.client_address,
         user_agent=request.client_agent,
     )

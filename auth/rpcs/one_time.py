@@ -33,9 +33,14 @@ def request_one_time_token(request: Request, bearer: Bearer, query: RequestOneTi
 
 
 @rpc(blueprint, "claim", "POST /auth/claim", PRIVILEGED, WRITE, event="claim")
-def claim(request: Request, bearer: Bearer, query: ClaimOneTimeToken) -> Unit:
+def claim(request: Request, bearer: Bearer, query: ClaimOneTimeToken, idempotency_key: str | None) -> Unit:
     request.record.details["jtiHash"] = _hash(query.jti)
-    claimed = request.live_row("jti_claim_insert", jti=query.jti, **bearer.parameters())
+    parameters = {"jti": query.jti, **bearer.parameters()}
+    if idempotency_key is None:
+        claimed = request.live_row("jti_claim_insert", **parameters)
+    else:
+        key_hash = hashlib.sha256(idempotency_key.encode()).digest()
+        claimed = request.live_row("jti_claim_insert_with_key", key_hash=key_hash, **parameters)
     if not claimed["is_first"]:
         raise AlreadyClaimed
     return Unit()

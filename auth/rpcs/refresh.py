@@ -4,6 +4,7 @@ from flask import Blueprint
 
 from auth.core import refresh_tokens
 from auth.core.errors import InvalidToken
+from auth.core.limits import USE_SECONDS
 from auth.core.models import AccessToken, AccessTokenAndCsrf
 from auth.core.scopes import narrowed
 from auth.http.request import Request
@@ -23,7 +24,9 @@ def web_refresh(request: Request, cookie_token: str) -> AccessTokenAndCsrf:
 
 
 def _mint(request: Request, refresh_token: str) -> str:
-    stored = request.live_row("refresh_token_find", token_hash=refresh_tokens.digest(refresh_token))
+    stored = request.live_row(
+        "refresh_token_find", token_hash=refresh_tokens.digest(refresh_token), use_seconds=USE_SECONDS
+    )
     reference = stored["public_session_reference"]
     request.record.set_principal(stored["id"], reference, stored["extended_by_chain"])
     scopes = stored["scopes"]

@@ -1,0 +1,64 @@
+"""changePassword and resetPassword: people replace their passwords."""
+
+from typing import Any
+
+from flask import Blueprint
+
+from auth import lockout
+from auth.core import password_rules, passwords, refresh_tokens
+from auth.core.claims import Bearer
+from auth.core.errors import IncorrectCredentials, InvalidToken, NoPassword
+from auth.core.models import ChangePasswordRequest, ResetPasswordRequest, Unit
+from auth.db import Row
+from auth.http.request import Request
+from auth.http.rpc import END_USERS, PUBLIC, WRITE, rpc
+
+blueprint = Blueprint("passwords", __name__)
+
+
+@rpc(
+    blueprint, "changePassword", "POST /auth/password", END_USERS, WRITE, event="password change", own_session=True
+)  # fmt: skip
+def change_password(request: Request, bearer: Bearer, body: ChangePasswordRequest) -> Unit:
+    passwords.check_length(body.current_password)
+    person = request.live_row("bearer_find", not_after=None, **bearer.parameters())
+    if not person["has_password"]:
+        raise NoPassword
+    _check_rules(body.new_password, person)
+    with lockout.attempt(request, person["id"], "password_find", InvalidToken, **bearer.parameters()) as present:
+        matches, _ = passwords.verify(body.current_password, present["password_hash"], request.record.set_hash_wait)
+        parameters = {"password_generation": present["password_generation"], **bearer.parameters()}
+        # False as well: another change came first.
+        if not (matches and _replace(request, "password_change", body.new_password, **parameters)):
+            raise IncorrectCredentials
+    return Unit()
+
+
+@rpc(blueprint, "resetPassword", "POST /auth/password/reset", PUBLIC, event="password reset")
+def reset_password(request: Request, body: ResetPasswordRequest) -> Unit:
+    password_rules.check(body.new_password)
+    token_hash = refresh_tokens.digest(body.reset_token)
+    person = request.live_row("password_reset_find", reset_token_hash=token_hash)
+    request.record.set_principal(person["id"])
+    _check_rules(body.new_password, person)
+    if not _replace(request, "password_reset", body.new_password, reset_token_hash=token_hash):
+        raise InvalidToken
+    return Unit()
+
+
+def _check_rules(new_password: str, person: Row) -> None:
+    password_rules.check(new_password, *(person[name] for name in ("id", "email", "first_names", "last_name")))
+
+
+def _replace(request: Request, statement: str, new_password: str, **parameters: Any) -> bool:
+    """Set the password by the statement and end the person's other tokens; False where the statement returns no row."""
+    password_hash = passwords.new_hash(new_password, request.record.set_hash_wait)
+    kept = parameters.get("bearer_reference")
+    with request.db.transaction() as transaction:
+        changed = transaction.one(statement, password_hash=password_hash, **parameters)
+        if changed is None:
+            return False
+        ended = transaction.run("principal_end_tokens", id=changed["id"], kept_reference=kept)
+    request.record.details["revoked"] = ended
+    request.db.run("principal_mark_ended", id=changed["id"])
+    return True

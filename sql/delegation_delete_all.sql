@@ -1,0 +1,22 @@
+-- Ends up to %(batch)s of the bearer's delegations, and by their iat the extensions without a refresh token; says how many
+-- rows. Repeated until that is 0, it ends also what was stored while it waited for the principal's lock. No row when the
+-- bearer's grant has ended.
+WITH bearer AS (
+    UPDATE principal
+    SET tokens_ended_at = clock_timestamp()
+    FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_reference)s, %(bearer_issued_at)s) AS live
+    WHERE principal.id = live.id
+    RETURNING principal.id
+), delegation AS MATERIALIZED (
+    SELECT delegation.token_hash
+    FROM bearer
+    JOIN refresh_token AS delegation ON delegation.principal_id = bearer.id
+    WHERE delegation.extended_by IS NOT NULL
+    LIMIT %(batch)s
+), ended AS (
+    DELETE FROM refresh_token
+    WHERE token_hash = ANY (ARRAY(SELECT token_hash FROM delegation))
+    RETURNING token_hash
+)
+SELECT (SELECT count(*) FROM ended) AS revoked
+FROM bearer

@@ -1,0 +1,11 @@
+-- A new password for the bearer, in place of the one that was verified. No row when the bearer's grant has ended, or another
+-- password came first. The row stays locked until the transaction has ended the person's other tokens too.
+UPDATE principal
+SET password_hash = %(password_hash)s,
+    password_generation = principal.password_generation + 1,
+    reset_token_hash = NULL,
+    reset_expires_at = NULL
+FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_reference)s, %(bearer_issued_at)s) AS live
+WHERE principal.id = live.id
+  AND principal.password_generation = %(password_generation)s
+RETURNING principal.id

@@ -1,0 +1,8 @@
+-- A new reset token, in place of the person's last one.
+UPDATE principal
+SET reset_token_hash = %(reset_token_hash)s,
+    reset_expires_at = now() + make_interval(mins => %(valid_minutes)s)
+WHERE id = %(id)s
+  AND principal_type = 'password'
+  AND disabled_at IS NULL
+RETURNING id
