@@ -17,6 +17,9 @@ USER = {"user_id": "user-8", "user_uid": 8, "user_reference": uuid4(), "user_iss
 KEYS = {"pair_key": b"x" * 32, "network_key": b"y" * 32, "username_key": b"z" * 32}
 PER_REQUEST: dict[str, dict[str, Any]] = {
     "bearer_find": {"not_after": None, **BEARER},
+    "delegation_delete": {"delegation_id": uuid4(), **BEARER},
+    "delegation_delete_all": {"batch": 100, **BEARER},
+    "delegation_list": {"items_per_page": 10, "offset": 0, **BEARER},
     "expired_delete": {"batch": 100, "claim_days": 30},
     "extension_find": {"not_after": None, **BEARER, **USER},
     "extension_insert": {
@@ -24,21 +27,28 @@ PER_REQUEST: dict[str, dict[str, Any]] = {
         "access_token_lifetime_ms": 1, "extended_by_chain": ["user-7"], "ttl_days": 30,
     },
     "jti_claim_insert": {"jti": "new", **BEARER},
+    "jti_claim_insert_with_key": {"jti": "new", "key_hash": b"k" * 32, **BEARER},
     "login_attempt_return": {"keys": list(KEYS.values()), "attempted_at": datetime.now(UTC)},
     "login_attempt_start": KEYS | {
         "is_known_network": False, "pair_failures": 5, "wide_failures": 100, "window_seconds": 300,
         "username_window_seconds": 3600, "most_severe": 5, "severity_seconds": 3600, "memory_seconds": 7200,
     },
     "login_find": KEYS | {"username": "user-7", "service": "service-7", "network_address": "10.0.0.1/32"},
+    "password_change": {"password_hash": "a", "password_generation": 0, **BEARER},
+    "password_find": KEYS | {"network_address": "10.0.0.1/32", **BEARER},
+    "password_reset": {"password_hash": "a", "reset_token_hash": b"r" * 32},
+    "password_reset_find": {"reset_token_hash": b"r" * 32},
+    "principal_end_tokens": {"id": "user-7", "kept_reference": uuid4()},
+    "principal_mark_ended": {"id": "user-7"},
     "principal_rehash": {"id": "user-7", "old_hash": "a", "new_hash": "b"},
     "refresh_token_delete": {"token_hash": b"x" * 32},
     "refresh_token_delete_many": {"token_hashes": [b"x" * 32, b"y" * 32], **BEARER},
-    "refresh_token_find": {"token_hash": b"x" * 32},
+    "refresh_token_find": {"token_hash": b"x" * 32, "use_seconds": 300},
     "session_delete": {"session_id": uuid4(), **BEARER},
     "session_delete_all": {"batch": 100, **BEARER},
     "session_insert": {
         "token_hash": b"w" * 32, "principal_id": "user-7", "password_generation": 0, "scopes": ["a:read"],
-        "access_token_lifetime_ms": 1, "ttl_seconds": None, "ip_address": None, "user_agent": None,
+        "access_token_lifetime_ms": 1, "ttl_seconds": None, "idle_timeout_seconds": None, "ip_address": None, "user_agent": None,
     },
     "session_list": {"items_per_page": 10, "offset": 0, **BEARER},
 }  # fmt: skip

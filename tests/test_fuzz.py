@@ -198,5 +198,6 @@ def test_any_name_and_password(client: FlaskClient, world: World, name: str, pas
 
 
 def login_service(world: World) -> str:
-    world.db.one("login_service_insert", name="fuzz", endpoint=ORIGIN, mode="WEB", refresh_token_ttl_seconds=None)
+    lifetimes = {"refresh_token_ttl_seconds": None, "idle_timeout_seconds": None}
+    world.db.one("login_service_insert", name="fuzz", endpoint=ORIGIN, mode="WEB", **lifetimes)
     return "fuzz"

@@ -89,18 +89,24 @@ class World:
         return Stored(service_id, token, self.access_token(service_id))
 
     def login_service(
-        self, mode: str = "APPLICATION", endpoint: str = "https://cloud.example.org/app", ttl: int | None = None
+        self,
+        mode: str = "APPLICATION",
+        endpoint: str = "https://cloud.example.org/app",
+        ttl: int | None = None,
+        idle: int | None = None,
     ) -> str:
         """A new login service's name."""
         name = f"service-{secrets.token_hex(8)}"
-        self.db.one("login_service_insert", name=name, endpoint=endpoint, mode=mode, refresh_token_ttl_seconds=ttl)
+        lifetimes = {"refresh_token_ttl_seconds": ttl, "idle_timeout_seconds": idle}
+        self.db.one("login_service_insert", name=name, endpoint=endpoint, mode=mode, **lifetimes)
         return name
 
     def session(self, user_id: str | None = None, ttl: int | None = None, **columns: Any) -> Stored:
         """A new session, of a new user where none is given."""
         user_id = user_id or self.user()
         token = refresh_tokens.generate()
-        values = {"ip_address": "203.0.113.7", "user_agent": "curl/8", "password_generation": 0} | columns
+        values = {"ip_address": "203.0.113.7", "user_agent": "curl/8", "password_generation": 0}
+        values |= {"idle_timeout_seconds": None, **columns}
         row = self.db.one(
             "session_insert",
             token_hash=refresh_tokens.digest(token),

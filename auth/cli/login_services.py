@@ -1,5 +1,7 @@
 """flask login-services: the applications that people log in to."""
 
+from typing import Any
+
 import click
 
 from auth.core.limits import ID_CHARACTERS, IDLE_TIMEOUT_MINIMUM_SECONDS
@@ -20,33 +22,26 @@ commands = click.Group("login-services", help="The applications that people log 
 @click.option("--mode", type=click.Choice(["WEB", "APPLICATION"]), required=True)
 @click.option(
     "--refresh-token-ttl",
+    "refresh_token_ttl_seconds",
     type=click.IntRange(1, int(MAX_TTL_SECONDS)),
     metavar="SECONDS",
     help="How long its refresh tokens live. Without it they do not expire by themselves.",
 )
 @click.option(
     "--idle-timeout",
+    "idle_timeout_seconds",
     type=click.IntRange(IDLE_TIMEOUT_MINIMUM_SECONDS, int(MAX_TTL_SECONDS)),
     metavar="SECONDS",
     help="After how long without a refresh a session expires. Without it never.",
 )
 @as_json
-def create(
-    name: str, endpoint: str, mode: str, refresh_token_ttl: int | None, idle_timeout: int | None, as_json: bool
-) -> None:
+def create(name: str, endpoint: str, as_json: bool, **settings: Any) -> None:
     if not is_id(name):
         raise click.ClickException(f"A name has 1 to {ID_CHARACTERS} characters, none of them a control character.")
     if origin_of(endpoint) is None:
         raise click.ClickException("The endpoint must be an http or https URL without user info.")
     with database() as opened:
-        created = opened.one(
-            "login_service_insert",
-            name=name,
-            endpoint=endpoint,
-            mode=mode,
-            refresh_token_ttl_seconds=refresh_token_ttl,
-            idle_timeout_seconds=idle_timeout,
-        )
+        created = opened.one("login_service_insert", name=name, endpoint=endpoint, **settings)
     if created is None:
         raise click.ClickException(f"There is a login service {name} already.")
     done({"name": name}, as_json, f"created {name}")
@@ -62,8 +57,9 @@ def delete(name: str, as_json: bool) -> None:
 
 
 def _line(row: Row) -> str:
-    ttl = row["refresh_token_ttl_seconds"]
-    return f"{row['name']}\t{row['mode']}\t{row['endpoint']}\t{f'{ttl} s' if ttl else 'no expiry'}"
+    ttl, idle = row["refresh_token_ttl_seconds"], row["idle_timeout_seconds"]
+    expiry = ", ".join(text for text in (ttl and f"{ttl} s", idle and f"{idle} s idle") if text)
+    return f"{row['name']}\t{row['mode']}\t{row['endpoint']}\t{expiry or 'no expiry'}"
 
 
 add_list(commands, "login services", "login_service_list", _line)
