@@ -40,11 +40,14 @@ class EmbeddedPostgres:
         name = f"auth-postgres-{hashlib.sha256(os.fsencode(self._home)).hexdigest()[:12]}"
         self._base = Path("/var/lib", name) if NOBODY else self._home
         self._programs = _copied_programs() if NOBODY else INSTALLED
-        self._sockets = Path(tempfile.gettempdir(), name)  # a socket's path is short: 107 bytes on Linux
+        self._sockets = Path(tempfile.gettempdir(), name)  # Linux allows 107 bytes for the path of a socket
         self._settings = (*SETTINGS, f"unix_socket_directories={self._sockets}", *settings)
         self.data = self._base / "postgres"
         if NOBODY:
-            self._make_base()
+            self._base.mkdir(exist_ok=True)
+            self._base.chmod(0o711)
+            with suppress(FileExistsError):
+                (self._home / "postgres").symlink_to(self.data)
 
     def start(self) -> None:
         """Start the server, on fresh data the first time; one that still runs from before is taken over."""
@@ -54,14 +57,12 @@ class EmbeddedPostgres:
         if not self.is_running():
             self._make_socket_folder()
             options = shlex.join(f"--{setting}" for setting in self._settings)
-            self._run(
-                "pg_ctl", "-D", self.data.name, "-w", "-l", f"{self.data.name}/server.log", "-o", options, "start"
-            )
+            self._pg_ctl("start", "-l", f"{self.data.name}/server.log", "-o", options)
 
     def stop(self, mode: str = "fast") -> None:
         """Stop the server, if it runs: `fast` lets it write its data, `immediate` is a crash."""
         if self.is_running():
-            self._pg_ctl("stop", "-w", "-m", mode)
+            self._pg_ctl("stop", "-m", mode)
             with suppress(OSError):
                 self._sockets.rmdir()
 
@@ -98,12 +99,6 @@ class EmbeddedPostgres:
             for _ in range(100):
                 if ") Z " in status.read_text():
                     time.sleep(0.1)
-
-    def _make_base(self) -> None:
-        self._base.mkdir(exist_ok=True)
-        self._base.chmod(0o711)
-        with suppress(FileExistsError):
-            (self._home / self.data.name).symlink_to(self.data)
 
     def _initialise(self) -> None:
         """Make the data folder under another name first, so that a kill in the middle leaves nothing half done."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any, Final
+from typing import Any
 
 import psycopg
 from gunicorn.app.wsgiapp import WSGIApplication
@@ -24,8 +24,6 @@ from auth.core.passwords import hash_password
 from auth.db import DirectDatabase
 from auth.migrations import migrate
 from dev.database import HOME, running
-
-DEMO: Final = ("user", "admin", "service")
 
 WELCOME = """
 The service is at {address}. Paste these lines into another terminal:
@@ -73,10 +71,9 @@ def main() -> None:
 def _serve(database_url: str) -> None:
     port = os.environ.get("PORT") or "8080"
     address = f"http://localhost:{port}"
-    os.environ |= {"DATABASE_URL": database_url}
-    os.environ["JWT_PRIVATE_KEY"] = _kept("signing-key.pem", lambda: generate_private_key("ES256"))
-    for name, value in (("TRUSTED_ORIGINS", address), ("COOKIE_SECURE", "0"), ("LOG_LEVEL", "warning")):
-        os.environ.setdefault(name, value)
+    key = _kept("signing-key.pem", lambda: generate_private_key("ES256"))
+    defaults = {"TRUSTED_ORIGINS": address, "COOKIE_SECURE": "0", "LOG_LEVEL": "warning"}
+    os.environ |= defaults | os.environ | {"DATABASE_URL": database_url, "JWT_PRIVATE_KEY": key}
     from_environment()
     _wait_for_port(int(port))
     migrate(DirectDatabase(database_url))
@@ -96,7 +93,8 @@ def _wait_for_port(port: int) -> None:
 
 def _demo(database_url: str, address: str) -> dict[str, str]:
     """Recreate the demo accounts. Returns their credentials, the same ones on every run."""
-    made = _kept("demo.json", lambda: json.dumps({name: refresh_tokens.generate() for name in DEMO}))
+    names = ("user", "admin", "service")
+    made = _kept("demo.json", lambda: json.dumps({name: refresh_tokens.generate() for name in names}))
     secret: dict[str, str] = json.loads(made)
     with psycopg.connect(database_url) as connection:
         values = {

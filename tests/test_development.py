@@ -203,6 +203,27 @@ def test_commands_use_the_embedded_database_running_or_not(clone: Clone) -> None
     assert not clone.postgres()
 
 
+def test_a_run_recreates_the_demo_accounts(clone: Clone) -> None:
+    process = clone.run()
+    first = clone.printed(process)
+    stop(process)
+    for command in (
+        ["users", "disable", "user@dev"],
+        ["users", "delete", "admin@dev"],
+        ["services", "delete", "_demo"],
+    ):
+        assert clone.flask(*command).returncode == 0
+    assert clone.flask("login-services", "delete", "app").returncode == 0
+    process = clone.run()
+    assert clone.printed(process) == first
+    api = clone.api()
+    for user, password in (("user@dev", first["USER_PASSWORD"]), ("admin@dev", first["ADMIN_PASSWORD"])):
+        token = api.login(user, password, "app").ok()["accessToken"]
+        service = api.refresh(first["DEMO_REFRESH_TOKEN"]).ok()["accessToken"]
+        assert api.extend(service, token, "files:read").status == 200
+    stop(process)
+
+
 def test_the_database_stays_up_for_a_command_that_outlives_the_service(clone: Clone) -> None:
     process = clone.run()
     clone.printed(process)
