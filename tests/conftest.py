@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,12 +32,10 @@ def postgres_url() -> Iterator[str]:
         yield url
         return
     home = Path(tempfile.mkdtemp(prefix="auth-test-"))
-    home.chmod(0o711)
     server = EmbeddedPostgres(home, ["fsync=off", "max_connections=300"])
     server.start()
     yield server.url()
     server.remove()
-    shutil.rmtree(home)
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

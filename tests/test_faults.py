@@ -83,7 +83,6 @@ class Site:
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
     home = Path(tempfile.mkdtemp(prefix="auth-fault-"))
-    home.chmod(0o711)
     site = Site(home)
     try:
         with serving(site.environment, workers=1) as [site.server]:
@@ -91,7 +90,6 @@ def site() -> Iterator[Site]:
     finally:
         site.proxy.close()
         site.postgres.remove()
-        shutil.rmtree(home)
 
 
 @pytest.fixture(autouse=True)

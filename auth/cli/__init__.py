@@ -9,7 +9,6 @@ from .purge import purge
 
 def register_commands(app: Flask) -> None:
     """Make the commands known to `flask`."""
-    for group in (db.commands, users.commands, services.commands, login_services.commands, keys.commands):
-        app.cli.add_command(group)
-    app.cli.add_command(purge)
-    app.cli.add_command(doctor)
+    groups = (db.commands, users.commands, services.commands, login_services.commands, keys.commands)
+    for command in (*groups, purge, doctor):
+        app.cli.add_command(command)

@@ -7,7 +7,7 @@ from auth.core.origins import origin_of
 from auth.core.principals import is_id
 from auth.db import Row
 
-from .common import add_list, as_json, database, done, existing
+from .common import add_list, as_json, database, done, existing, inserted
 
 MAX_TTL_SECONDS = 100 * 365.25 * 24 * 60 * 60
 
@@ -38,8 +38,7 @@ def create(name: str, endpoint: str, mode: str, refresh_token_ttl: int | None, a
             mode=mode,
             refresh_token_ttl_seconds=refresh_token_ttl,
         )
-    if created is None:
-        raise click.ClickException(f"There is a login service {name} already.")
+    inserted(created, f"login service {name}")
     done({"name": name}, as_json, f"created {name}")
 
 
