@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from .api import Api, send_to_server
-from .servers import BIN, PROJECT, free_port
+from .support.api import Api, send_to_server
+from .support.servers import BIN, PROJECT, free_port
 
 
 class Clone:

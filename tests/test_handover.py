@@ -12,10 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from .api import Api, send_to_server
-from .copies import copied, issuer, refreshing, replace, wait_until
-from .servers import BIN, PROJECT, Server, free_port, serving
-from .world import World
+from .support.api import Api, send_to_server
+from .support.copies import copied, issuer, refreshing, replace, wait_until
+from .support.servers import BIN, PROJECT, Server, free_port, serving
+from .support.world import World
 
 pytestmark = pytest.mark.xdist_group("handover")
 

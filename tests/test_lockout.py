@@ -12,9 +12,9 @@ from auth.core import passwords
 from auth.core.errors import HashingBusy
 from auth.core.limits import LOCKOUT_MEMORY_SECONDS
 
-from .api import Api, any_address, send_to_app
-from .lockouts import fail, limit_key, locked, pair_key, pass_time
-from .world import PASSWORD, World
+from .support.api import Api, any_address, send_to_app
+from .support.lockouts import fail, limit_key, locked, pair_key, pass_time
+from .support.world import PASSWORD, World
 
 At = Callable[..., Api]
 

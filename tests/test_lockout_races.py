@@ -8,10 +8,10 @@ import psycopg
 import pytest
 from flask import Flask
 
-from .api import Api, any_address, send_to_app
-from .lockouts import fail, locked, pair_key, pass_time
-from .servers import Server, serving
-from .world import PASSWORD, World
+from .support.api import Api, any_address, send_to_app
+from .support.lockouts import fail, locked, pair_key, pass_time
+from .support.servers import Server, serving
+from .support.world import PASSWORD, World
 
 
 def race(servers: list[Server], world: World, database_url: str, pairs: int) -> Counter[int]:

@@ -10,9 +10,9 @@ from flask import Flask
 
 from auth.http.request import services_of
 
-from .api import Api, any_address, send_to_app
-from .lockouts import fail, locked
-from .world import PASSWORD, World
+from .support.api import Api, any_address, send_to_app
+from .support.lockouts import fail, locked
+from .support.world import PASSWORD, World
 
 Login = Callable[[], object]
 

@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from .servers import PROJECT, Server, serving
-from .world import World
+from .support.servers import PROJECT, Server, serving
+from .support.world import World
 
 pytestmark = pytest.mark.xdist_group("processes")
 

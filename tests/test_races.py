@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from .api import Api
-from .conftest import NewDatabase
-from .servers import BIN, PROJECT, Server, serving
-from .world import ORIGIN, PASSWORD, Stored, World
+from .support.api import Api
+from .support.databases import NewDatabase
+from .support.servers import BIN, PROJECT, Server, serving
+from .support.world import ORIGIN, PASSWORD, Stored, World
 
 pytestmark = pytest.mark.xdist_group("races")
 

@@ -14,9 +14,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from .api import Api
-from .servers import BIN, PROJECT, serving
-from .world import ORIGIN, Stored, World, claims
+from .support.api import Api
+from .support.servers import BIN, PROJECT, serving
+from .support.world import ORIGIN, Stored, World, claims
 
 pytestmark = pytest.mark.xdist_group("races")
 

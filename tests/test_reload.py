@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from .copies import copied, issuer, refreshing, replace, wait_until
-from .servers import PROJECT, Server, serving
-from .world import World
+from .support.copies import copied, issuer, refreshing, replace, wait_until
+from .support.servers import PROJECT, Server, serving
+from .support.world import World
 
 pytestmark = pytest.mark.xdist_group("reload")
 

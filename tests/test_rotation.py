@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from auth.core.keys import generate_private_key, load_private_key
 
-from .api import Api
-from .servers import Server
-from .world import World
+from .support.api import Api
+from .support.servers import Server
+from .support.world import World
 
 pytestmark = pytest.mark.xdist_group("rotation")
 

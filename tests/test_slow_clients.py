@@ -10,8 +10,8 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
-from .servers import Server, serving
-from .world import World
+from .support.servers import Server, serving
+from .support.world import World
 
 pytestmark = pytest.mark.xdist_group("slow-clients")
 
