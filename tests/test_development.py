@@ -19,8 +19,8 @@ import psutil
 import psycopg
 import pytest
 
-from .api import Api, send_to_server
-from .servers import BIN, PROJECT, free_port
+from .support.api import Api, send_to_server
+from .support.servers import BIN, PROJECT, free_port
 
 ONLY_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="PostgreSQL runs as another account for root alone")
 BCRYPT = "$2b$12$VvLs3C.hk6vdmN7DgJtw3u6HWQQdQ1CLjKRbVFrOYIq/a1xTMDw/O"

@@ -30,10 +30,10 @@ from auth.http.rpc import RPCS
 from auth.migrations import migrate
 from dev.embedded import EmbeddedPostgres
 
-from .api import Answer, Api
-from .proxy import Proxy
-from .servers import Server, serving
-from .world import ORIGIN, PASSWORD, World
+from .support.api import Answer, Api
+from .support.proxy import Proxy
+from .support.servers import Server, serving
+from .support.world import ORIGIN, PASSWORD, World
 
 pytestmark = [
     pytest.mark.xdist_group("faults"),

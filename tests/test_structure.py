@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from .servers import PROJECT
+from .support.servers import PROJECT
 
 FUNCTION_LINES = 25
 FILE_LINES = 150  # non-empty ones, as in every sum below

@@ -58,9 +58,9 @@ class AccessTokens:
         """
         iat = int(time.time()) if issued_at is None else issued_at
         end = math.inf if not_after is None else not_after
-        exp = math.floor(min(iat + math.ceil(lifetime_ms / 1000), end))
-        if exp <= iat:
+        if end < iat + 1:
             raise InvalidToken
+        exp = math.floor(min(iat + math.ceil(lifetime_ms / 1000), end))
         claims = {"iss": self._issuer, "sub": principal["id"], "iat": iat, "exp": exp, "aud": scopes}
         claims |= {**identity(principal), "extendedByChain": []}
         claims |= {name: value for name, value in provenance.items() if value is not None}
