@@ -1,32 +1,37 @@
-"""The embedded database for a command: `python -m dev.database` prints its URL, and keeps it up until input ends."""
+"""The database of `make run`. `python -m dev.database` prints its URL, and keeps it up until standard input ends."""
 
+import fcntl
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Final
 
-from dev.embedded import HOME, EmbeddedPostgres, locked
+from dev.embedded import EmbeddedPostgres
 
-COMMAND_SECONDS: Final = 30  # that a command waits for the one before it
+HOME: Final = Path(__file__).parent.parent / ".data"
 
 
 @contextmanager
 def running() -> Iterator[str]:
-    """The URL of the database. It is started, and stopped again, where `make run` does not have it up."""
-    server = EmbeddedPostgres(HOME)
-    with locked(HOME / "serving", seconds=0) as nobody_serves:
-        pass
-    if not nobody_serves:
-        yield server.url()
-        return
-    with locked(HOME / "lock", COMMAND_SECONDS) as alone:
-        if not alone:
-            raise RuntimeError("The embedded database is in use by another command.")
+    """The URL of the database, which is started where it does not run. The last process that uses it stops it."""
+    HOME.mkdir(exist_ok=True)
+    process = os.getpid()
+    with (HOME / "lock").open("w") as lock, (HOME / "users").open("w+") as users:
+        fcntl.lockf(lock, fcntl.LOCK_EX)  # lockf: the workers that gunicorn forks do not have these locks
+        fcntl.lockf(users, fcntl.LOCK_SH)
+        server = EmbeddedPostgres(HOME)
         try:
             server.start()
+            fcntl.lockf(lock, fcntl.LOCK_UN)
             yield server.url()
         finally:
-            server.stop()
+            if os.getpid() == process:  # and not one of those workers, which end by an exception too
+                fcntl.lockf(lock, fcntl.LOCK_EX)
+                with suppress(BlockingIOError):
+                    fcntl.lockf(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    server.stop()
 
 
 def main() -> None:

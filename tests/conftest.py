@@ -1,17 +1,12 @@
 """A real PostgreSQL, the app on it, and a world in which each test makes the rows it needs."""
 
 import os
-import secrets
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import quote, urlencode
 
-import psycopg
 import pytest
 from flask import Flask
-from psycopg.conninfo import conninfo_to_dict
 
 from app import create_app
 from auth.config import Config, from_environment
@@ -21,9 +16,11 @@ from auth.http.request import services_of
 from auth.migrations import migrate
 from dev.embedded import EmbeddedPostgres
 
-from .api import Api, any_address, send_to_app
-from .pgbouncer import pgbouncer
-from .world import ORIGIN, World
+from .support.api import Api, any_address, send_to_app
+from .support.command_line import CommandLine
+from .support.databases import NewDatabase
+from .support.pgbouncer import pgbouncer
+from .support.world import ORIGIN, World
 
 
 @pytest.fixture(scope="session")
@@ -33,12 +30,10 @@ def postgres_url() -> Iterator[str]:
         yield url
         return
     home = Path(tempfile.mkdtemp(prefix="auth-test-"))
-    home.chmod(0o711)
     server = EmbeddedPostgres(home, ["fsync=off", "max_connections=300"])
     server.start()
     yield server.url()
     server.remove()
-    shutil.rmtree(home)
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
@@ -62,27 +57,6 @@ def database_url(server_url: str) -> Iterator[str]:
     with NewDatabase(server_url) as url:
         migrate(DirectDatabase(url))
         yield url
-
-
-class NewDatabase:
-    """A database of one's own, dropped in the end; its URL."""
-
-    def __init__(self, server_url: str, options: str = "") -> None:
-        self._server_url = server_url
-        self._options = options
-        self._name = f"test_{secrets.token_hex(6)}"
-
-    def __enter__(self) -> str:
-        self._execute(f'CREATE DATABASE "{self._name}" {self._options}')
-        parts = conninfo_to_dict(self._server_url) | {"dbname": self._name}
-        return f"postgresql://?{urlencode(parts, quote_via=quote)}"
-
-    def __exit__(self, *_: object) -> None:
-        self._execute(f'DROP DATABASE "{self._name}" WITH (FORCE)')
-
-    def _execute(self, statement: str) -> None:
-        with psycopg.connect(self._server_url, autocommit=True) as connection:
-            connection.execute(statement)
 
 
 @pytest.fixture(scope="session")
@@ -134,3 +108,8 @@ def api(app: Flask, address: str) -> Api:
 @pytest.fixture(scope="session")
 def world(app: Flask, config: Config) -> World:
     return World(services_of(app).db, services_of(app).tokens)
+
+
+@pytest.fixture
+def flask(database_url: str) -> CommandLine:
+    return CommandLine({"DATABASE_URL": database_url})

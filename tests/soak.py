@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from .servers import Server, serving
+from .support.servers import Server, serving
 from .test_faults import Site, all_unavailable, every_call, healthy, site, unavailable  # noqa: F401
 from .test_lockout_races import race
 from .test_processes import workers

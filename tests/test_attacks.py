@@ -17,8 +17,8 @@ from auth.config import Config
 from auth.core.keys import generate_private_key, load_private_key
 from auth.core.models import Role
 
-from .api import Api
-from .world import World, claims
+from .support.api import Api
+from .support.world import World, claims
 
 
 def encoded(data: bytes) -> str:

@@ -9,9 +9,9 @@ import pytest
 from selenium.common.exceptions import JavascriptException
 from selenium.webdriver.remote.webdriver import WebDriver
 
-from .api import COOKIE
-from .browser import Page, Web, chromium, neighbours
-from .world import PASSWORD, World, claims
+from .support.api import COOKIE
+from .support.browser import Page, Web, chromium, neighbours
+from .support.world import PASSWORD, World, claims
 
 pytestmark = pytest.mark.xdist_group("browser")
 

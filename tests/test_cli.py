@@ -1,6 +1,5 @@
 """The command line, run as an operator runs it."""
 
-import json
 import os
 import pty
 import subprocess
@@ -12,46 +11,16 @@ import pytest
 
 from auth.core.models import Role
 
-from .api import Api
-from .conftest import NewDatabase
-from .servers import BIN, PROJECT
-from .world import PASSWORD, World, claims
+from .support.api import Api
+from .support.command_line import CommandLine
+from .support.databases import NewDatabase
+from .support.servers import BIN, PROJECT
+from .support.world import PASSWORD, World, claims
 
 NEW_PASSWORD = "seventeen violet kettles"
 
 
-class Flask:
-    """Runs `flask …` with only what it needs in the environment."""
-
-    def __init__(self, environment: dict[str, str]) -> None:
-        self._environment = {"PATH": os.environ["PATH"], **environment}
-
-    def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [BIN / "flask", *arguments], cwd=PROJECT, env=self._environment, input=stdin, capture_output=True,
-            text=True, timeout=60, check=False,
-        )  # fmt: skip
-
-    def json(self, *arguments: str, stdin: str = "") -> Any:
-        finished = self.run(*arguments, "--json", stdin=stdin)
-        assert finished.returncode == 0, finished.stderr
-        return json.loads(finished.stdout)
-
-    def fails(self, *arguments: str, stdin: str = "") -> str:
-        """The one line that a mistake gets."""
-        finished = self.run(*arguments, stdin=stdin)
-        assert finished.returncode != 0
-        assert finished.stdout == ""
-        assert "Traceback" not in finished.stderr
-        return finished.stderr.strip().splitlines()[-1]
-
-
-@pytest.fixture
-def flask(database_url: str) -> Flask:
-    return Flask({"DATABASE_URL": database_url})
-
-
-def test_a_users_life(flask: Flask, api: Api, world: World) -> None:
+def test_a_users_life(flask: CommandLine, api: Api, world: World) -> None:
     user, service = f"{world.user()}@cli", world.login_service()
     first, second = "first lamp beside a river", "second lamp beside a river"
     names = ("--first-names", "Ada", "--last-name", "Lovelace", "--email", "a@example.org")
@@ -85,7 +54,7 @@ def test_a_users_life(flask: Flask, api: Api, world: World) -> None:
 
 
 @pytest.mark.parametrize("command", ["set-password", "disable", "delete"])
-def test_what_ends_a_user_ends_extended_tokens_too(flask: Flask, api: Api, world: World, command: str) -> None:
+def test_what_ends_a_user_ends_extended_tokens_too(flask: CommandLine, api: Api, world: World, command: str) -> None:
     session, service = world.session(), world.service("files:read")
     extended = api.extend(service.access_token, session.access_token, "files:read", refreshes=True).ok()
     stdin = ["--password-stdin"] if command == "set-password" else []
@@ -94,12 +63,12 @@ def test_what_ends_a_user_ends_extended_tokens_too(flask: Flask, api: Api, world
         api.refresh(token).refused(401)
 
 
-def test_a_password_is_asked_for_on_the_terminal_and_not_shown(flask: Flask, api: Api, world: World) -> None:
+def test_a_password_is_asked_for_on_the_terminal_and_not_shown(flask: CommandLine, api: Api, world: World) -> None:
     user = f"{world.user()}@tty"
     controller, terminal = pty.openpty()
     process = subprocess.Popen(
         [BIN / "flask", "users", "create", user, "--role", "USER", "--first-names", "A", "--last-name", "B"],
-        cwd=PROJECT, env=flask._environment, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
+        cwd=PROJECT, env=flask.environment, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
     )  # fmt: skip
     os.close(terminal)
     shown = b""
@@ -129,7 +98,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("password", REFUSED)
-def test_a_weak_password_is_refused(flask: Flask, api: Api, world: World, password: str) -> None:
+def test_a_weak_password_is_refused(flask: CommandLine, api: Api, world: World, password: str) -> None:
     texts: dict[str, Any] = {
         "first_names": "Zdenka",
         "last_name": "Vestergaard",
@@ -146,7 +115,7 @@ def test_a_weak_password_is_refused(flask: Flask, api: Api, world: World, passwo
 
 
 @pytest.mark.parametrize("user_id", ["", "_a", "__a", "#P_a", "a\nb", "a" * 256, "a\x7f", "a\x85"])
-def test_an_id_that_cannot_be_a_users_is_refused(flask: Flask, user_id: str) -> None:
+def test_an_id_that_cannot_be_a_users_is_refused(flask: CommandLine, user_id: str) -> None:
     arguments = (
         "users",
         "create",
@@ -162,7 +131,7 @@ def test_an_id_that_cannot_be_a_users_is_refused(flask: Flask, user_id: str) -> 
     assert flask.fails(*arguments, stdin=NEW_PASSWORD).startswith("Error: An id has 1 to 255 characters")
 
 
-def test_other_mistakes_of_users_create(flask: Flask, world: World) -> None:
+def test_other_mistakes_of_users_create(flask: CommandLine, world: World) -> None:
     names = ("--first-names", "A", "--last-name", "B", "--password-stdin")
     taken = world.user()
     assert flask.fails("users", "create", taken, "--role", "USER", *names, stdin=NEW_PASSWORD).endswith("already.")
@@ -171,7 +140,7 @@ def test_other_mistakes_of_users_create(flask: Flask, world: World) -> None:
     assert "a@b" not in flask.run("users", "list").stdout
 
 
-def test_a_services_life(flask: Flask, api: Api, world: World) -> None:
+def test_a_services_life(flask: CommandLine, api: Api, world: World) -> None:
     service_id = world.service().id + "-cli"
     created = flask.json("services", "create", service_id, "--scope", "files:READ", "--scope", "jobs:write")
     assert created | {"refreshToken": ...} == {
@@ -198,7 +167,7 @@ def test_a_services_life(flask: Flask, api: Api, world: World) -> None:
     assert "no service" in flask.fails("services", "scopes", service_id)
 
 
-def test_a_new_refresh_token_of_a_service_ends_the_last(flask: Flask, api: Api, world: World) -> None:
+def test_a_new_refresh_token_of_a_service_ends_the_last(flask: CommandLine, api: Api, world: World) -> None:
     service, other, user = world.service("files:read", "jobs:write"), world.service(), world.session()
     delegation = api.extend(service.access_token, user.access_token, "files:read", refreshes=True).ok()["refreshToken"]
     rotated = flask.json("services", "rotate", service.id)
@@ -219,14 +188,14 @@ def test_a_new_refresh_token_of_a_service_ends_the_last(flask: Flask, api: Api, 
     assert api.refresh(printed[-1]).status == 200
 
 
-def test_only_a_service_has_a_refresh_token_to_rotate(flask: Flask, api: Api, world: World) -> None:
+def test_only_a_service_has_a_refresh_token_to_rotate(flask: CommandLine, api: Api, world: World) -> None:
     user = world.session()
     for unknown in ("_nobody", user.id):
         assert flask.fails("services", "rotate", unknown) == f"Error: There is no service {unknown}."
     assert api.refresh(user.refresh_token).status == 200
 
 
-def test_mistakes_of_services(flask: Flask, world: World) -> None:
+def test_mistakes_of_services(flask: CommandLine, world: World) -> None:
     taken = world.service()
     assert "already" in flask.fails("services", "create", taken.id)
     for service_id in ("a", "__a", "_" + "a" * 255, "_\n"):
@@ -236,7 +205,7 @@ def test_mistakes_of_services(flask: Flask, world: World) -> None:
     assert "_fresh" not in flask.run("services", "list").stdout
 
 
-def test_a_login_services_life(flask: Flask, api: Api, world: World) -> None:
+def test_a_login_services_life(flask: CommandLine, api: Api, world: World) -> None:
     name, user = world.login_service() + "-cli", world.user()
     flask.json(
         "login-services",
@@ -263,11 +232,11 @@ def test_a_login_services_life(flask: Flask, api: Api, world: World) -> None:
 @pytest.mark.parametrize(
     "endpoint", ["javascript:alert(1)", "/x", "https://u:p@a.example/", "https://", "ftp://a.example"]
 )
-def test_a_browser_is_only_sent_to_the_web(flask: Flask, endpoint: str) -> None:
+def test_a_browser_is_only_sent_to_the_web(flask: CommandLine, endpoint: str) -> None:
     assert "must be an http" in flask.fails("login-services", "create", "x", "--endpoint", endpoint, "--mode", "WEB")
 
 
-def test_a_command_for_users_does_not_touch_a_service(flask: Flask, api: Api, world: World) -> None:
+def test_a_command_for_users_does_not_touch_a_service(flask: CommandLine, api: Api, world: World) -> None:
     service = world.service()
     for command in (["disable"], ["delete"], ["enable"]):
         assert "no user" in flask.fails("users", *command, service.id)
@@ -276,7 +245,7 @@ def test_a_command_for_users_does_not_touch_a_service(flask: Flask, api: Api, wo
     assert api.refresh(service.refresh_token).status == 200
 
 
-def test_what_cannot_be_stored_is_one_line(flask: Flask, world: World) -> None:
+def test_what_cannot_be_stored_is_one_line(flask: CommandLine, world: World) -> None:
     odd = os.fsdecode(b"a\xff")
     for command in (["users", "disable", odd], ["services", "scopes", odd], ["login-services", "delete", odd]):
         assert flask.fails(*command).startswith("Error: ")
@@ -286,25 +255,22 @@ def test_what_cannot_be_stored_is_one_line(flask: Flask, world: World) -> None:
         assert flask.fails(*create, *arguments, stdin=NEW_PASSWORD).startswith(("Error: A name", "Error: Names"))
 
 
-def test_a_password_is_utf_8(flask: Flask, world: World) -> None:
-    finished = subprocess.run(
-        [BIN / "flask", "users", "set-password", world.user(), "--password-stdin"],
-        cwd=PROJECT, env=flask._environment, input=b"not \xff utf-8", capture_output=True, check=False,
-    )  # fmt: skip
+def test_a_password_is_utf_8(flask: CommandLine, world: World) -> None:
+    finished = flask.process("users", "set-password", world.user(), "--password-stdin", stdin=b"not \xff utf-8")
     assert (finished.returncode, finished.stderr) == (1, b"Error: A password is text in UTF-8.\n")
 
 
 def test_a_database_in_another_encoding_is_refused(server_url: str) -> None:
     with NewDatabase(server_url, "ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0") as url:
-        refusal = Flask({"DATABASE_URL": url}).fails("db", "migrate")
+        refusal = CommandLine({"DATABASE_URL": url}).fails("db", "migrate")
         assert refusal == "Error: The encoding of the database must be UTF8."
 
 
-def test_keys(flask: Flask) -> None:
-    bare = Flask({})
+def test_keys(flask: CommandLine) -> None:
+    bare = CommandLine({})
     for algorithm in ("ES256", "RS256", "EdDSA"):
         made = bare.json("keys", "generate", "--algorithm", algorithm)
-        [shown] = Flask({"JWT_PRIVATE_KEY": made["privateKey"]}).json("keys", "show")["keys"]
+        [shown] = CommandLine({"JWT_PRIVATE_KEY": made["privateKey"]}).json("keys", "show")["keys"]
         assert shown["alg"] == algorithm
         assert not {"d", "p", "q"} & set(shown)
     pem = bare.run("keys", "generate").stdout
@@ -312,31 +278,36 @@ def test_keys(flask: Flask) -> None:
     assert bare.fails("keys", "show").startswith("Error: JWT_PRIVATE_KEY is not set")
 
 
-def test_the_schema(flask: Flask) -> None:
+def test_the_schema(flask: CommandLine) -> None:
     assert flask.json("db", "status")["pending"] == []
     assert flask.json("db", "migrate") == {"applied": []}
     assert flask.run("db", "migrate").stdout == "nothing to apply\n"
 
 
-def test_a_database_that_is_away_is_one_line(flask: Flask) -> None:
-    away = Flask({"DATABASE_URL": "postgresql://user:hunter2@127.0.0.1:1/auth"})
+def test_a_database_that_is_away_is_one_line() -> None:
+    away = CommandLine({"DATABASE_URL": "postgresql://user:hunter2@127.0.0.1:1/auth"})
     for command in (["users", "list"], ["db", "migrate"], ["db", "status"]):
         assert len(away.run(*command).stderr.splitlines()) == 1
         line = away.fails(*command)
         assert line.startswith("Error: The database cannot be used: ")
         assert "hunter2" not in line
-    assert (
-        Flask({"DATABASE_URL": "nonsense"}).fails("users", "list") == "Error: DATABASE_URL is not a postgresql:// URL."
+    finished = away.process("users", "list")
+    assert (finished.returncode, finished.stdout, finished.stderr.decode()) == (
+        1,
+        b"",
+        f"{away.fails('users', 'list')}\n",
     )
+    nonsense = CommandLine({"DATABASE_URL": "nonsense"})
+    assert nonsense.fails("users", "list") == "Error: DATABASE_URL is not a postgresql:// URL."
 
 
-def test_roles_of_users(flask: Flask) -> None:
+def test_roles_of_users(flask: CommandLine) -> None:
     assert {row["role"] for row in flask.json("users", "list")} <= {Role.USER, Role.ADMIN}
 
 
 def test_purge_deletes_what_has_expired_and_nothing_else(server_url: str, environment: dict[str, str]) -> None:
     with NewDatabase(server_url) as url, psycopg.connect(url, autocommit=True) as connection:
-        flask = Flask({"DATABASE_URL": url})
+        flask = CommandLine({"DATABASE_URL": url})
         flask.json("db", "migrate")
         connection.execute(EXPIRED)
         kept = connection.execute(COUNTS).fetchone()
@@ -366,8 +337,14 @@ SELECT (SELECT count(*) FROM refresh_token), (SELECT count(*) FROM jti_claim), (
 GROUPS = ("db", "users", "services", "login-services", "keys")
 
 
+def test_the_process_knows_all_commands(flask: CommandLine) -> None:
+    listed = flask.process("--help").stdout.decode()
+    for name in (*GROUPS, "purge", "doctor"):
+        assert f"\n  {name} " in listed
+
+
 @pytest.mark.parametrize("group", ["", *GROUPS])
-def test_every_command_explains_itself(flask: Flask, group: str) -> None:
+def test_every_command_explains_itself(flask: CommandLine, group: str) -> None:
     """`--help` names each command with a sentence, and each command takes `--json`."""
     words = group.split()
     listed = flask.run(*words, "--help").stdout.partition("Commands:\n")[2].splitlines()

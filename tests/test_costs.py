@@ -9,8 +9,8 @@ import pytest
 
 from auth.core.passwords import hash_password
 
-from .api import Api
-from .world import ORIGIN, PASSWORD
+from .support.api import Api
+from .support.world import ORIGIN, PASSWORD
 
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data; boundary=f"

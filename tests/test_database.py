@@ -17,10 +17,10 @@ from auth.db import SQL_FOLDER, STATEMENT_SECONDS, Database, DirectDatabase
 from auth.http.request import services_of
 from auth.migrations import all_migrations, migrate, pending
 
-from .api import Api, send_to_app
-from .conftest import NewDatabase
-from .plans import PER_REQUEST, explain
-from .world import World
+from .support.api import Api, send_to_app
+from .support.databases import NewDatabase
+from .support.plans import PER_REQUEST, explain
+from .support.world import World
 
 FILL = """
 INSERT INTO principal (id, role, principal_type, first_names, last_name)

@@ -19,11 +19,11 @@ import pytest
 
 from auth.core.keys import generate_private_key
 
-from .api import COOKIE, Api, any_address, send_to_server
-from .conftest import NewDatabase
-from .router import routed
-from .servers import BIN, PROJECT, free_port
-from .world import ORIGIN, PASSWORD
+from .support.api import COOKIE, Api, any_address, send_to_server
+from .support.databases import NewDatabase
+from .support.router import routed
+from .support.servers import BIN, PROJECT, free_port
+from .support.world import ORIGIN, PASSWORD
 
 INSTRUCTION = re.compile(r"^([A-Z]+) (.+)$", re.MULTILINE)
 NAMES = ("--first-names", "Ada", "--last-name", "Lovelace")

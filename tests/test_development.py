@@ -1,5 +1,6 @@
-"""`make run`: the service with a database of its own, for somebody who just cloned the project."""
+"""`make run`: the service with a database of its own, in a fresh clone of the project."""
 
+import json
 import os
 import re
 import shutil
@@ -11,12 +12,19 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+import psycopg
 import pytest
 
-from .api import Api, send_to_server
-from .servers import BIN, PROJECT, free_port
+from .support.api import Api, send_to_server
+from .support.servers import BIN, PROJECT, free_port
+
+ONLY_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="PostgreSQL runs as another account for root alone")
+BCRYPT = "$2b$12$VvLs3C.hk6vdmN7DgJtw3u6HWQQdQ1CLjKRbVFrOYIq/a1xTMDw/O"
+TRANSACTIONS = "SELECT pid FROM pg_stat_activity WHERE state = 'idle in transaction'"
 
 
 class Clone:
@@ -25,6 +33,7 @@ class Clone:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.port = free_port()
+        home.mkdir()
         for name in ("app.py", "gunicorn.conf.py"):
             shutil.copy(PROJECT / name, home)
         for name in ("auth", "dev", "sql"):
@@ -34,6 +43,12 @@ class Clone:
         return subprocess.Popen(
             [sys.executable, "-m", "dev.run"], cwd=self.home, stdout=subprocess.PIPE, text=True,
             env={"PATH": os.environ["PATH"], "PORT": str(self.port), "HOME": str(self.home), "WEB_CONCURRENCY": "1"},
+        )  # fmt: skip
+
+    def flask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [BIN / "flask", *arguments], cwd=self.home, env={"PATH": os.environ["PATH"]}, capture_output=True,
+            text=True, timeout=60, check=False,
         )  # fmt: skip
 
     def printed(self, process: subprocess.Popen[str]) -> dict[str, str]:
@@ -58,21 +73,33 @@ class Clone:
                 return api
         raise AssertionError("the service did not answer")
 
-    def postgres(self) -> list[str]:
-        """The command lines of the servers that run on this clone's data."""
-        return [
-            line
-            for line in subprocess.check_output(["ps", "axww", "-o", "args"], text=True).splitlines()
-            if "postgres" in line and str(self.home) in line
-        ]
+    def data(self) -> Path:
+        """The folder of the database; for root, `.data` has a link to it."""
+        return (self.home / ".data" / "postgres").resolve()
+
+    def sockets(self) -> Path:
+        """The folder of the running server's socket."""
+        return Path((self.data() / "postmaster.pid").read_text().splitlines()[4])
+
+    def postgres(self) -> list[psutil.Process]:
+        """The processes that run in this clone's data."""
+        return [process for process in psutil.process_iter(["cwd"]) if process.info["cwd"] == str(self.data())]
+
+
+@contextmanager
+def cloned(name: str) -> Iterator[Clone]:
+    """A clone in a new folder of that name. Only its owner may enter the folder above it."""
+    parent = Path(tempfile.mkdtemp(prefix="auth-clone-"))
+    clone = Clone(parent / name)
+    yield clone
+    shutil.rmtree(clone.data().parent)
+    shutil.rmtree(parent)
 
 
 @pytest.fixture
 def clone() -> Iterator[Clone]:
-    home = Path(tempfile.mkdtemp(prefix="auth-clone-"))
-    home.chmod(0o755)
-    yield Clone(home)
-    shutil.rmtree(home)
+    with cloned("clone") as clone:
+        yield clone
 
 
 def stop(process: subprocess.Popen[str]) -> None:
@@ -120,7 +147,7 @@ def test_it_runs_stops_and_survives_a_kill(clone: Clone) -> None:
 def test_the_database_may_be_killed_too(clone: Clone) -> None:
     process = clone.run()
     first = clone.printed(process)
-    pid = int(next((clone.home / ".data").rglob("postmaster.pid")).read_text().split()[0])
+    pid = int((clone.data() / "postmaster.pid").read_text().split()[0])
     os.kill(pid, signal.SIGKILL)
     kill(process)
     process = clone.run()
@@ -135,51 +162,91 @@ def test_the_database_may_be_killed_too(clone: Clone) -> None:
 
 @pytest.mark.parametrize("name", ['it\'s a $HOME, "quoted"', "é" * 60])
 def test_a_path_may_be_odd(name: str) -> None:
-    parent = Path(tempfile.mkdtemp(prefix="auth-odd-"))
-    parent.chmod(0o755)
-    (parent / name).mkdir()
-    clone = Clone(parent / name)
+    with cloned(name) as clone:
+        process = clone.run()
+        password = clone.printed(process)["USER_PASSWORD"]
+        assert clone.api().login("user@dev", password, "app").status == 200
+        sockets = clone.sockets()
+        assert stat.S_IMODE(sockets.stat().st_mode) == 0o700
+        stop(process)
+        assert not sockets.exists()
+
+
+@pytest.mark.parametrize("owner", ["a link", pytest.param("daemon", marks=ONLY_ROOT)])
+def test_a_socket_folder_of_another_account_is_refused(clone: Clone, tmp_path: Path, owner: str) -> None:
     process = clone.run()
-    password = clone.printed(process)["USER_PASSWORD"]
-    assert clone.api().login("user@dev", password, "app").status == 200
+    clone.printed(process)
+    sockets = clone.sockets()
     stop(process)
-    shutil.rmtree(parent)
-    assert not list(Path(tempfile.gettempdir()).glob("auth-postgres-*"))
+    if owner == "a link":
+        sockets.symlink_to(tmp_path)
+    else:
+        sockets.mkdir()
+        shutil.chown(sockets, owner)
+    assert clone.flask("users", "list").stderr == f"Error: {sockets} belongs to another account.\n"
+    assert not clone.postgres()
+    assert not list(sockets.iterdir())
+    sockets.unlink() if sockets.is_symlink() else sockets.rmdir()
 
 
 def test_commands_use_the_embedded_database_running_or_not(clone: Clone) -> None:
-    def flask(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [BIN / "flask", *arguments], cwd=clone.home, env={"PATH": os.environ["PATH"]}, capture_output=True,
-            text=True, timeout=60, check=False,
-        )  # fmt: skip
-
-    assert flask("users", "list").stderr.startswith("Error: DATABASE_URL is not set")
+    assert clone.flask("users", "list").stderr.startswith("Error: DATABASE_URL is not set")
     process = clone.run()
     clone.printed(process)
     clone.api()
-    assert "user@dev" in flask("users", "list").stdout
+    assert "user@dev" in clone.flask("users", "list").stdout
     assert clone.postgres()
     stop(process)
     with ThreadPoolExecutor(3) as pool:
-        for listed in pool.map(lambda _: flask("users", "list"), range(3)):
+        for listed in pool.map(lambda _: clone.flask("users", "list"), range(3)):
             assert "user@dev" in listed.stdout, listed.stderr
     assert not clone.postgres()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root's folders are closed to the account PostgreSQL runs as")
-def test_a_closed_home_stays_closed(clone: Clone) -> None:
-    clone.home.chmod(0o700)
+def test_a_run_recreates_the_demo_accounts(clone: Clone) -> None:
     process = clone.run()
-    elsewhere: Path | None = None
-    try:
-        password = clone.printed(process)["USER_PASSWORD"]
-        assert clone.api().login("user@dev", password, "app").status == 200
-        elsewhere = (clone.home / ".data" / "elsewhere").resolve()
-        assert stat.S_IMODE(clone.home.stat().st_mode) == 0o700
-        assert elsewhere.stat().st_uid == 0
-        assert stat.S_IMODE((elsewhere / "database" / "postgres").stat().st_mode) == 0o700
-    finally:
-        stop(process)
-        if elsewhere:
-            shutil.rmtree(elsewhere)
+    first = clone.printed(process)
+    stop(process)
+    for command in (
+        ["users", "disable", "user@dev"],
+        ["users", "delete", "admin@dev"],
+        ["services", "delete", "_demo"],
+    ):
+        assert clone.flask(*command).returncode == 0
+    assert clone.flask("login-services", "delete", "app").returncode == 0
+    process = clone.run()
+    assert clone.printed(process) == first
+    api = clone.api()
+    for user, password in (("user@dev", first["USER_PASSWORD"]), ("admin@dev", first["ADMIN_PASSWORD"])):
+        token = api.login(user, password, "app").ok()["accessToken"]
+        service = api.refresh(first["DEMO_REFRESH_TOKEN"]).ok()["accessToken"]
+        assert api.extend(service, token, "files:read").status == 200
+    stop(process)
+
+
+def test_the_database_stays_up_for_a_command_that_outlives_the_service(clone: Clone) -> None:
+    process = clone.run()
+    clone.printed(process)
+    command = subprocess.Popen(
+        [BIN / "flask", "users", "import", "-"], cwd=clone.home, env={"PATH": os.environ["PATH"]}, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    with psycopg.connect(f"host={clone.sockets()} user=postgres dbname=postgres", autocommit=True) as connection:
+        while not connection.execute(TRANSACTIONS).fetchall():
+            time.sleep(0.05)
+    stop(process)
+    user = {"id": "ada", "role": "USER", "firstNames": "Ada", "lastName": "B", "passwordHash": BCRYPT}
+    assert command.communicate(json.dumps(user), 30)[0] == "imported 1 users\n"
+    assert not clone.postgres()
+
+
+@ONLY_ROOT
+def test_no_permission_of_another_folder_is_changed(clone: Clone) -> None:
+    parent = clone.home.parent
+    process = clone.run()
+    password = clone.printed(process)["USER_PASSWORD"]
+    assert clone.api().login("user@dev", password, "app").status == 200
+    stop(process)
+    assert stat.S_IMODE(parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(clone.data().stat().st_mode) == 0o700
+    assert clone.data().parent.stat().st_uid == 0

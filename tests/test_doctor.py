@@ -1,7 +1,7 @@
 """flask doctor, on deployments that are sound and that are not."""
 
 import json
-import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,9 +13,9 @@ from psycopg.conninfo import conninfo_to_dict
 from auth import VERSION
 from auth.core.keys import generate_private_key
 
-from .conftest import NewDatabase
-from .servers import free_port
-from .test_cli import Flask
+from .support.command_line import CommandLine
+from .support.databases import NewDatabase
+from .support.servers import free_port
 
 CHECKS = {"version", "environment", "keys", "cookies", "database", "clocks", "migrations", "connections"}
 
@@ -27,7 +27,7 @@ Examine = Callable[..., dict[str, tuple[bool, str]]]
 def examine(environment: Environment) -> Examine:
     def run(sound: bool, **changes: str) -> dict[str, tuple[bool, str]]:
         """What each check found, where the deployment is called sound or not as a whole."""
-        finished = Flask({**environment, **changes}).run("doctor", "--json")
+        finished = CommandLine({**environment, **changes}).run("doctor", "--json")
         assert finished.returncode == (0 if sound else 1), finished.stderr
         findings: list[dict[str, Any]] = json.loads(finished.stdout)
         assert all(set(finding) == {"check", "ok", "message"} for finding in findings)
@@ -41,7 +41,7 @@ def test_a_sound_deployment(examine: Examine, environment: Environment) -> None:
     assert set(found) == CHECKS
     assert all(ok for ok, _ in found.values())
     assert found["version"][1] == VERSION
-    printed = Flask(environment).run("doctor")
+    printed = CommandLine(environment).run("doctor")
     assert printed.returncode == 0
     assert len(printed.stdout.splitlines()) == len(CHECKS)
     assert all(line.startswith("ok") for line in printed.stdout.splitlines())
@@ -87,7 +87,7 @@ def test_a_database_that_is_not_migrated(examine: Examine, server_url: str) -> N
 def altered(server_url: str, setting: str) -> Iterator[str]:
     """The URL of a migrated database with that setting."""
     with NewDatabase(server_url) as url:
-        Flask({"DATABASE_URL": url}).json("db", "migrate")
+        CommandLine({"DATABASE_URL": url}).json("db", "migrate")
         name = conninfo_to_dict(url)["dbname"]
         with psycopg.connect(server_url, autocommit=True) as connection:
             connection.execute(f'ALTER DATABASE "{name}" {setting}')
@@ -109,10 +109,10 @@ def test_a_role_with_few_connections(examine: Examine, server_url: str) -> None:
         assert examine(sound=True, DATABASE_URL=url, WEB_CONCURRENCY="1")["connections"][0]
 
 
-def test_clocks_that_disagree(examine: Examine, tmp_path: Any) -> None:
+def test_clocks_that_disagree(examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Python's clock is put back by eight seconds, as that of a machine without NTP would be."""
-    late = "import time; real = time.time; time.time = lambda: real() - 8"
-    (tmp_path / "sitecustomize.py").write_text(late)
-    ok, message = examine(sound=False, PYTHONPATH=os.fspath(tmp_path))["clocks"]
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() - 8)
+    ok, message = examine(sound=False)["clocks"]
     assert not ok
     assert "8.0 s" in message or "7.9 s" in message

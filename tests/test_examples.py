@@ -12,9 +12,9 @@ from flask.testing import FlaskClient
 from auth.core.keys import Keyring, generate_private_key, load_private_key
 from auth.core.tokens import AccessTokens
 
-from .api import Api
-from .servers import PROJECT, Server, free_port, serving
-from .world import World
+from .support.api import Api
+from .support.servers import PROJECT, Server, free_port, serving
+from .support.world import World
 
 
 @pytest.fixture(scope="module")

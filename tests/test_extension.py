@@ -8,8 +8,8 @@ import pytest
 from auth.core import refresh_tokens
 from auth.core.models import Role
 
-from .api import Api
-from .world import World, claims
+from .support.api import Api
+from .support.world import World, claims
 
 
 def test_a_service_extends_a_users_token(api: Api, world: World) -> None:

@@ -30,10 +30,10 @@ from auth.http.rpc import RPCS
 from auth.migrations import migrate
 from dev.embedded import EmbeddedPostgres
 
-from .api import Answer, Api
-from .proxy import Proxy
-from .servers import Server, serving
-from .world import ORIGIN, PASSWORD, World
+from .support.api import Answer, Api
+from .support.proxy import Proxy
+from .support.servers import Server, serving
+from .support.world import ORIGIN, PASSWORD, World
 
 pytestmark = [
     pytest.mark.xdist_group("faults"),
@@ -83,7 +83,6 @@ class Site:
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
     home = Path(tempfile.mkdtemp(prefix="auth-fault-"))
-    home.chmod(0o711)
     site = Site(home)
     try:
         with serving(site.environment, workers=1) as [site.server]:
@@ -91,7 +90,6 @@ def site() -> Iterator[Site]:
     finally:
         site.proxy.close()
         site.postgres.remove()
-        shutil.rmtree(home)
 
 
 @pytest.fixture(autouse=True)

@@ -31,8 +31,8 @@ from auth.core.scopes import Scope
 from auth.http.openapi import document
 from auth.http.request import services_of
 
-from .api import COOKIE, any_address
-from .world import ORIGIN, World
+from .support.api import COOKIE, any_address
+from .support.world import ORIGIN, World
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "25"))
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]

@@ -2,16 +2,17 @@
 
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
 from flask import Flask
 
-from .api import Api, any_address, send_to_app
-from .lockouts import fail, locked, pair_key, pass_time
-from .servers import Server, serving
-from .world import PASSWORD, World
+from .support.api import Api, any_address, send_to_app
+from .support.lockouts import fail, locked, pair_key, pass_time
+from .support.servers import Server, serving
+from .support.world import PASSWORD, World
 
 
 def race(servers: list[Server], world: World, database_url: str, pairs: int) -> Counter[int]:
@@ -46,6 +47,12 @@ def had_four_cooldowns(database_url: str, key: bytes) -> None:
         )
 
 
+@pytest.fixture(scope="module")
+def servers(environment: dict[str, str]) -> Iterator[list[Server]]:
+    with serving(environment, count=2) as servers:
+        yield servers
+
+
 @pytest.fixture
 def service(world: World) -> str:
     return world.login_service()
@@ -53,10 +60,10 @@ def service(world: World) -> str:
 
 @pytest.mark.xdist_group("servers")
 def test_sixty_four_guesses_at_once_over_two_servers(
-    environment: dict[str, str], world: World, service: str, database_url: str
+    servers: list[Server], world: World, service: str, database_url: str
 ) -> None:
-    with serving(environment, count=2) as servers, ThreadPoolExecutor(64) as pool:
-        for _ in range(3):
+    with ThreadPoolExecutor(64) as pool:
+        for _ in range(2):
             user, address = world.user(), any_address()
             clients = [server.client(address) for server in servers]
             started = time.monotonic()
@@ -74,8 +81,8 @@ def test_sixty_four_guesses_at_once_over_two_servers(
 
 
 @pytest.mark.xdist_group("servers")
-def test_right_passwords_at_once_leave_nothing_counted(environment: dict[str, str], world: World, service: str) -> None:
-    with serving(environment, count=2) as servers, ThreadPoolExecutor(32) as pool:
+def test_right_passwords_at_once_leave_nothing_counted(servers: list[Server], world: World, service: str) -> None:
+    with ThreadPoolExecutor(32) as pool:
         user, address = world.user(), any_address()
         clients = [server.client(address) for server in servers]
         counted = Counter(pool.map(lambda n: clients[n % 2].login(user, PASSWORD, service).status, range(64)))
@@ -86,10 +93,9 @@ def test_right_passwords_at_once_leave_nothing_counted(environment: dict[str, st
 
 @pytest.mark.xdist_group("servers")
 def test_a_race_gives_no_pair_more_than_five_wrong_guesses(
-    environment: dict[str, str], world: World, database_url: str
+    servers: list[Server], world: World, database_url: str
 ) -> None:
-    with serving(environment, count=2) as servers:
-        assert race(servers, world, database_url, pairs=10)[401] > 0
+    assert race(servers, world, database_url, pairs=4)[401] > 0
 
 
 def test_a_login_that_waited_while_a_cooldown_ended_is_no_free_guess(

@@ -10,9 +10,9 @@ from flask import Flask
 
 from auth.http.request import services_of
 
-from .api import Api, any_address, send_to_app
-from .lockouts import fail, locked
-from .world import PASSWORD, World
+from .support.api import Api, any_address, send_to_app
+from .support.lockouts import block, fail, limit_key, locked
+from .support.world import PASSWORD, World
 
 Login = Callable[[], object]
 
@@ -23,31 +23,30 @@ def connection(database_url: str) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
-def blocked_pair(app: Flask, username: str, service: str) -> Login:
+def blocked_pair(app: Flask, database_url: str, username: str, service: str) -> Login:
     api = Api(send_to_app(app, any_address()))
     fail(api, username, service, 5)
     return lambda: locked(api.login(username, PASSWORD, service))
 
 
-def blocked_network(app: Flask, username: str, service: str) -> Login:
+def blocked_network(app: Flask, database_url: str, username: str, service: str) -> Login:
     """Each refused login has a username that has no row yet."""
-    api = Api(send_to_app(app, any_address()))
-    for _ in range(25):
-        fail(api, secrets.token_hex(8), service, 4)
+    address = any_address()
+    api = Api(send_to_app(app, address))
+    block(database_url, limit_key("network", f"{address}/32"))
     return lambda: locked(api.login(secrets.token_hex(8), PASSWORD, service))
 
 
-def blocked_username(app: Flask, username: str, service: str) -> Login:
+def blocked_username(app: Flask, database_url: str, username: str, service: str) -> Login:
     """Each refused login comes from a network that has no row yet."""
-    for _ in range(25):
-        fail(Api(send_to_app(app, any_address())), username, service, 4)
+    block(database_url, limit_key("username", username))
     return lambda: locked(Api(send_to_app(app, any_address())).login(username, PASSWORD, service))
 
 
 @pytest.fixture(params=[blocked_pair, blocked_network, blocked_username])
-def refused_login(request: pytest.FixtureRequest, app: Flask, world: World) -> Login:
+def refused_login(request: pytest.FixtureRequest, app: Flask, world: World, database_url: str) -> Login:
     """Makes a login that must be 429."""
-    login: Login = request.param(app, world.user(), world.login_service())
+    login: Login = request.param(app, database_url, world.user(), world.login_service())
     return login
 
 

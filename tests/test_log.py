@@ -19,9 +19,9 @@ from auth.http.request import services_of
 from auth.http.rpc import RPCS
 from auth.ops.log import traceback_without_messages
 
-from .api import Answer, Api, any_address, send_to_app
-from .servers import Server, serving
-from .world import ORIGIN, PASSWORD, Stored, World, claims
+from .support.api import Answer, Api, any_address, send_to_app
+from .support.servers import Server, serving
+from .support.world import ORIGIN, PASSWORD, Stored, World, claims
 
 pytestmark = pytest.mark.xdist_group("log")
 

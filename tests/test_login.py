@@ -16,8 +16,8 @@ from auth.core.limits import REFRESH_COOKIE_SECONDS
 from auth.core.models import Role
 from auth.http.request import services_of
 
-from .api import COOKIE, Api
-from .world import ORIGIN, PASSWORD, World, claims
+from .support.api import COOKIE, Api
+from .support.world import ORIGIN, PASSWORD, World, claims
 
 FORM = "application/x-www-form-urlencoded"
 

@@ -5,8 +5,8 @@ import pytest
 from auth.core import refresh_tokens
 from auth.core.models import Role
 
-from .api import COOKIE, Answer, Api
-from .world import ORIGIN, World
+from .support.api import COOKIE, Answer, Api
+from .support.world import ORIGIN, World
 
 
 def expired(answer: Answer) -> bool:

@@ -14,8 +14,8 @@ from auth.config import Config
 from auth.core.limits import REFRESH_COOKIE_SECONDS
 from auth.http.request import services_of
 
-from .api import COOKIE, Answer, Api, any_address, send_to_app
-from .world import ORIGIN, PASSWORD, World
+from .support.api import COOKIE, Answer, Api, any_address, send_to_app
+from .support.world import ORIGIN, PASSWORD, World
 
 EVIL = "https://evil.example"
 WEB = ["/auth/refresh/web", "/auth/logout/web"]

@@ -12,10 +12,10 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from .api import Api
-from .proxy import Proxy
-from .servers import Server, serving
-from .world import PASSWORD, World
+from .support.api import Api
+from .support.proxy import Proxy
+from .support.servers import Server, serving
+from .support.world import PASSWORD, World
 
 pytestmark = pytest.mark.xdist_group("metrics")
 

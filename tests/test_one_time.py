@@ -8,8 +8,8 @@ import pytest
 
 from auth.core.models import Role
 
-from .api import Api
-from .world import World, claims
+from .support.api import Api
+from .support.world import World, claims
 
 
 def test_a_one_time_token_carries_what_was_asked_and_through_whom(api: Api, world: World) -> None:

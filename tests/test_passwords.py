@@ -27,9 +27,9 @@ from auth.core.password_rules import check
 from auth.http.request import services_of
 from auth.ops.metrics import HASH_WAIT
 
-from .api import Api, any_address, send_to_app
-from .test_cli import Flask, flask  # noqa: F401
-from .world import PASSWORD, World
+from .support.api import Api, any_address, send_to_app
+from .support.command_line import CommandLine
+from .support.world import PASSWORD, World
 
 
 def test_a_hash_costs_what_owasp_asks_for() -> None:
@@ -248,7 +248,7 @@ def person(**fields: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", [*KINDS, "original"])
 def test_people_are_brought_over_and_their_hashes_replaced(
-    flask: Flask, api: Api, world: World, tmp_path: Path, kind: str  # noqa: F811
+    flask: CommandLine, api: Api, world: World, tmp_path: Path, kind: str
 ) -> None:  # fmt: skip
     password = "pässwörd of old"
     hashed = original(password) if kind == "original" else {"passwordHash": KINDS[kind](password)}
@@ -268,7 +268,9 @@ def test_people_are_brought_over_and_their_hashes_replaced(
     assert api.refresh(token).status == 200
 
 
-def test_bcrypt_reads_72_bytes_and_its_replacement_all(flask: Flask, api: Api, world: World, tmp_path: Path) -> None:  # noqa: F811
+def test_bcrypt_reads_72_bytes_and_its_replacement_all(
+    flask: CommandLine, api: Api, world: World, tmp_path: Path
+) -> None:
     password = "a" * 100
     user = person(passwordHash=bcrypt.using(rounds=4).hash(password[:72]))
     file = tmp_path / "users.jsonl"
@@ -313,7 +315,7 @@ GOOD_HASH = KINDS["sha256_crypt"]("a password")
     ],
     ids=map(str, itertools.count()),
 )
-def test_a_mistake_brings_nobody_over(flask: Flask, tmp_path: Path, line: str) -> None:  # noqa: F811
+def test_a_mistake_brings_nobody_over(flask: CommandLine, tmp_path: Path, line: str) -> None:
     good = [person(passwordHash=GOOD_HASH) for _ in range(2)]
     file = tmp_path / "users.jsonl"
     file.write_text(f"{json.dumps(good[0])}\n{line}\n{json.dumps(good[1])}\n")
@@ -323,7 +325,7 @@ def test_a_mistake_brings_nobody_over(flask: Flask, tmp_path: Path, line: str) -
     assert good[0]["id"] not in flask.run("users", "list").stdout
 
 
-def test_an_id_that_is_taken_brings_nobody_over(flask: Flask, world: World, tmp_path: Path) -> None:  # noqa: F811
+def test_an_id_that_is_taken_brings_nobody_over(flask: CommandLine, world: World, tmp_path: Path) -> None:
     good, taken = person(passwordHash=GOOD_HASH), person(passwordHash=GOOD_HASH, id=world.user())
     file = tmp_path / "users.jsonl"
     for lines, number in (([good, taken], 2), ([good, good], 2), ([taken, good], 1)):

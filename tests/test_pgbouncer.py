@@ -12,10 +12,10 @@ from auth.core.tokens import AccessTokens
 from auth.db import DirectDatabase
 from auth.migrations import migrate
 
-from .conftest import NewDatabase
-from .pgbouncer import MISSING, PROGRAM, pgbouncer
-from .servers import Server, serving
-from .world import PASSWORD, World
+from .support.databases import NewDatabase
+from .support.pgbouncer import MISSING, PROGRAM, pgbouncer
+from .support.servers import Server, serving
+from .support.world import PASSWORD, World
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason=MISSING)
 

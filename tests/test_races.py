@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from .api import Api
-from .conftest import NewDatabase
-from .servers import BIN, PROJECT, Server, serving
-from .world import ORIGIN, PASSWORD, Stored, World
+from .support.api import Api
+from .support.databases import NewDatabase
+from .support.servers import BIN, PROJECT, Server, serving
+from .support.world import ORIGIN, PASSWORD, Stored, World
 
 pytestmark = pytest.mark.xdist_group("races")
 
@@ -85,7 +85,7 @@ def test_a_new_password_ends_logins_that_are_under_way(
 ) -> None:
     """Whatever a login with the old password came to, its session does not outlive the change."""
     service = world.login_service()
-    for _ in range(3):
+    for _ in range(2):
         user, tokens = world.user(), list[str]()
         stop = threading.Event()
 

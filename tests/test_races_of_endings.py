@@ -14,15 +14,16 @@ from typing import Any
 import psycopg
 import pytest
 
-from .api import Api
-from .servers import BIN, PROJECT, serving
-from .world import ORIGIN, Stored, World, claims
+from .support.api import Api
+from .support.servers import BIN, PROJECT, serving
+from .support.world import ORIGIN, Stored, World, claims
 
 pytestmark = pytest.mark.xdist_group("races")
 
 SOAK = "SOAK" in os.environ  # `make soak`: every ending, longer, with more clients
 THREADS = 64 if SOAK else 16
 SECONDS = 1.5 if SOAK else 0.3
+ROUNDS = 3 if SOAK else 1
 SCOPES = ("files:read", "auth:write")
 
 
@@ -178,7 +179,7 @@ def test_endings_of_one_persons_tokens_do_not_deadlock(race: Race) -> None:
     """Commands and calls that end the same tokens in different orders, again and again: none fails."""
     api, caller = race.apis[0], race.world.service().access_token
     with ThreadPoolExecutor(8) as pool:
-        for _ in range(3):
+        for _ in range(ROUNDS):
             user = race.world.user()
             sessions = [race.world.session(user) for _ in range(40)]
             tokens = [session.refresh_token for session in sessions]
@@ -203,7 +204,7 @@ def test_endings_of_one_persons_tokens_do_not_deadlock(race: Race) -> None:
 def test_a_user_is_deleted_beside_a_new_password(race: Race) -> None:
     """Neither command deadlocks: the deletion succeeds, the other one may come too late."""
     with ThreadPoolExecutor(4) as pool:
-        for _ in range(3):
+        for _ in range(ROUNDS):
             user = race.world.user()
             for _ in range(200):
                 race.world.session(user)

@@ -10,7 +10,7 @@ from flask import Flask
 
 from auth.http.rpc import PUBLIC, RPCS
 
-from .servers import BIN, PROJECT, free_port
+from .support.servers import BIN, PROJECT, free_port
 from .test_development import Clone, clone, stop  # noqa: F401
 
 README = (PROJECT / "README.md").read_text()

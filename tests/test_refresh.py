@@ -6,8 +6,8 @@ import pytest
 
 from auth.core import refresh_tokens
 
-from .api import COOKIE, Api
-from .world import ORIGIN, World, claims
+from .support.api import COOKIE, Api
+from .support.world import ORIGIN, World, claims
 
 
 def test_a_refresh_token_mints_access_tokens_again_and_again(api: Api, world: World) -> None:

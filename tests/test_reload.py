@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from .copies import copied, issuer, refreshing, replace, wait_until
-from .servers import PROJECT, Server, serving
-from .world import World
+from .support.copies import copied, issuer, refreshing, replace, wait_until
+from .support.servers import PROJECT, Server, serving
+from .support.world import World
 
 pytestmark = pytest.mark.xdist_group("reload")
 
@@ -41,7 +41,7 @@ def test_hup_loads_all_code_anew(environment: dict[str, str], world: World, home
         assert issuer(server, token) == "cloud.sdu.dk"
         before = children(server.process.pid)
         replace(home / "auth/core/errors.py", '"""Invalid token"""', '"""This token is not valid."""')
-        replace(home / "auth/config.py", 'default="cloud.sdu.dk"', 'default="new.example.org"')
+        replace(home / "auth/config.py", '"cloud.sdu.dk"', '"new.example.org"')
         replace(home / "auth/ops/worker.py", '"BAD_REQUEST"', '"NEW_BAD_REQUEST"')
         server.process.send_signal(signal.SIGHUP)
         wait_until(lambda: not any(child.is_running() for child in before))

@@ -8,8 +8,8 @@ from flask import Flask
 
 from auth.core.limits import BODY_BYTES
 
-from .api import Api
-from .world import World
+from .support.api import Api
+from .support.world import World
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from auth.core.keys import generate_private_key, load_private_key
 
-from .api import Api
-from .servers import Server
-from .world import World
+from .support.api import Api
+from .support.servers import Server
+from .support.world import World
 
 pytestmark = pytest.mark.xdist_group("rotation")
 
@@ -29,26 +29,25 @@ def public(pem: str) -> str:
 
 
 class Deployment:
-    """Two servers, which are replaced when their environment changes."""
+    """A server, which is replaced when its environment changes."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
-        self.serving = self._start({})
+        self.serving = [self._start({})]
 
     def deploy(self, **changes: str) -> None:
         """Both kinds serve side by side for a while, as in every rolling deployment."""
-        old, new = self.serving, self._start(changes)
+        old, new = self.serving, [self._start(changes)]
         for serving in ([*old, *new], new):
             self.serving = serving
             time.sleep(2 * CACHE_SECONDS)
         for server in old:
             server.stop()
 
-    def _start(self, changes: Environment) -> list[Server]:
-        servers = [Server({**self._environment, **changes}) for _ in range(2)]
-        for server in servers:
-            server.wait_until_up()
-        return servers
+    def _start(self, changes: Environment) -> Server:
+        server = Server({**self._environment, **changes})
+        server.wait_until_up()
+        return server
 
     def stop(self) -> None:
         for server in self.serving:

@@ -18,10 +18,10 @@ import pytest
 from auth.core import refresh_tokens
 from auth.core.models import Role
 
-from .api import COOKIE, Api
-from .servers import Server, serving
+from .support.api import COOKIE, Api
+from .support.servers import Server, serving
+from .support.world import ORIGIN, PASSWORD, World, claims
 from .test_login import multipart
-from .world import ORIGIN, PASSWORD, World, claims
 
 pytestmark = pytest.mark.xdist_group("servers")
 

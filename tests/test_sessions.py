@@ -6,8 +6,8 @@ import pytest
 
 from auth.core.models import Role
 
-from .api import COOKIE, Api
-from .world import PASSWORD, World, claims
+from .support.api import COOKIE, Api
+from .support.world import PASSWORD, World, claims
 
 
 def test_a_session_remembers_where_it_came_from(api: Api, world: World, address: str) -> None:

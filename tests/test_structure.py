@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from .servers import PROJECT
+from .support.servers import PROJECT
 
 FUNCTION_LINES = 25
 FILE_LINES = 150  # non-empty ones, as in every sum below
@@ -46,9 +46,9 @@ def test_files_are_short() -> None:
 @pytest.mark.parametrize(
     ("part", "limit"),
     [
-        pytest.param(SERVICE, 2604, id="service"),  # goal: 1,950
-        pytest.param(CLI, 515, id="cli"),  # goal: 500
-        pytest.param(DEV, 376, id="dev"),  # goal: 260
+        pytest.param(SERVICE, 2471, id="service"),  # goal: 1,950
+        pytest.param(CLI, 486, id="cli"),  # goal: 480
+        pytest.param(DEV, 267, id="dev"),  # goal: 260
         pytest.param(BENCH, 800, id="bench"),
     ],
 )

@@ -26,8 +26,8 @@ from auth.core.keys import (
 from auth.core.models import Role
 from auth.core.tokens import AccessTokens
 
-from .api import Api, any_address, send_to_app
-from .world import World, claims
+from .support.api import Api, any_address, send_to_app
+from .support.world import World, claims
 
 
 def public_pem(private_pem: str) -> str:

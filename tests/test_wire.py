@@ -10,8 +10,8 @@ import pytest
 
 from auth.ops.worker import REQUEST_SECONDS
 
-from .servers import Server, serving
-from .world import World
+from .support.servers import Server, serving
+from .support.world import World
 
 pytestmark = pytest.mark.xdist_group("wire")
 

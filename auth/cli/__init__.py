@@ -9,7 +9,6 @@ from .purge import purge
 
 def register_commands(app: Flask) -> None:
     """Make the commands known to `flask`."""
-    for noun in (db, users, sessions, services, login_services, keys):
-        app.cli.add_command(noun.commands)
-    app.cli.add_command(purge)
-    app.cli.add_command(doctor)
+    nouns = (db, users, sessions, services, login_services, keys)
+    for command in (*(noun.commands for noun in nouns), purge, doctor):
+        app.cli.add_command(command)

@@ -2,11 +2,11 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import PIPE, Popen
-from typing import IO, Any, Final, cast
+from typing import IO, Final, cast
 
 import click
 
@@ -73,7 +73,20 @@ def add_list(commands: click.Group, things: str, statement: str, line: Callable[
     def list_command(as_json: bool) -> None:
         with database() as opened:
             rows = opened.many(statement)
-        show(rows, as_json, line)
+        done(rows, as_json, *map(line, rows))
+
+
+def add_delete(commands: click.Group, thing: str, help_text: str, principal_types: list[str]) -> None:
+    """Give the group a command `delete` for one principal of these types."""
+
+    @commands.command("delete", help=help_text)
+    @click.argument("principal_id", metavar="ID")
+    @as_json
+    def delete_command(principal_id: str, as_json: bool) -> None:
+        with database() as opened:
+            deleted = opened.one("principal_delete", id=principal_id, principal_types=principal_types)
+        existing(deleted, f"{thing} {principal_id}")
+        done({"id": principal_id}, as_json, f"deleted {principal_id}")
 
 
 def existing(row: Row | None, name: str) -> Row:
@@ -83,15 +96,13 @@ def existing(row: Row | None, name: str) -> Row:
     return row
 
 
-def show(answer: Row | Sequence[Row], as_json: bool, line: Callable[[Row], str]) -> None:
-    """Print one row or a list of rows, as JSON or as one line each."""
-    if as_json:
-        click.echo(json.dumps(answer))
-        return
-    for row in [answer] if isinstance(answer, dict) else answer:
-        click.echo(line(row))
+def inserted(row: Row | None, name: str) -> None:
+    """Raises `ClickException` where the statement returned no row, since the name is taken."""
+    if row is None:
+        raise click.ClickException(f"There is a {name} already.")
 
 
-def done(answer: dict[str, Any], as_json: bool, message: str) -> None:
-    """Print that something was done."""
-    click.echo(json.dumps(answer) if as_json else message)
+def done(answer: Row | list[Row], as_json: bool, *lines: str) -> None:
+    """Print what a command did or read, as JSON or as lines."""
+    for line in [json.dumps(answer)] if as_json else lines:
+        click.echo(line)

@@ -14,7 +14,7 @@ commands = click.Group("db", help="The database schema.")
 def migrate_command(as_json: bool) -> None:
     with database() as opened:
         applied = migrate(opened)
-    done({"applied": applied}, as_json, "\n".join(f"applied {name}" for name in applied) or "nothing to apply")
+    done({"applied": applied}, as_json, *([f"applied {name}" for name in applied] or ["nothing to apply"]))
 
 
 @commands.command("status", help="List applied and pending migrations; exits with 1 while one is pending.")
@@ -24,6 +24,6 @@ def status_command(as_json: bool) -> None:
         waiting = pending(opened)
     applied = [migration.name for migration in all_migrations() if migration.name not in waiting]
     lines = [*(f"applied {name}" for name in applied), *(f"pending {name}" for name in waiting)]
-    done({"applied": applied, "pending": waiting}, as_json, "\n".join(lines))
+    done({"applied": applied, "pending": waiting}, as_json, *lines)
     if waiting:
         raise click.exceptions.Exit(1)

@@ -9,7 +9,7 @@ from auth.core.origins import origin_of
 from auth.core.principals import is_id
 from auth.db import Row
 
-from .common import add_list, as_json, database, done, existing
+from .common import add_list, as_json, database, done, existing, inserted
 
 MAX_TTL_SECONDS = 100 * 365.25 * 24 * 60 * 60
 
@@ -42,8 +42,7 @@ def create(name: str, endpoint: str, as_json: bool, **settings: Any) -> None:
         raise click.ClickException("The endpoint must be an http or https URL without user info.")
     with database() as opened:
         created = opened.one("login_service_insert", name=name, endpoint=endpoint, **settings)
-    if created is None:
-        raise click.ClickException(f"There is a login service {name} already.")
+    inserted(created, f"login service {name}")
     done({"name": name}, as_json, f"created {name}")
 
 

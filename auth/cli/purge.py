@@ -17,4 +17,4 @@ def purge(as_json: bool) -> None:
         while any((piece := opened.one("expired_delete", batch=PURGE_ROWS, claim_days=CLAIM_DAYS) or {}).values()):
             deleted.update(piece)
     counts = {table: deleted[table] for table in piece}
-    done(counts, as_json, "\n".join(f"{table}\t{count}" for table, count in counts.items()))
+    done(counts, as_json, *(f"{table}\t{count}" for table, count in counts.items()))

@@ -9,7 +9,7 @@ from auth.core.principals import is_service_id
 from auth.core.scopes import ALL_WRITE, Scope
 from auth.db import Row, Transaction
 
-from .common import add_list, as_json, database, done, existing, show
+from .common import add_delete, add_list, as_json, database, done, existing, inserted
 
 commands = click.Group("services", help="Services, and the scopes they may ask for when they extend a user's token.")
 
@@ -25,8 +25,7 @@ def create(service_id: str, scopes: tuple[str, ...], as_json: bool) -> None:
         )
     policy = _canonical(scopes)
     with database() as opened, opened.transaction() as transaction:
-        if transaction.one("service_insert", id=service_id) is None:
-            raise click.ClickException(f"There is a principal {service_id} already.")
+        inserted(transaction.one("service_insert", id=service_id), f"principal {service_id}")
         transaction.run("service_scope_insert", service_id=service_id, scopes=policy)
         refresh_token = _insert_token(transaction, service_id)
     answer = {"id": service_id, "scopes": sorted(policy), "refreshToken": refresh_token}
@@ -44,8 +43,8 @@ def scopes_command(service_id: str, add: tuple[str, ...], remove: tuple[str, ...
         existing(transaction.one("service_find", id=service_id), f"service {service_id}")
         transaction.run("service_scope_insert", service_id=service_id, scopes=added)
         transaction.run("service_scope_delete", service_id=service_id, scopes=removed)
-        service = transaction.one("service_find", id=service_id)
-    show(service or {}, as_json, _line)
+        service = transaction.one("service_find", id=service_id) or {}
+    done(service, as_json, _line(service))
 
 
 @commands.command("rotate", help="Print a new refresh token of a service, once, and end the last. Delegations live on.")
@@ -58,15 +57,6 @@ def rotate(service_id: str, as_json: bool) -> None:
         refresh_token = _insert_token(transaction, service_id)
     answer = service | {"refreshToken": refresh_token}
     done(answer, as_json, f"new refresh token of {service_id}, which is not kept:\n{refresh_token}")
-
-
-@commands.command("delete", help="Delete a service, its token, and the tokens it got by extension.")
-@click.argument("service_id", metavar="_ID")
-@as_json
-def delete(service_id: str, as_json: bool) -> None:
-    with database() as opened:
-        existing(opened.one("principal_delete", id=service_id, principal_types=["service"]), f"service {service_id}")
-    done({"id": service_id}, as_json, f"deleted {service_id}")
 
 
 def _insert_token(transaction: Transaction, service_id: str) -> str:
@@ -93,3 +83,4 @@ def _line(row: Row) -> str:
 
 
 add_list(commands, "services with their scopes", "service_list", _line)
+add_delete(commands, "service", "Delete a service, its token, and the tokens it got by extension.", ["service"])

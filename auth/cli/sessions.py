@@ -5,7 +5,7 @@ import msgspec
 
 from auth.core.models import Session
 
-from .common import as_json, database, done, existing, show
+from .common import as_json, database, done, existing
 
 commands = click.Group("sessions", help="The sessions of users.")
 
@@ -18,7 +18,7 @@ def list_command(user_id: str, as_json: bool) -> None:
         existing(opened.one("principal_texts", id=user_id), f"user {user_id}")
         rows = opened.many("session_list_of", id=user_id)
     sessions = [msgspec.to_builtins(Session.of(row)) for row in rows]
-    show(sessions, as_json, lambda session: f"{session['id']}\t{session['ipAddress']}\t{session['userAgent']}")
+    done(sessions, as_json, *(f"{each['id']}\t{each['ipAddress']}\t{each['userAgent']}" for each in sessions))
 
 
 @commands.command("end", help="End a user's sessions. After restoring a backup, end those of everyone.")

@@ -1,8 +1,6 @@
 """flask users import: people with the password hashes they have elsewhere."""
 
 import base64
-import binascii
-from collections.abc import Iterator
 from typing import IO
 
 import click
@@ -13,7 +11,7 @@ from auth.core.models import Role
 from auth.core.passwords import is_hash, original_hash
 from auth.core.principals import is_person_id, problem_with_texts
 
-from .common import as_json, database, done
+from .common import as_json, database, done, inserted
 
 SALT_BYTES = 16
 KEY_BYTES = 32
@@ -31,10 +29,6 @@ class ImportedUser(Struct, rename="camel", forbid_unknown_fields=True):
     salt: str | None = None
 
 
-class Mistake(Exception):
-    """A mistake in a line of the file; the message never quotes the line."""
-
-
 HELP = """Bring users over from a file of JSON lines: all of them, or none.
 
 Each line is an object with id, role (USER or ADMIN), firstNames, lastName, perhaps email and orgId, and either a
@@ -49,53 +43,48 @@ system's hashedPassword and salt. A hash of another kind than ours is replaced a
 def import_command(file: IO[bytes], as_json: bool) -> None:
     count = 0
     with database() as opened, opened.transaction() as transaction:
-        for number, row in _rows(file):
-            if transaction.one("principal_insert", principal_type="password", **row) is None:
-                raise click.ClickException(f"line {number}: There is a principal with this id already.")
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                row = transaction.one("principal_insert", principal_type="password", **_row(line))
+                inserted(row, "principal with this id")
+            except click.ClickException as mistake:
+                raise click.ClickException(f"line {number}: {mistake.message}") from None
             count += 1
     done({"imported": count}, as_json, f"imported {count} users")
-
-
-def _rows(file: IO[bytes]) -> Iterator[tuple[int, dict[str, str | None]]]:
-    for number, line in enumerate(file, 1):
-        if not line.strip():
-            continue
-        try:
-            yield number, _row(line)
-        except Mistake as mistake:
-            raise click.ClickException(f"line {number}: {mistake}") from None
 
 
 def _row(line: bytes) -> dict[str, str | None]:
     try:
         user = msgspec.json.decode(line, type=ImportedUser)
     except (msgspec.DecodeError, ValueError, RecursionError):
-        raise Mistake("This is not a user as JSON; see `flask users import --help`.") from None
+        raise click.ClickException("This is not a user as JSON; see `flask users import --help`.") from None
     if not is_person_id(user.id):
-        raise Mistake("This id cannot be a user's.")
+        raise click.ClickException("This id cannot be a user's.")
     if user.role not in (Role.USER, Role.ADMIN):
-        raise Mistake("The role must be USER or ADMIN.")
+        raise click.ClickException("The role must be USER or ADMIN.")
     if problem := problem_with_texts(user.first_names, user.last_name, user.email, user.org_id):
-        raise Mistake(problem)
+        raise click.ClickException(problem)
     return msgspec.structs.asdict(user) | {"password_hash": _password_hash(user)}
 
 
 def _password_hash(user: ImportedUser) -> str:
     if user.password_hash is not None and user.hashed_password is None and user.salt is None:
         if not is_hash(user.password_hash):
-            raise Mistake("The passwordHash is not of a known kind.")
+            raise click.ClickException("The passwordHash is not of a known kind.")
         return user.password_hash
     if user.password_hash is None and user.hashed_password is not None and user.salt is not None:
         salt, key = _decoded(user.salt, SALT_BYTES), _decoded(user.hashed_password, KEY_BYTES)
         return original_hash(salt, key)
-    raise Mistake("There must be either a passwordHash, or a hashedPassword and its salt.")
+    raise click.ClickException("There must be either a passwordHash, or a hashedPassword and its salt.")
 
 
 def _decoded(text: str, size: int) -> bytes:
     try:
         value = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         value = b""
     if len(value) != size:
-        raise Mistake(f"The salt must be base64 of {SALT_BYTES} bytes, the hashedPassword of {KEY_BYTES}.")
+        raise click.ClickException(f"The salt must be base64 of {SALT_BYTES} bytes, the hashedPassword of {KEY_BYTES}.")
     return value

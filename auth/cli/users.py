@@ -13,7 +13,7 @@ from auth.core.passwords import hash_password
 from auth.core.principals import is_person_id, problem_with_texts
 from auth.db import Row
 
-from .common import add_list, as_json, database, done, existing
+from .common import add_delete, add_list, as_json, database, done, existing, inserted
 from .user_import import import_command
 
 commands = click.Group("users", help="People who log in by password.")
@@ -43,8 +43,7 @@ def create(user_id: str, role: str, password_stdin: bool, as_json: bool, **texts
         created = opened.one(
             "principal_insert", **row, **texts, principal_type="password", org_id=None, password_hash=password_hash
         )
-    if created is None:
-        raise click.ClickException(f"There is a principal {user_id} already.")
+    inserted(created, f"principal {user_id}")
     done(row, as_json, f"created {user_id}")
 
 
@@ -74,30 +73,13 @@ def reset_password(user_id: str, valid_for: int, as_json: bool) -> None:
     done(answer, as_json, f"reset token of {user_id}, which is not kept:\n{token}")
 
 
-@commands.command("disable", help="Disable a user's login, and end all their refresh tokens.")
-@click.argument("user_id", metavar="ID")
-@as_json
-def disable(user_id: str, as_json: bool) -> None:
-    _change_and_end_tokens("principal_disable", user_id)
-    done({"id": user_id}, as_json, f"disabled {user_id}")
-
-
-@commands.command("enable", help="Allow a disabled user to log in again.")
-@click.argument("user_id", metavar="ID")
-@as_json
-def enable(user_id: str, as_json: bool) -> None:
-    _change_and_end_tokens("principal_enable", user_id)
-    done({"id": user_id}, as_json, f"enabled {user_id}")
-
-
-@commands.command("delete", help="Delete a user with all their refresh tokens.")
-@click.argument("user_id", metavar="ID")
-@as_json
-def delete(user_id: str, as_json: bool) -> None:
-    with database() as opened:
-        deleted = opened.one("principal_delete", id=user_id, principal_types=["password", "wayf"])
-    existing(deleted, f"user {user_id}")
-    done({"id": user_id}, as_json, f"deleted {user_id}")
+def _add_switch(command: str, help_text: str) -> None:
+    @commands.command(command, help=help_text)
+    @click.argument("user_id", metavar="ID")
+    @as_json
+    def switch(user_id: str, as_json: bool) -> None:
+        _change_and_end_tokens(f"principal_{command}", user_id)
+        done({"id": user_id}, as_json, f"{command}d {user_id}")
 
 
 def _change_and_end_tokens(statement: str, user_id: str, **parameters: object) -> None:
@@ -110,22 +92,17 @@ def _change_and_end_tokens(statement: str, user_id: str, **parameters: object) -
 
 
 def _ask_password(from_stdin: bool, *own_texts: str | None) -> str:
-    if from_stdin:
-        password = _decoded(sys.stdin.buffer.read()).removesuffix("\n").removesuffix("\r")
-    else:
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     try:
+        if from_stdin:
+            password = sys.stdin.buffer.read().decode().removesuffix("\n").removesuffix("\r")
+        else:
+            password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
         password_rules.check(password, *own_texts)
+    except UnicodeDecodeError:
+        raise click.ClickException("A password is text in UTF-8.") from None
     except ApiError as refusal:
         raise click.ClickException(refusal.why) from None
     return password
-
-
-def _decoded(password: bytes) -> str:
-    try:
-        return password.decode()
-    except UnicodeDecodeError:
-        raise click.ClickException("A password is text in UTF-8.") from None
 
 
 def _line(row: Row) -> str:
@@ -134,3 +111,6 @@ def _line(row: Row) -> str:
 
 
 add_list(commands, "users", "principal_list", _line)
+add_delete(commands, "user", "Delete a user with all their refresh tokens.", ["password", "wayf"])
+_add_switch("disable", "Disable a user's login, and end all their refresh tokens.")
+_add_switch("enable", "Allow a disabled user to log in again.")

@@ -30,5 +30,5 @@ def problem_with_texts(
     if not 1 <= len(first_names) <= NAME_CHARACTERS or not 1 <= len(last_name) <= NAME_CHARACTERS:
         return f"A name has 1 to {NAME_CHARACTERS} characters."
     if any(text is not None and not is_id(text) for text in (first_names, last_name, email, org_id)):
-        return f"E-mail and organisation have 1 to {ID_CHARACTERS} characters, and no text has a control character."
+        return f"Names, e-mail and organisation have no control character, and 1 to {ID_CHARACTERS} characters."
     return None

@@ -53,20 +53,19 @@ class AccessTokens:
     ) -> str:
         """A signed access token for a row of `principal`, issued now or at that second since the epoch.
 
-        It ends by `not_after`, in seconds since the epoch. `provenance` are the claims that trace it: its session, the
-        services that extended it, its jti; None is left out. Raises `InvalidToken` when no time is left.
+        It ends by `not_after`, in seconds since the epoch; raises `InvalidToken` when no time is left. Claims of
+        `provenance` that are None are left out.
         """
         iat = int(time.time()) if issued_at is None else issued_at
-        end = math.inf if not_after is None else not_after
-        exp = math.floor(min(iat + math.ceil(lifetime_ms / 1000), end))
-        if exp <= iat:
+        end = math.inf if not_after is None else math.floor(not_after)
+        if end <= iat:
             raise InvalidToken
+        exp = min(iat + math.ceil(lifetime_ms / 1000), end)
         claims = {"iss": self._issuer, "sub": principal["id"], "iat": iat, "exp": exp, "aud": scopes}
-        claims |= {**identity(principal), "extendedByChain": []}
+        claims |= identity(principal) | {"extendedByChain": []}
         claims |= {name: value for name, value in provenance.items() if value is not None}
         signed = f"{self._header}.{_encoded(_JSON.encode(claims))}"
-        signature = self._algorithm.sign(signed.encode(), self.keyring.private_key)
-        return f"{signed}.{_encoded(signature)}"
+        return f"{signed}.{_encoded(self._algorithm.sign(signed.encode(), self.keyring.private_key))}"
 
     def verify(self, token: str) -> Bearer:
         """The bearer that the access token names. Raises `InvalidToken` for any defect."""

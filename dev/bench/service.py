@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -19,14 +18,13 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from auth.core.refresh_tokens import csrf_token as csrf_token
-from dev.embedded import EmbeddedPostgres
-from dev.embedded_binaries import server_binaries
+from dev.embedded import INSTALLED, EmbeddedPostgres
 
 Command = Sequence[str | Path]
 PROJECT: Final = Path(__file__).parents[2]
 BIN: Final = Path(sys.executable).parent
 SERVICE: Final = (BIN / "gunicorn", "app:app")
-PGBENCH: Final = server_binaries(Path(), None) / "pgbench"
+PGBENCH: Final = INSTALLED / "pgbench"
 WORKERS: Final = 2  # processes of every server
 ORIGIN: Final = "https://cloud.example.org"
 
@@ -35,14 +33,12 @@ ORIGIN: Final = "https://cloud.example.org"
 def postgres(*settings: str) -> Iterator[str]:
     """The URL of a fresh PostgreSQL server, durable unless the settings say otherwise."""
     home = Path(tempfile.mkdtemp(prefix="auth-bench-"))
-    home.chmod(0o711)
     server = EmbeddedPostgres(home, ["max_connections=300", "max_wal_size=8GB", *settings])
     server.start()
     try:
         yield server.url()
     finally:
         server.remove()
-        shutil.rmtree(home)
 
 
 @contextmanager

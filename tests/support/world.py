@@ -9,6 +9,8 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
+from passlib.hash import pbkdf2_sha256
+
 from auth.core import refresh_tokens
 from auth.core.models import Role
 from auth.core.passwords import hash_password
@@ -18,6 +20,7 @@ from auth.db import DirectDatabase, Row
 ORIGIN = "https://cloud.example.org"
 FOREVER = {"bearer_uid": None, "bearer_reference": None, "bearer_issued_at": 2**40}  # a token that has not ended
 PASSWORD = "correct horse battery staple"
+QUICK_HASH = pbkdf2_sha256.using(rounds=1).hash(PASSWORD)  # for tests that compare a hundred times with it
 
 
 @dataclass(frozen=True)
@@ -53,16 +56,9 @@ class World:
     def user(self, role: Role = Role.USER, password: str | None = PASSWORD, **columns: object) -> str:
         """A new user's id."""
         user_id = f"user-{secrets.token_hex(8)}"
-        row = {"first_names": "Ada", "last_name": "Lovelace", "email": None, "org_id": None} | columns
-        password_hash = None if password is None else _hashed(password)
-        self.db.one(
-            "principal_insert",
-            id=user_id,
-            role=role.value,
-            principal_type="password",
-            password_hash=password_hash,
-            **row,
-        )
+        row = {"first_names": "Ada", "last_name": "Lovelace", "email": None, "org_id": None}
+        row["password_hash"] = None if password is None or "password_hash" in columns else _hashed(password)
+        self.db.one("principal_insert", id=user_id, role=role.value, principal_type="password", **(row | columns))
         return user_id
 
     def password_hash(self, user_id: str) -> str:

@@ -16,6 +16,16 @@ def pair_key(address: str, username: str) -> bytes:
     return limit_key("pair", f"{address}/32", username)
 
 
+def block(database_url: str, key: bytes) -> None:
+    """Makes a row that blocks for five minutes, as a hundred failures would."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "INSERT INTO login_limit (key, failures, blocked_until, expires_at) "
+            "VALUES (%s, array_fill(now(), ARRAY[100]), now() + interval '5 min', now() + interval '2 h')",
+            [key],
+        )
+
+
 def pass_time(database_url: str, seconds: float, *keys: bytes) -> None:
     """Moves the rows of these keys that many seconds into the past."""
     with psycopg.connect(database_url) as connection:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .api import Api, any_address, send_to_server
 
-PROJECT = Path(__file__).parent.parent
+PROJECT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
 
 

@@ -47,7 +47,7 @@ def issuer(server: Server, token: str) -> str:
 
 
 @contextmanager
-def refreshing(server: Server, token: str, clients: int = 4) -> Iterator[list[Answer]]:
+def refreshing(server: Server, token: str, clients: int = 2) -> Iterator[list[Answer]]:
     """Clients that refresh again and again; each of their requests must be answered."""
     stop, answers = threading.Event(), list[Answer]()
 
