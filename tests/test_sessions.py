@@ -22,7 +22,7 @@ def test_a_session_remembers_where_it_came_from(api: Api, world: World, address:
     assert session["userAgent"].startswith("Mozilla/5.0 ")
     assert session["id"] == claims(answer["accessToken"])["publicSessionReference"]
     assert session["current"]
-    assert set(session) == {"ipAddress", "userAgent", "createdAt", "id", "current"}
+    assert set(session) == {"ipAddress", "userAgent", "createdAt", "lastUsedAt", "id", "current"}
     assert abs(session["createdAt"] / 1000 - time.time()) < 5
 
 

@@ -1,4 +1,4 @@
-"""The eleven RPCs as a client calls them, over the WSGI app or over a socket to a running server."""
+"""The RPCs as a client calls them, over the WSGI app or over a socket to a running server."""
 
 import http.client
 import ipaddress
@@ -137,8 +137,8 @@ class Api:
     def request_one_time_token(self, bearer: str | None, audience: str) -> Answer:
         return self.call("POST", f"/auth/request?audience={quote(audience, safe='')}", bearer)
 
-    def claim(self, bearer: str | None, jti: str) -> Answer:
-        return self.call("POST", f"/auth/claim?jti={quote(jti, safe='')}", bearer)
+    def claim(self, bearer: str | None, jti: str, key: str | None = None) -> Answer:
+        return self.call("POST", f"/auth/claim?jti={quote(jti, safe='')}", bearer, Idempotency_Key=key)
 
     def extend(
         self, bearer: str | None, valid_jwt: str, *scopes: str, expires_in: Any = 60_000, refreshes: bool | None = None
@@ -156,6 +156,21 @@ class Api:
 
     def invalidate_session(self, bearer: str | None, session_id: str) -> Answer:
         return self.call("DELETE", f"/auth/sessions/{quote(session_id, safe='')}", bearer)
+
+    def delegations(self, bearer: str | None, query: str = "") -> Answer:
+        return self.call("GET", f"/auth/delegations{query}", bearer)
+
+    def invalidate_delegation(self, bearer: str | None, delegation_id: str) -> Answer:
+        return self.call("DELETE", f"/auth/delegations/{quote(delegation_id, safe='')}", bearer)
+
+    def invalidate_delegations(self, bearer: str | None) -> Answer:
+        return self.call("DELETE", "/auth/delegations", bearer)
+
+    def change_password(self, bearer: str | None, current: Any, new: Any) -> Answer:
+        return self.call("POST", "/auth/password", bearer, json_body={"currentPassword": current, "newPassword": new})
+
+    def reset_password(self, token: Any, new: Any) -> Answer:
+        return self.call("POST", "/auth/password/reset", json_body={"resetToken": token, "newPassword": new})
 
     def jwks(self) -> Any:
         return self.call("GET", "/.well-known/jwks.json").ok()
