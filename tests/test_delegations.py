@@ -3,6 +3,7 @@
 import os
 import time
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from auth.core.models import Role
 
-from .support.api import Api
+from .support.api import Answer, Api
 from .support.world import Stored, World, claims
 
 SEQUENCES = 2000 if "SOAK" in os.environ else 25
@@ -150,7 +151,7 @@ def test_only_the_owners_own_session_may(api: Api, world: World) -> None:
         user.id, ["auth:write"], session=uuid.UUID(claims(user.access_token)["publicSessionReference"])
     )
     one_time = api.request_one_time_token(user.access_token, "all:write").ok()["accessToken"]
-    calls = [
+    calls: list[Callable[[str | None], Answer]] = [
         lambda bearer: api.delegations(bearer),
         lambda bearer: api.invalidate_delegations(bearer),
         lambda bearer: api.invalidate_delegation(bearer, made["id"]),

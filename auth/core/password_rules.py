@@ -14,9 +14,9 @@ CHARACTERS: Final = 15  # NIST SP 800-63B-4, 3.1.1.2: where a password is the on
 SCORED_CHARACTERS: Final = 64  # zxcvbn's time grows with the square of the length
 SCORE: Final = 3  # of 0 to 4; 3 means at least 10^8 guesses
 
-# zxcvbn tries every combination of characters that may stand for letters (l33t), up to 700 of them, 3 ms each. Above 8,
+# zxcvbn tries every combination of characters that may stand for letters (l33t), up to 700 of them, 3 ms each. Above 4,
 # the rarer characters are replaced by the digit that stands for the same letter.
-_MOST_COMBINATIONS: Final = 8
+_MOST_COMBINATIONS: Final = 4
 _LEET_TO_DIGIT: Final = str.maketrans("@{[<!|$+", "4(((1157")
 _WORDS: Final = re.compile(r"[^\W\d_]{3,}")
 

@@ -1,0 +1,302 @@
+"""changePassword and resetPassword."""
+
+import secrets
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+import pytest
+
+from auth.core import passwords, refresh_tokens
+
+from .support.api import Api
+from .support.command_line import CommandLine
+from .support.world import PASSWORD, Stored, World, claims
+
+NEW = "seventeen violet kettles"
+REFUSED = [
+    ("too short", "PASSWORD_TOO_SHORT"),
+    ("é" * 14, "PASSWORD_TOO_SHORT"),
+    ("é" * 513, "PASSWORD_TOO_LONG"),
+    ("passwordpassword", "PASSWORD_TOO_EASY"),
+]
+BODIES: list[dict[str, Any]] = [
+    {}, {"currentPassword": PASSWORD}, {"newPassword": NEW}, {"currentPassword": None, "newPassword": NEW},
+    {"currentPassword": 1, "newPassword": NEW}, {"currentPassword": "", "newPassword": NEW},
+    {"currentPassword": PASSWORD, "newPassword": [NEW]}, {"currentPassword": "x" * 1025, "newPassword": NEW},
+    {"currentPassword": "é" * 1000, "newPassword": NEW},
+]  # fmt: skip
+
+
+def reset_token(flask: CommandLine, user_id: str, *options: str) -> str:
+    answer = flask.json("users", "reset-password", user_id, *options)
+    assert answer["id"] == user_id
+    assert set(answer) == {"id", "resetToken"}
+    return str(answer["resetToken"])
+
+
+def logs_in(api: Api, world: World, user_id: str, password: str) -> bool:
+    return api.login(user_id, password, world.login_service()).status == 200
+
+
+def delegation(api: Api, world: World, user: Stored) -> str:
+    service = world.service("files:read")
+    made = api.extend(service.access_token, user.access_token, "files:read", refreshes=True).ok()
+    return str(made["refreshToken"])
+
+
+def test_a_new_password_ends_all_but_the_session_that_asked(api: Api, world: World) -> None:
+    user = world.session()
+    other, acting = world.session(user.id), delegation(api, world, user)
+    service = world.service("files:read", "auth:write")
+    passing = api.extend(service.access_token, user.access_token, "files:read", "auth:write").ok()["accessToken"]
+    assert api.change_password(user.access_token, PASSWORD, NEW).ok() == {}
+    assert api.refresh(user.refresh_token).status == 200
+    assert [item["current"] for item in api.sessions(user.access_token).ok()["items"]] == [True]
+    for refresh_token in (other.refresh_token, acting):
+        api.refresh(refresh_token).refused(401, "INVALID_TOKEN")
+    api.request_one_time_token(passing, "files:read").refused(401, "INVALID_TOKEN")
+    assert logs_in(api, world, user.id, NEW)
+    assert not logs_in(api, world, user.id, PASSWORD)
+
+
+def test_a_wrong_current_password_changes_nothing_and_counts_as_a_guess(api: Api, world: World) -> None:
+    user = world.session()
+    for _ in range(5):
+        api.change_password(user.access_token, "wrong", NEW).refused(401, "INCORRECT_CREDENTIALS")
+    for current in ("wrong", PASSWORD):
+        answer = api.change_password(user.access_token, current, NEW).refused(429, "TOO_MANY_ATTEMPTS")
+        assert 1 <= int(answer.header("Retry-After") or 0) <= 5
+    api.login(user.id, PASSWORD, world.login_service()).refused(429, "TOO_MANY_ATTEMPTS")
+    assert api.refresh(user.refresh_token).status == 200
+
+
+def test_guesses_at_login_count_here_too_and_a_success_does_not(api: Api, world: World) -> None:
+    user, service = world.session(), world.login_service()
+    pair = [PASSWORD, NEW]
+    for _ in range(6):
+        api.change_password(user.access_token, *pair).ok()
+        pair.reverse()
+    for _ in range(5):
+        api.login(user.id, "wrong", service).refused(401)
+    api.change_password(user.access_token, *pair).refused(429)
+
+
+@pytest.mark.parametrize(("new", "error_code"), REFUSED)
+def test_a_refused_password_is_no_guess(api: Api, world: World, new: str, error_code: str) -> None:
+    user = world.session()
+    for _ in range(6):
+        api.change_password(user.access_token, "wrong", new).refused(400, error_code)
+    assert logs_in(api, world, user.id, PASSWORD)
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_a_body_that_is_not_the_model_is_400(api: Api, world: World, body: dict[str, Any]) -> None:
+    user = world.session()
+    api.call("POST", "/auth/password", user.access_token, json_body=body).refused(400, "INVALID_REQUEST")
+    assert logs_in(api, world, user.id, PASSWORD)
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{", b'"x"', b"\xff", b'{"currentPassword":"\xff","newPassword":"x"}'])
+@pytest.mark.parametrize("path", ["/auth/password", "/auth/password/reset"])
+def test_a_broken_body_is_400(api: Api, world: World, data: bytes, path: str) -> None:
+    bearer = world.session().access_token
+    api.call("POST", path, bearer, data=data, Content_Type="application/json").refused(400, "INVALID_REQUEST")
+    api.call("POST", path, bearer, data=b"a=b", Content_Type="text/plain").refused(415)
+
+
+def test_characters_that_postgresql_cannot_store_are_no_fault(api: Api, world: World, flask: CommandLine) -> None:
+    user, odd = world.session(), "seventeen\0violet kettles"
+    api.change_password(user.access_token, PASSWORD, odd).ok()
+    assert logs_in(api, world, user.id, odd)
+    api.reset_password("\0", NEW).refused(401, "INVALID_TOKEN")
+    api.change_password(user.access_token, "\0", NEW).refused(401, "INCORRECT_CREDENTIALS")
+
+
+def test_only_the_owners_own_session_may_change_it(api: Api, world: World) -> None:
+    user, service = world.session(), world.service("auth:write")
+    acting = api.extend(service.access_token, user.access_token, "auth:write").ok()["accessToken"]
+    one_time = api.request_one_time_token(user.access_token, "all:write").ok()["accessToken"]
+    api.change_password(acting, PASSWORD, NEW).refused(403, "SESSION_TOKEN_NEEDED")
+    api.change_password(world.access_token(user.id, ["auth:write"]), PASSWORD, NEW).refused(403, "SESSION_TOKEN_NEEDED")
+    api.change_password(one_time, PASSWORD, NEW).refused(401, "INVALID_TOKEN")
+    api.change_password(None, PASSWORD, NEW).refused(401, "INVALID_TOKEN")
+    api.change_password(service.access_token, PASSWORD, NEW).refused(401, "ROLE_NOT_ALLOWED")
+    api.logout(user.refresh_token).ok()
+    api.change_password(user.access_token, PASSWORD, NEW).refused(401, "INVALID_TOKEN")
+    assert logs_in(api, world, user.id, PASSWORD)
+
+
+def test_without_a_password_there_is_none_to_change(api: Api, world: World) -> None:
+    user = world.session(world.user(password=None))
+    api.change_password(user.access_token, PASSWORD, NEW).refused(403, "NO_PASSWORD")
+
+
+def test_an_imported_hash_can_be_changed(api: Api, world: World) -> None:
+    from passlib.hash import bcrypt
+
+    user = world.session(world.user(password_hash=bcrypt.using(rounds=4).hash(PASSWORD)))
+    api.change_password(user.access_token, PASSWORD, NEW).ok()
+    assert world.password_hash(user.id).startswith("$argon2id$")
+
+
+def test_of_sixty_four_changes_one_wins(api: Api, world: World) -> None:
+    user = world.session()
+    wanted = [f"seventeen violet kettles {number}" for number in range(64)]
+    with ThreadPoolExecutor(64) as pool:
+        statuses = list(pool.map(lambda new: api.change_password(user.access_token, PASSWORD, new).status, wanted))
+    assert Counter(statuses)[200] == 1, statuses
+    assert set(statuses) <= {200, 401, 429, 503}
+    [winner] = [new for new, status in zip(wanted, statuses, strict=True) if status == 200]
+    assert passwords.verify(winner, world.password_hash(user.id))[0]
+
+
+def test_a_login_beside_a_change_came_before_or_fails(api: Api, world: World) -> None:
+    """A session that a login with the old password started is not there afterwards."""
+    service = world.login_service()
+    for _ in range(5):
+        user = world.session()
+        with ThreadPoolExecutor(9) as pool:
+            logins = [pool.submit(api.login, user.id, PASSWORD, service) for _ in range(4)]
+            change = pool.submit(api.change_password, user.access_token, PASSWORD, NEW)
+            answers = [login.result() for login in logins]
+        if change.result().status == 200:
+            for answer in answers:
+                if answer.status == 200:
+                    api.refresh(answer.json["refreshToken"]).refused(401)
+            assert api.sessions(user.access_token).ok()["itemsInTotal"] == 1
+
+
+def test_a_reset_token_sets_a_password_once(api: Api, world: World, flask: CommandLine) -> None:
+    user = world.session()
+    acting, token = delegation(api, world, user), reset_token(flask, user.id)
+    assert api.reset_password(token, NEW).ok() == {}
+    for refresh_token in (user.refresh_token, acting):
+        api.refresh(refresh_token).refused(401, "INVALID_TOKEN")
+    assert logs_in(api, world, user.id, NEW)
+    api.reset_password(token, "another seventeen kettles").refused(401, "INVALID_TOKEN")
+    assert logs_in(api, world, user.id, NEW)
+
+
+@pytest.mark.parametrize(("new", "error_code"), REFUSED)
+def test_a_refused_password_does_not_spend_the_token(
+    api: Api, world: World, flask: CommandLine, new: str, error_code: str
+) -> None:
+    user = world.user()
+    token = reset_token(flask, user)
+    api.reset_password(token, new).refused(400, error_code)
+    api.reset_password("unknown", new).refused(400, error_code)
+    api.reset_password(token, NEW).ok()
+
+
+def test_the_users_id_is_no_password(api: Api, world: World, flask: CommandLine) -> None:
+    """Hard to guess, but for those who know the user."""
+    user = world.session()
+    api.change_password(user.access_token, PASSWORD, user.id).refused(400, "PASSWORD_TOO_EASY")
+    token = reset_token(flask, user.id)
+    api.reset_password("unknown", user.id).refused(401, "INVALID_TOKEN")
+    api.reset_password(token, user.id).refused(400, "PASSWORD_TOO_EASY")
+    api.reset_password(token, NEW).ok()
+
+
+def ways_to_end(flask: CommandLine, api: Api, world: World, user: Stored) -> dict[str, Callable[[], object]]:
+    return {
+        "newer": lambda: reset_token(flask, user.id),
+        "disable": lambda: flask.json("users", "disable", user.id),
+        "delete": lambda: flask.json("users", "delete", user.id),
+        "set-password": lambda: flask.json("users", "set-password", user.id, "--password-stdin", stdin=f"{NEW}s"),
+        "changePassword": lambda: api.change_password(user.access_token, PASSWORD, f"{NEW}s").ok(),
+    }
+
+
+@pytest.mark.parametrize("way", ["newer", "disable", "delete", "set-password", "changePassword"])
+def test_a_reset_token_ends_with(api: Api, world: World, flask: CommandLine, way: str) -> None:
+    user = world.session()
+    token = reset_token(flask, user.id)
+    ways_to_end(flask, api, world, user)[way]()
+    if way == "disable":
+        api.reset_password(token, NEW).refused(401, "INVALID_TOKEN")
+        flask.json("users", "enable", user.id)
+    api.reset_password(token, NEW).refused(401, "INVALID_TOKEN")
+    assert not logs_in(api, world, user.id, NEW)
+
+
+def test_a_reset_token_expires(api: Api, world: World, flask: CommandLine, database_url: str) -> None:
+    user = world.user()
+    for options, minutes in ((), 30), (("--valid-for", "5"), 5):
+        token = reset_token(flask, user, *options)
+        with psycopg.connect(database_url) as connection:
+            query = "SELECT extract(epoch FROM reset_expires_at - now()) FROM principal WHERE id = %s"
+            seconds = connection.execute(query, [user]).fetchone()
+            assert seconds is not None
+            assert minutes * 60 - 10 < seconds[0] <= minutes * 60
+            connection.execute("UPDATE principal SET reset_expires_at = now() WHERE id = %s", [user])
+        api.reset_password(token, NEW).refused(401, "INVALID_TOKEN")
+    assert logs_in(api, world, user, PASSWORD)
+
+
+def test_an_unknown_token_reveals_nothing(api: Api, world: World, flask: CommandLine) -> None:
+    token = reset_token(flask, world.user())
+    answers = [
+        api.reset_password(wrong, NEW).refused(401, "INVALID_TOKEN").body
+        for wrong in ("", "x", token[:-1], token.upper(), refresh_tokens.generate(), world.session().refresh_token)
+    ]
+    assert len(set(answers)) == 1
+
+
+def test_a_token_is_spent_once_of_many(api: Api, world: World, flask: CommandLine) -> None:
+    user = world.user()
+    token = reset_token(flask, user)
+    wanted = [f"seventeen violet kettles {number}" for number in range(16)]
+    with ThreadPoolExecutor(16) as pool:
+        statuses = list(pool.map(lambda new: api.reset_password(token, new).status, wanted))
+    assert Counter(statuses)[200] == 1
+    assert set(statuses) <= {200, 401, 503}
+    assert logs_in(api, world, user, wanted[statuses.index(200)])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"resetToken": "x"},
+        {"newPassword": NEW},
+        {"resetToken": 1, "newPassword": NEW},
+        {"resetToken": None, "newPassword": NEW},
+        {"resetToken": "x", "newPassword": 1},
+    ],
+)
+def test_a_reset_that_is_not_the_model_is_400(api: Api, body: dict[str, Any]) -> None:
+    api.call("POST", "/auth/password/reset", json_body=body).refused(400, "INVALID_REQUEST")
+
+
+def test_only_people_who_can_log_in_get_a_token(world: World, flask: CommandLine) -> None:
+    user = world.user()
+    flask.json("users", "disable", user)
+    for principal in (user, world.service().id, f"nobody-{secrets.token_hex(4)}"):
+        assert flask.fails("users", "reset-password", principal).startswith("Error: There is no user")
+    for minutes in ("0", "-1", "1441", "x"):
+        flask.fails("users", "reset-password", world.user(), "--valid-for", minutes)
+
+
+def test_the_database_has_no_token_and_no_key_in_clear(
+    api: Api, world: World, flask: CommandLine, database_url: str
+) -> None:
+    from .test_servers import dump
+
+    token, key, jti = reset_token(flask, world.user()), secrets.token_hex(16), secrets.token_hex(16)
+    assert api.claim(world.service().access_token, jti, key).status == 200
+    content = dump(database_url)
+    assert jti in content
+    for secret in (token, key):
+        assert secret not in content
+        assert secret.encode().hex() not in content
+
+
+def test_a_session_that_changed_its_password_is_the_same(api: Api, world: World) -> None:
+    user = world.session()
+    api.change_password(user.access_token, PASSWORD, NEW).ok()
+    again = claims(api.refresh(user.refresh_token).ok()["accessToken"])
+    assert again["publicSessionReference"] == claims(user.access_token)["publicSessionReference"]
