@@ -65,8 +65,7 @@ class AccessTokens:
         claims |= identity(principal) | {"extendedByChain": []}
         claims |= {name: value for name, value in provenance.items() if value is not None}
         signed = f"{self._header}.{_encoded(_JSON.encode(claims))}"
-        signature = self._algorithm.sign(signed.encode(), self.keyring.private_key)
-        return f"{signed}.{_encoded(signature)}"
+        return f"{signed}.{_encoded(self._algorithm.sign(signed.encode(), self.keyring.private_key))}"
 
     def verify(self, token: str) -> Bearer:
         """The bearer that the access token names. Raises `InvalidToken` for any defect."""
