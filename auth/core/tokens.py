@@ -53,8 +53,8 @@ class AccessTokens:
     ) -> str:
         """A signed access token for a row of `principal`, issued now or at that second since the epoch.
 
-        It ends by `not_after`, in seconds since the epoch; `InvalidToken` when no time is left. `provenance` are claims,
-        without those that are None.
+        It ends by `not_after`, in seconds since the epoch; raises `InvalidToken` when no time is left. Claims of
+        `provenance` that are None are left out.
         """
         iat = int(time.time()) if issued_at is None else issued_at
         end = math.inf if not_after is None else math.floor(not_after)
