@@ -18,6 +18,8 @@ import pytest
 from .support.api import Api, send_to_server
 from .support.servers import BIN, PROJECT, free_port
 
+pytestmark = pytest.mark.slow
+
 
 class Clone:
     """A copy of the project, as a fresh clone would be."""
@@ -25,6 +27,8 @@ class Clone:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.port = free_port()
+        self.temporary = Path(tempfile.mkdtemp(prefix="auth-tmp-"))
+        self.temporary.chmod(0o755)
         for name in ("app.py", "gunicorn.conf.py"):
             shutil.copy(PROJECT / name, home)
         for name in ("auth", "dev", "sql"):
@@ -33,7 +37,8 @@ class Clone:
     def run(self) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "dev.run"], cwd=self.home, stdout=subprocess.PIPE, text=True,
-            env={"PATH": os.environ["PATH"], "PORT": str(self.port), "HOME": str(self.home), "WEB_CONCURRENCY": "1"},
+            env={"PATH": os.environ["PATH"], "PORT": str(self.port), "HOME": str(self.home), "WEB_CONCURRENCY": "1",
+                 "TMPDIR": str(self.temporary)},
         )  # fmt: skip
 
     def printed(self, process: subprocess.Popen[str]) -> dict[str, str]:
@@ -71,8 +76,10 @@ class Clone:
 def clone() -> Iterator[Clone]:
     home = Path(tempfile.mkdtemp(prefix="auth-clone-"))
     home.chmod(0o755)
-    yield Clone(home)
+    clone = Clone(home)
+    yield clone
     shutil.rmtree(home)
+    shutil.rmtree(clone.temporary)
 
 
 def stop(process: subprocess.Popen[str]) -> None:
@@ -144,7 +151,8 @@ def test_a_path_may_be_odd(name: str) -> None:
     assert clone.api().login("user@dev", password, "app").status == 200
     stop(process)
     shutil.rmtree(parent)
-    assert not list(Path(tempfile.gettempdir()).glob("auth-postgres-*"))
+    assert not list(clone.temporary.glob("auth-postgres-*"))
+    shutil.rmtree(clone.temporary)
 
 
 def test_commands_use_the_embedded_database_running_or_not(clone: Clone) -> None:
