@@ -36,6 +36,11 @@ def postgres_url() -> Iterator[str]:
     server.remove()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with what takes long, so that no processor idles at the end."""
+    items.sort(key=lambda item: not (item.get_closest_marker("xdist_group") or item.get_closest_marker("slow")))
+
+
 def pytest_make_parametrize_id(val: object) -> str | None:
     """A name for keys, which are made anew each time: all of xdist's workers must call a test the same."""
     return "PEM" if isinstance(val, str) and val.startswith("-----BEGIN ") else None

@@ -24,6 +24,7 @@ from .support.servers import BIN, PROJECT, free_port
 
 ONLY_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="PostgreSQL runs as another account for root alone")
 BCRYPT = "$2b$12$VvLs3C.hk6vdmN7DgJtw3u6HWQQdQ1CLjKRbVFrOYIq/a1xTMDw/O"
+pytestmark = pytest.mark.slow
 TRANSACTIONS = "SELECT pid FROM pg_stat_activity WHERE state = 'idle in transaction'"
 
 

@@ -10,7 +10,9 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
+import psutil
 import psycopg
 import pytest
 
@@ -21,9 +23,11 @@ pytestmark = pytest.mark.xdist_group("processes")
 
 
 def workers(server: Server) -> list[int]:
-    command = ["pgrep", "-f", "-P", str(server.process.pid), "gunicorn"]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    return [int(pid) for pid in found.stdout.split()]
+    """The pids of the server's workers; the process that checks the configuration is none."""
+    with suppress(psutil.NoSuchProcess):
+        children = psutil.Process(server.process.pid).children()
+        return [child.pid for child in children if any("gunicorn" in part for part in child.cmdline())]
+    return []
 
 
 def stored(database_url: str, jtis: list[str]) -> set[str]:
@@ -109,6 +113,7 @@ def test_a_stop_right_after_the_start_is_heard(environment: dict[str, str]) -> N
         server = Server(environment, workers=2)
         while not workers(server):
             assert server.process.poll() is None
+            time.sleep(0.01)
         started = time.monotonic()
         assert server.stop() == 0
         assert time.monotonic() - started < 20

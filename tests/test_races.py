@@ -123,8 +123,8 @@ def test_disabling_ends_extensions_that_are_under_way(
             if answer.status == 200:
                 tokens.append(answer.json["refreshToken"])
 
-    with ThreadPoolExecutor(8) as pool:
-        for thread in range(8):
+    with ThreadPoolExecutor(4) as pool:
+        for thread in range(4):
             pool.submit(extend, thread)
         time.sleep(0.2)
         command = [str(BIN / "flask"), "users", "disable", session.id]

@@ -153,7 +153,8 @@ def test_extensions_that_are_not_stored_end_with_a_new_password(race: Race, stor
     arguments = ("users", "set-password", race.user.id, "--password-stdin")
     race.run([extend], lambda: race.flask(*arguments, stdin="an altogether different phrase"))
     assert len(made) > 10
-    assert {api.request_one_time_token(token, "files:read").status for token in made} == {401}
+    latest = made if SOAK else made[-300:]
+    assert {api.request_one_time_token(token, "files:read").status for token in latest} == {401}
 
 
 def test_nothing_begins_after_a_service_is_deleted(race: Race, database_url: str) -> None:

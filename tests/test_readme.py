@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 from textwrap import dedent
 
+import pytest
 from flask import Flask
 
 from auth.http.rpc import PUBLIC, RPCS
@@ -38,6 +39,7 @@ def check_blocks(document: str, home: Path, variables: dict[str, str]) -> None:
         assert matches(shown.strip(), answer.strip()), f"{document}\n{commands}\n{answer}"
 
 
+@pytest.mark.slow
 def test_the_commands_work_when_pasted_in_order(clone: Clone) -> None:  # noqa: F811
     process = clone.run()
     try:
