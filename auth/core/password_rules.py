@@ -33,14 +33,16 @@ def check(password: str, *own_texts: str | None) -> None:
         raise PasswordTooShort
     if len(password.encode()) > PASSWORD_BYTES:
         raise PasswordTooLong
-    scored = _with_less_leet(password[:SCORED_CHARACTERS])
+    scored = password[:SCORED_CHARACTERS]
     own_words = [word for text in own_texts if text for word in (text, *_WORDS.findall(text))]
+    if _has_many_combinations(scored):
+        scored, *own_words = (text.translate(_LEET_TO_DIGIT) for text in (scored, *own_words))
     with _scoring:
         score = zxcvbn(scored, own_words)["score"]
     if score < SCORE:
         raise PasswordTooEasy
 
 
-def _with_less_leet(password: str) -> str:
-    combinations = matching.enumerate_l33t_subs(matching.relevant_l33t_subtable(password, matching.L33T_TABLE))
-    return password if len(combinations) <= _MOST_COMBINATIONS else password.translate(_LEET_TO_DIGIT)
+def _has_many_combinations(password: str) -> bool:
+    table = matching.relevant_l33t_subtable(password, matching.L33T_TABLE)
+    return len(matching.enumerate_l33t_subs(table)) > _MOST_COMBINATIONS
