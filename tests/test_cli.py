@@ -3,15 +3,22 @@
 import os
 import pty
 import subprocess
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from unittest.mock import ANY
 
 import psycopg
 import pytest
+from flask import Flask as App
 
+from auth.config import Config
 from auth.core.models import Role
+from auth.db import DirectDatabase
+from auth.http.request import services_of
+from auth.migrations import migrate
 
-from .support.api import Api
+from .support.api import Api, send_to_app
 from .support.command_line import CommandLine
 from .support.databases import NewDatabase
 from .support.servers import BIN, PROJECT
@@ -51,6 +58,63 @@ def test_a_users_life(flask: CommandLine, api: Api, world: World) -> None:
     for command in ("disable", "enable", "delete"):
         assert flask.fails("users", command, user) == f"Error: There is no user {user}."
     assert "no user" in flask.fails("users", "set-password", user, "--password-stdin", stdin="x")
+
+
+def test_an_operator_sees_and_ends_sessions(flask: CommandLine, api: Api, world: World, address: str) -> None:
+    user, service = world.user(), world.service("files:read")
+    tokens = [api.login(user, PASSWORD, world.login_service(), User_Agent=f"agent {n}").ok() for n in range(2)]
+    delegated = api.extend(service.access_token, tokens[0]["accessToken"], "files:read", refreshes=True).ok()
+    listed = flask.json("sessions", "list", user)
+    expected = api.sessions(tokens[0]["accessToken"]).ok()["items"]
+    assert listed == [item | {"current": False} for item in expected]
+    assert flask.run("sessions", "list", user).stdout.splitlines() == [
+        f"{item['id']}\t{address}\t{item['userAgent']}" for item in expected
+    ]
+    assert flask.json("sessions", "end", user) == {"id": user, "ended": 2}
+    assert flask.json("sessions", "list", user) == []
+    assert api.refresh(delegated["refreshToken"]).status == 200
+    assert flask.json("sessions", "end", user, "--delegations") == {"id": user, "ended": 1}
+    api.refresh(delegated["refreshToken"]).refused(401)
+
+
+def test_an_operator_ends_extensions_without_a_refresh_token(flask: CommandLine, api: Api, world: World) -> None:
+    user, service = world.session(), world.service("auth:write")
+    token = api.extend(service.access_token, user.access_token, "auth:write").ok()["accessToken"]
+    flask.json("sessions", "end", user.id)
+    assert api.request_one_time_token(token, "auth:write").status == 200
+    flask.json("sessions", "end", user.id, "--delegations")
+    api.request_one_time_token(token, "auth:write").refused(401, "INVALID_TOKEN")
+
+
+def test_mistakes_about_sessions_end_nothing(flask: CommandLine, api: Api, world: World) -> None:
+    user, service = world.session(), world.service()
+    for command in ("list", "end"):
+        for unknown in (f"no-{user.id}", service.id):
+            assert flask.fails("sessions", command, unknown) == f"Error: There is no user {unknown}."
+    for arguments in ((), (user.id, "--everyone"), ("--everyone", "--delegations"), ("--delegations",)):
+        assert "Give an ID, or --everyone alone." in flask.fails("sessions", "end", *arguments)
+    for token in (user.refresh_token, service.refresh_token):
+        assert api.refresh(token).status == 200
+
+
+def test_after_a_restored_backup_everyone_logs_in_again(
+    config: Config, postgres_url: str, deploy: Callable[[Config], App]
+) -> None:
+    """All that people have ends, also extensions without a refresh token; services go on."""
+    with NewDatabase(postgres_url) as url:
+        migrate(DirectDatabase(url))
+        app, flask = deploy(replace(config, database_url=url)), CommandLine({"DATABASE_URL": url})
+        api, world = Api(send_to_app(app, "203.0.113.9")), World(DirectDatabase(url), services_of(app).tokens)
+        user, other, service = world.session(), world.session(), world.service("auth:write")
+        delegated = api.extend(service.access_token, user.access_token, "auth:write", refreshes=True).ok()
+        passing = api.extend(service.access_token, user.access_token, "auth:write").ok()["accessToken"]
+        reset = flask.json("users", "reset-password", user.id)["resetToken"]
+        assert flask.json("sessions", "end", "--everyone") == {"id": None, "ended": 3}
+        for token in (user.refresh_token, other.refresh_token, delegated["refreshToken"]):
+            api.refresh(token).refused(401)
+        api.request_one_time_token(passing, "auth:write").refused(401, "INVALID_TOKEN")
+        api.reset_password(reset, NEW_PASSWORD).refused(401, "INVALID_TOKEN")
+        assert api.refresh(service.refresh_token).status == 200
 
 
 @pytest.mark.parametrize("command", ["set-password", "disable", "delete"])
@@ -218,7 +282,13 @@ def test_a_login_services_life(flask: CommandLine, api: Api, world: World) -> No
         "--refresh-token-ttl",
         "60",
     )
-    listed = {"name": name, "endpoint": "https://a.example/x", "mode": "WEB", "refresh_token_ttl_seconds": 60}
+    listed = {
+        "name": name,
+        "endpoint": "https://a.example/x",
+        "mode": "WEB",
+        "refresh_token_ttl_seconds": 60,
+        "idle_timeout_seconds": None,
+    }
     assert listed in flask.json("login-services", "list")
     assert api.login(user, PASSWORD, name).ok()["refreshToken"] is None
     assert "already" in flask.fails(
@@ -334,7 +404,7 @@ SELECT (SELECT count(*) FROM refresh_token), (SELECT count(*) FROM jti_claim), (
 """
 
 
-GROUPS = ("db", "users", "services", "login-services", "keys")
+GROUPS = ("db", "users", "sessions", "services", "login-services", "keys")
 
 
 def test_the_process_knows_all_commands(flask: CommandLine) -> None:

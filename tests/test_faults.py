@@ -120,6 +120,11 @@ def every_call(site: Site) -> dict[str, Callable[[], Answer]]:
         "tokenExtension": lambda: api.extend(service.access_token, user.access_token, "files:read", refreshes=True),
         "listUserSessions": lambda: api.sessions(user.access_token),
         "invalidateSession": lambda: api.invalidate_session(user.access_token, reference),
+        "listDelegations": lambda: api.delegations(user.access_token),
+        "invalidateDelegation": lambda: api.invalidate_delegation(user.access_token, reference),
+        "invalidateDelegations": lambda: api.invalidate_delegations(user.access_token),
+        "changePassword": lambda: api.change_password(user.access_token, PASSWORD, "seventeen violet kettles"),
+        "resetPassword": lambda: api.reset_password("unknown", "seventeen violet kettles"),
         "invalidateSessions": lambda: api.invalidate_sessions(four.access_token),
     }
     assert set(calls) == set(RPCS), "each RPC needs its line here"

@@ -93,7 +93,7 @@ def stored(counting: psycopg.Connection[Any]) -> tuple[int, ...] | None:
     """How much there is of all that a call may store."""
     return counting.execute(
         "SELECT (SELECT count(*) FROM refresh_token), (SELECT count(*) FROM jti_claim), "
-        "(SELECT count(*) FROM principal)"
+        "(SELECT count(*) FROM principal), (SELECT count(reset_token_hash) FROM principal)"
     ).fetchone()
 
 

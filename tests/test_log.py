@@ -13,6 +13,7 @@ import pytest
 
 from app import create_app
 from auth.config import Config
+from auth.core import refresh_tokens
 from auth.core.keys import Keyring, generate_private_key, load_private_key
 from auth.core.tokens import AccessTokens
 from auth.http.request import services_of
@@ -133,6 +134,32 @@ def revocations(api: Api, world: World, user: str, admin: Stored) -> list[Call]:
     ]
 
 
+def delegations(api: Api, world: World, user: str) -> list[Call]:
+    session, service = world.session(user), world.service("files:read")
+    made = api.extend(service.access_token, session.access_token, "files:read", refreshes=True).json
+    made_id = claims(made["accessToken"])["publicSessionReference"]
+    return [
+        Call(api.delegations(session.access_token), "listDelegations", user),
+        Call(api.invalidate_delegation(session.access_token, made_id), "invalidateDelegation", user, "revocation"),
+        Call(api.invalidate_delegations(session.access_token), "invalidateDelegations", user, "revocation"),
+    ]
+
+
+def passwords(api: Api, world: World, user: str) -> list[Call]:
+    session, token, new = world.session(user), refresh_tokens.generate(), "seventeen violet kettles"
+    world.db.one("password_reset_start", id=user, reset_token_hash=refresh_tokens.digest(token), valid_minutes=1)
+    wrong = "INCORRECT_CREDENTIALS"
+    return [
+        Call(api.change_password(session.access_token, "no", new), "changePassword", user, "password change", wrong),
+        Call(api.reset_password("unknown", new), "resetPassword", None, "password reset", "INVALID_TOKEN"),
+        Call(api.reset_password(token, new), "resetPassword", user, "password reset"),
+        Call(
+            api.change_password(world.session(user, password_generation=1).access_token, new, f"{new}s"),
+            "changePassword", user, "password change",
+        ),
+    ]  # fmt: skip
+
+
 def others(api: Api, session: Stored) -> list[Call]:
     return [
         Call(api.sessions(session.access_token), "listUserSessions", session.id),
@@ -148,6 +175,7 @@ def test_every_call_leaves_its_lines(logged: Logged, world: World) -> None:
     calls = [*logins(api, user, world.login_service()), *refreshes(api, session), *others(api, session)]
     calls += [*one_time_tokens(api, session, service), *extensions(api, session, service)]
     calls += revocations(api, world, world.user(), service)
+    calls += [*delegations(api, world, world.user()), *passwords(api, world, world.user())]
     assert set(RPCS) <= {call.rpc for call in calls}, "each RPC needs a Call here"
     for call in calls:
         request, event = logged.of(call.answer)
@@ -215,8 +243,15 @@ def test_no_line_and_no_answer_tells_a_secret(logged: Logged, world: World) -> N
     api.claim(service.access_token, one_time["jti"])
     api.claim(service.access_token, one_time["jti"])
     extended = api.extend(service.access_token, tokens["accessToken"], "files:read", refreshes=True).ok()
+    key, new, reset = secrets.token_hex(16), secrets.token_hex(16), refresh_tokens.generate()
+    world.db.one("password_reset_start", id=user, reset_token_hash=refresh_tokens.digest(reset), valid_minutes=1)
+    api.claim(service.access_token, secrets.token_hex(8), key)
+    api.change_password(tokens["accessToken"], new, reset)
+    api.reset_password(new, reset)
+    api.reset_password(reset, new)
     secret = [password, one_time["jti"], service.refresh_token, service.access_token, one_time["accessToken"]]
     secret += [made[key] for made in (tokens, extended) for key in ("accessToken", "refreshToken", "csrfToken")]
+    secret += [key, new, reset]
     api.call("POST", f"/auth/{secret[2]}?jti={one_time['jti']}", X_Request_Id=f"{secret[3]}!")
     for broken in (
         b"GET /auth/claim?jti=%s HTP/1.1\r\n\r\n",

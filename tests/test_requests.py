@@ -39,7 +39,7 @@ def test_unknown_paths_and_methods(api: Api, method: str, path: str, status: int
         assert answer.header("Cache-Control") == "no-store, private"
 
 
-JSON_RPCS = ["/auth/logout/bulk", "/auth/extend"]
+JSON_RPCS = ["/auth/logout/bulk", "/auth/extend", "/auth/password"]
 
 
 @pytest.mark.parametrize("path", JSON_RPCS)
@@ -65,7 +65,8 @@ JSON_RPCS = ["/auth/logout/bulk", "/auth/extend"]
     ids=lambda value: str(value)[:30],
 )
 def test_bad_json(api: Api, world: World, path: str, body: bytes, content_type: str | None, status: int) -> None:
-    answer = api.call("POST", path, world.service().access_token, data=body, Content_Type=content_type)
+    caller = world.session() if path == "/auth/password" else world.service()
+    answer = api.call("POST", path, caller.access_token, data=body, Content_Type=content_type)
     answer.refused(status)
     assert "codec" not in answer.json["why"]
     assert "Expected" not in answer.json["why"]

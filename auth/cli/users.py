@@ -73,12 +73,12 @@ def reset_password(user_id: str, valid_for: int, as_json: bool) -> None:
     done(answer, as_json, f"reset token of {user_id}, which is not kept:\n{token}")
 
 
-def _add_switch(command: str, help_text: str) -> None:
+def _add_switch(command: str, statement: str, help_text: str) -> None:
     @commands.command(command, help=help_text)
     @click.argument("user_id", metavar="ID")
     @as_json
     def switch(user_id: str, as_json: bool) -> None:
-        _change_and_end_tokens(f"principal_{command}", user_id)
+        _change_and_end_tokens(statement, user_id)
         done({"id": user_id}, as_json, f"{command}d {user_id}")
 
 
@@ -112,5 +112,5 @@ def _line(row: Row) -> str:
 
 add_list(commands, "users", "principal_list", _line)
 add_delete(commands, "user", "Delete a user with all their refresh tokens.", ["password", "wayf"])
-_add_switch("disable", "Disable a user's login, and end all their refresh tokens.")
-_add_switch("enable", "Allow a disabled user to log in again.")
+_add_switch("disable", "principal_disable", "Disable a user's login, and end all their refresh tokens.")
+_add_switch("enable", "principal_enable", "Allow a disabled user to log in again.")
