@@ -11,6 +11,8 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
+from auth.core.refresh_tokens import digest
+
 from .test_faults import BACK, LATEST, Site, healthy, site, unavailable  # noqa: F401
 
 pytestmark = pytest.mark.xdist_group("connections")
@@ -135,3 +137,24 @@ def test_calls_that_queue_for_a_connection_are_answered_in_time(site: Site) -> N
         assert site.api.refresh(service.refresh_token).status == 200
         assert time.monotonic() - started < 1
         assert max(claim.result() for claim in claims) < LATEST
+
+
+def test_a_refresh_notes_its_use_without_a_standby(site: Site) -> None:  # noqa: F811
+    """Its commit waits for no standby, so refreshes go on, and a row that somebody has locked is left as it is."""
+    token = site.world.service().refresh_token
+    old = "UPDATE refresh_token SET created_at = now() - interval '1 hour', last_used_at = NULL WHERE token_hash = %s"
+    used = "SELECT last_used_at > now() - interval '1 minute' FROM refresh_token WHERE token_hash = %s"
+    with psycopg.connect(site.direct, autocommit=True) as connection:
+        connection.execute(old, [digest(token)])
+        with without_standby(site.direct):
+            started = time.monotonic()
+            assert site.api.refresh(token).status == 200
+            assert time.monotonic() - started < 1
+        assert connection.execute(used, [digest(token)]).fetchone() == (True,)
+        connection.execute(old, [digest(token)])
+        with connection.transaction():
+            connection.execute("SELECT FROM refresh_token WHERE token_hash = %s FOR UPDATE", [digest(token)])
+            started = time.monotonic()
+            assert site.api.refresh(token).status == 200
+            assert time.monotonic() - started < 1
+        assert connection.execute(used, [digest(token)]).fetchone() == (None,)
