@@ -12,10 +12,8 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
-from functools import partial
 from itertools import count
 from pathlib import Path
-from signal import SIG_BLOCK, SIG_UNBLOCK
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
@@ -47,9 +45,6 @@ control_socket_disable = True  # it would be a file in the home folder
 
 def on_starting(master: Arbiter) -> None:
     master.metrics = metrics_folder.make()
-    block, unblock = (partial(signal.pthread_sigmask, how, {signal.SIGTERM}) for how in (SIG_BLOCK, SIG_UNBLOCK))
-    # A new process would forget a SIGTERM that comes before Python runs in it.
-    os.register_at_fork(before=block, after_in_parent=unblock, after_in_child=unblock)
     reload = master.reload
 
     def reload_or_keep_workers() -> None:
