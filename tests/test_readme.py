@@ -32,7 +32,7 @@ def check_blocks(document: str, home: Path, variables: dict[str, str]) -> None:
     script = "".join(f"{commands}echo; echo '{number} done'\n" for number, (commands, _) in enumerate(blocks))
     printed = subprocess.run(
         ["bash", "-eu"], input=script, env={"PATH": "/usr/bin:/bin", **variables}, cwd=home,
-        capture_output=True, text=True, timeout=60, check=True,
+        capture_output=True, text=True, timeout=180, check=True,
     ).stdout  # fmt: skip
     answers = re.split(r"\n\d+ done\n", printed)
     for (commands, shown), answer in zip(blocks, answers[:-1], strict=True):

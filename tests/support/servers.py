@@ -1,6 +1,7 @@
 """Real servers for tests: gunicorn processes on ports of their own."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -17,10 +18,12 @@ BIN = Path(sys.executable).parent
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A free port below those that systems give to clients: a client could take it before the server does."""
+    for port in random.sample(range(10_000, 30_000), 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 class Server:
