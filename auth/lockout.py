@@ -21,11 +21,8 @@ def attempt(
     `TooManyAttempts` where a limit blocks the user; nothing is counted then.
     """
     network = request.client_network
-    keys = {
-        "pair_key": _digest("pair", network, username),
-        "network_key": _digest("network", network),
-        "username_key": _digest("username", username),
-    }
+    parts = {"pair": (network, username), "network": (network,), "username": (username,)}
+    keys = {f"{kind}_key": _digest(kind, *texts) for kind, texts in parts.items()}
     find = partial(request.db.one, statement, username=username, network_address=network or None, **keys, **parameters)
     login = find()
     if login is None:
