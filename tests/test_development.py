@@ -161,9 +161,8 @@ def test_the_database_may_be_killed_too(clone: Clone) -> None:
     assert not clone.postgres()
 
 
-@pytest.mark.parametrize("name", ['it\'s a $HOME, "quoted"', "é" * 60])
-def test_a_path_may_be_odd(name: str) -> None:
-    with cloned(name) as clone:
+def test_a_path_may_be_odd() -> None:
+    with cloned('it\'s a $HOME, "quoted" ' + "é" * 60) as clone:
         process = clone.run()
         password = clone.printed(process)["USER_PASSWORD"]
         assert clone.api().login("user@dev", password, "app").status == 200
@@ -173,21 +172,21 @@ def test_a_path_may_be_odd(name: str) -> None:
         assert not sockets.exists()
 
 
-@pytest.mark.parametrize("owner", ["a link", pytest.param("daemon", marks=ONLY_ROOT)])
-def test_a_socket_folder_of_another_account_is_refused(clone: Clone, tmp_path: Path, owner: str) -> None:
+def test_a_socket_folder_of_another_account_is_refused(clone: Clone, tmp_path: Path) -> None:
     process = clone.run()
     clone.printed(process)
     sockets = clone.sockets()
     stop(process)
-    if owner == "a link":
-        sockets.symlink_to(tmp_path)
-    else:
-        sockets.mkdir()
-        shutil.chown(sockets, owner)
-    assert clone.flask("users", "list").stderr == f"Error: {sockets} belongs to another account.\n"
-    assert not clone.postgres()
-    assert not list(sockets.iterdir())
-    sockets.unlink() if sockets.is_symlink() else sockets.rmdir()
+    for owner in ("a link", "daemon") if os.geteuid() == 0 else ("a link",):
+        if owner == "a link":
+            sockets.symlink_to(tmp_path)
+        else:
+            sockets.mkdir()
+            shutil.chown(sockets, owner)
+        assert clone.flask("users", "list").stderr == f"Error: {sockets} belongs to another account.\n"
+        assert not clone.postgres()
+        assert not list(sockets.iterdir())
+        sockets.unlink() if sockets.is_symlink() else sockets.rmdir()
 
 
 def test_commands_use_the_embedded_database_running_or_not(clone: Clone) -> None:
