@@ -1,6 +1,6 @@
 -- Ends up to %(batch)s of the bearer's delegations, and by their iat the extensions without a refresh token; says how many
--- rows. Repeated until that is 0, it ends also what was stored while it waited for the principal's lock. No row when the
--- bearer's grant has ended.
+-- delegations. One from which others were made is ended after these, since the foreign key would end them all at once. No
+-- row when the bearer's grant has ended.
 WITH bearer AS (
     UPDATE principal
     SET tokens_ended_at = clock_timestamp()
@@ -12,6 +12,7 @@ WITH bearer AS (
     FROM bearer
     JOIN refresh_token AS delegation ON delegation.principal_id = bearer.id
     WHERE delegation.extended_by IS NOT NULL
+      AND NOT EXISTS (SELECT FROM refresh_token AS made WHERE made.made_from = delegation.token_hash)
     LIMIT %(batch)s
 ), ended AS (
     DELETE FROM refresh_token

@@ -8,4 +8,5 @@ SET password_hash = %(password_hash)s,
 FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_reference)s, %(bearer_issued_at)s) AS live
 WHERE principal.id = live.id
   AND principal.password_generation = %(password_generation)s
+  AND principal.disabled_at IS NULL
 RETURNING principal.id

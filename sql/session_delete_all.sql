@@ -1,4 +1,4 @@
--- Ends up to %(batch)s of the bearer's sessions, and says how many and whether there are more. The bearer's own session is
+-- Ends up to %(batch)s of the bearer's sessions, and says how many. The bearer's own session is
 -- ended last: the next batch must still find it. Delegations live on. No row when the bearer's grant has ended.
 WITH bearer AS (
     SELECT principal.id
@@ -25,7 +25,5 @@ WITH bearer AS (
       AND (SELECT count(*) FROM other) < %(batch)s
     RETURNING session.token_hash
 )
-SELECT
-    (SELECT count(*) FROM ended) + (SELECT count(*) FROM own) AS revoked,
-    (SELECT count(*) FROM other) = %(batch)s AS more
+SELECT (SELECT count(*) FROM ended) + (SELECT count(*) FROM own) AS revoked
 FROM bearer

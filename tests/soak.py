@@ -24,6 +24,7 @@ from .test_processes import workers
 JTIS = 1000
 AT_ONCE = 64
 REQUESTS = 100_000
+Claiming = Callable[[Site, list[Server], Callable[[], None]], None]
 
 
 class Client:
@@ -39,10 +40,10 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self._connection.close()
 
-    def post(self, path: str) -> int | None:
+    def post(self, path: str, **headers: str) -> int | None:
         """The status, or None where the connection broke."""
         try:
-            self._connection.request("POST", path, headers=self._headers)
+            self._connection.request("POST", path, headers=self._headers | headers)
             response = self._connection.getresponse()
             response.read()
             return response.status
@@ -82,24 +83,68 @@ def claim_everywhere(site: Site, servers: list[Server], disturb: Callable[[], No
     assert told <= stored
 
 
-def test_claims_over_two_servers(site: Site) -> None:  # noqa: F811
+def claim_with_keys(site: Site, servers: list[Server], disturb: Callable[[], None]) -> None:  # noqa: F811
+    """Each claimer has a key of its own, and asks again when all is quiet: one of them has won, now and ever after."""
+    bearer = site.world.service().access_token
+    jtis = [secrets.token_hex(8) for _ in range(JTIS)]
+    stop = threading.Event()
+
+    def claim(client: Client, jti: str, thread: int) -> int | None:
+        return client.post(f"/auth/claim?jti={jti}", **{"Idempotency-Key": f"key-{thread}"})
+
+    def claim_all(thread: int) -> list[int | None]:
+        with Client(servers[thread % len(servers)].port, bearer) as client:
+            return [claim(client, jti, thread) for jti in jtis]
+
+    def disturbing() -> None:
+        while not stop.wait(0.5):
+            disturb()
+
+    faults = threading.Thread(target=disturbing)
+    faults.start()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        threads = list(pool.map(claim_all, range(AT_ONCE)))
+    stop.set()
+    faults.join()
+    for server in servers:
+        server.wait_until_up()
+    site.wait_until_back(site.world.service().refresh_token, time.monotonic())
+    statuses = Counter(status for thread in threads for status in thread)
+    again = Counter[int | None]()
+    with Client(servers[0].port, bearer) as client:
+        for jti, first in zip(jtis, zip(*threads, strict=True), strict=True):
+            losers = [thread for thread, status in enumerate(first) if status == 409]
+            asking = [thread for thread, status in enumerate(first) if status != 409] + losers[:2]
+            answers = {thread: claim(client, jti, thread) for thread in asking}
+            again.update(answers.values())
+            assert list(answers.values()).count(200) == 1, answers
+            assert all(answers[thread] == 200 for thread, status in enumerate(first) if status == 200)
+            assert all(answers[thread] == 409 for thread in losers[:2])
+    print(f"\n{JTIS} jtis x {AT_ONCE} keys: {dict(statuses)}, asked again: {dict(again)}", end="")
+    assert set(statuses) <= {200, 409, 503, None}
+
+
+@pytest.mark.parametrize("claiming", [claim_everywhere, claim_with_keys])
+def test_claims_over_two_servers(site: Site, claiming: Claiming) -> None:  # noqa: F811
     with serving(site.environment, count=2) as servers:
-        claim_everywhere(site, servers, lambda: None)
+        claiming(site, servers, lambda: None)
 
 
-def test_claims_over_two_servers_while_links_break(site: Site) -> None:  # noqa: F811
+@pytest.mark.parametrize("claiming", [claim_everywhere, claim_with_keys])
+def test_claims_over_two_servers_while_links_break(site: Site, claiming: Claiming) -> None:  # noqa: F811
     with serving(site.environment, count=2) as servers:
-        claim_everywhere(site, servers, site.proxy.cut)
+        claiming(site, servers, site.proxy.cut)
 
 
-def test_claims_over_two_servers_while_the_database_crashes(site: Site) -> None:  # noqa: F811
+@pytest.mark.parametrize("claiming", [claim_everywhere, claim_with_keys])
+def test_claims_over_two_servers_while_the_database_crashes(site: Site, claiming: Claiming) -> None:  # noqa: F811
     def crash() -> None:
         site.postgres.stop("immediate")
         site.postgres.start()
         time.sleep(3)
 
     with serving(site.environment, count=2) as servers:
-        claim_everywhere(site, servers, crash)
+        claiming(site, servers, crash)
 
 
 def test_guesses_over_two_servers(site: Site) -> None:  # noqa: F811

@@ -3,10 +3,13 @@
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
+from auth.core.errors import ApiError
+from auth.core.password_rules import check
 from auth.core.passwords import hash_password
 
 from .support.api import Api
@@ -106,6 +109,21 @@ def test_many_cookies_cost_less_than_a_hash(api: Api, cookie: str, lines: int) -
 )
 def test_large_headers_cost_less_than_a_hash(api: Api, method: str, path: str, headers: dict[str, Any]) -> None:
     assert costs_less(lambda: api.call(method, path, **headers))
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["5599776677997777224466444466774444115544443399339988001199338800", "@4{([<6913!1|705$2%z" * 4, "9876543210" * 7],
+    ids=["digits", "symbols", "repeated"],
+)
+def test_a_reset_costs_less_than_three_hashes(password: str) -> None:
+    """A hash takes some 20 ms, and a call of somebody who is not logged in may take 50."""
+
+    def score() -> None:
+        with suppress(ApiError):
+            check(password)
+
+    assert costs_less(score, 3)
 
 
 def test_the_openapi_document_is_made_once(api: Api) -> None:

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from auth.core import refresh_tokens
 from auth.core.models import Role
+from auth.core.refresh_tokens import digest
 
 from .support.api import Answer, Api
 from .support.world import Stored, World, claims
@@ -220,6 +222,26 @@ def test_the_list_is_what_lives(api: Api, world: World, database_url: str, steps
     assert api.refresh(user.refresh_token).status == 200
 
 
+def test_a_delegation_that_is_being_stored_ends_too(api: Api, world: World) -> None:
+    """The end waits for the extension's lock, and then sees what it stored."""
+    user, service, token = world.session(), world.service(*SCOPES), refresh_tokens.generate()
+    bearers = [world.tokens.verify(each.access_token) for each in (service, user)]
+    with ThreadPoolExecutor(1) as pool:
+        with world.db.transaction() as transaction:
+            stored = transaction.one(
+                "extension_insert", **bearers[0].parameters(), **bearers[1].parameters("user"), user_is_extended=False,
+                not_after=None, token_hash=digest(token), scopes=list(SCOPES), access_token_lifetime_ms=1000,
+                extended_by_chain=[service.id], ttl_days=30,
+            )  # fmt: skip
+            assert stored is not None
+            ending = pool.submit(api.invalidate_delegations, user.access_token)
+            time.sleep(0.3)
+            assert not ending.done()
+        assert ending.result().ok() == {}
+    assert ids(api, user) == []
+    api.refresh(token).refused(401, "INVALID_TOKEN")
+
+
 @pytest.mark.parametrize("refreshes", [True, False])
 def test_extensions_beside_their_end(api: Api, world: World, refreshes: bool) -> None:
     """Extensions by 8 threads; each that was answered before the end began has ended, and the others are listed."""
@@ -236,8 +258,9 @@ def test_extensions_beside_their_end(api: Api, world: World, refreshes: bool) ->
         api.invalidate_delegations(user.access_token).ok()
 
     with ThreadPoolExecutor(9) as pool:
-        extending = [pool.submit(extend, number) for number in range(80)]
+        extending = [pool.submit(extend, number) for number in range(40)]
         ending = pool.submit(end)
+        extending += [pool.submit(extend, number) for number in range(40)]
         for future in (*extending, ending):
             future.result()
     for at, tokens in made:

@@ -4,12 +4,14 @@ import secrets
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import psycopg
 import pytest
 
 from auth.core import passwords, refresh_tokens
+from auth.core.errors import LoginBusy
 
 from .support.api import Api
 from .support.command_line import CommandLine
@@ -107,7 +109,7 @@ def test_a_broken_body_is_400(api: Api, world: World, data: bytes, path: str) ->
     api.call("POST", path, bearer, data=b"a=b", Content_Type="text/plain").refused(415)
 
 
-def test_characters_that_postgresql_cannot_store_are_no_fault(api: Api, world: World, flask: CommandLine) -> None:
+def test_characters_that_postgresql_cannot_store_are_no_fault(api: Api, world: World) -> None:
     user, odd = world.session(), "seventeen\0violet kettles"
     api.change_password(user.access_token, PASSWORD, odd).ok()
     assert logs_in(api, world, user.id, odd)
@@ -155,18 +157,68 @@ def test_of_sixty_four_changes_one_wins(api: Api, world: World) -> None:
 
 def test_a_login_beside_a_change_came_before_or_fails(api: Api, world: World) -> None:
     """A session that a login with the old password started is not there afterwards."""
-    service = world.login_service()
+    service, changed = world.login_service(), 0
     for _ in range(5):
         user = world.session()
-        with ThreadPoolExecutor(9) as pool:
-            logins = [pool.submit(api.login, user.id, PASSWORD, service) for _ in range(4)]
+        with ThreadPoolExecutor(4) as pool:
+            logins = [pool.submit(api.login, user.id, PASSWORD, service) for _ in range(3)]
             change = pool.submit(api.change_password, user.access_token, PASSWORD, NEW)
             answers = [login.result() for login in logins]
         if change.result().status == 200:
+            changed += 1
             for answer in answers:
                 if answer.status == 200:
                     api.refresh(answer.json["refreshToken"]).refused(401)
             assert api.sessions(user.access_token).ok()["itemsInTotal"] == 1
+    assert changed
+
+
+def ended_meanwhile(monkeypatch: pytest.MonkeyPatch, end: Callable[[], object]) -> None:
+    """Do that when the new password is being hashed."""
+    new_hash = passwords.new_hash
+
+    def hash_later(password: str, waited: passwords.Waited) -> str:
+        end()
+        return new_hash(password, waited)
+
+    monkeypatch.setattr(passwords, "new_hash", hash_later)
+
+
+def test_a_session_that_ends_during_the_hashes(api: Api, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing changes, and the right password is no wrong guess."""
+    user = world.user()
+    for _ in range(6):
+        session = world.session(user)
+        with monkeypatch.context() as patch:
+            ended_meanwhile(patch, partial(api.logout, session.refresh_token))
+            api.change_password(session.access_token, PASSWORD, NEW).refused(401, "INVALID_TOKEN")
+    assert logs_in(api, world, user, PASSWORD)
+
+
+def test_a_user_who_is_disabled_during_the_hashes(
+    api: Api, world: World, flask: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = world.session()
+    token = reset_token(flask, user.id)
+    with monkeypatch.context() as patch:
+        ended_meanwhile(patch, lambda: flask.json("users", "disable", user.id))
+        api.change_password(user.access_token, PASSWORD, NEW).refused(401, "INVALID_TOKEN")
+        api.reset_password(token, NEW).refused(401, "INVALID_TOKEN")
+    flask.json("users", "enable", user.id)
+    assert logs_in(api, world, user.id, PASSWORD)
+
+
+def test_a_queue_that_is_full_is_no_guess(api: Api, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    user = world.session()
+
+    def busy() -> None:
+        raise LoginBusy
+
+    for _ in range(6):
+        with monkeypatch.context() as patch:
+            ended_meanwhile(patch, busy)
+            api.change_password(user.access_token, PASSWORD, NEW).refused(503, "LOGIN_BUSY")
+    api.change_password(user.access_token, PASSWORD, NEW).ok()
 
 
 def test_a_reset_token_sets_a_password_once(api: Api, world: World, flask: CommandLine) -> None:

@@ -28,7 +28,7 @@ def list_command(user_id: str, as_json: bool) -> None:
 @as_json
 def end(user_id: str | None, delegations: bool, everyone: bool, as_json: bool) -> None:
     if (user_id is None) != everyone or (everyone and delegations):
-        raise click.UsageError("Give an ID, or --everyone alone.")
+        raise click.ClickException("Give an ID, or --everyone alone.")
     ended = _end_of_everyone() if user_id is None else _end_of(user_id, delegations)
     done({"id": user_id, "ended": ended}, as_json, f"ended {ended}")
 

@@ -91,12 +91,12 @@ def verify(password: str, password_hash: str | None, waited: Waited = lambda sec
     share of the cores hash at once. `waited` is called with the seconds in the queue. Raises `LoginBusy` after one
     second there, and at once where the queue is full.
     """
-    return _in_turn(lambda: _verify(password.encode(), password_hash), waited)
+    return in_turn(lambda: _verify(password.encode(), password_hash), waited)
 
 
 def new_hash(password: str, waited: Waited) -> str:
     """The hash to store, made in the queue of `verify`. Raises `LoginBusy`."""
-    return _in_turn(lambda: hash_password(password), waited)
+    return in_turn(lambda: hash_password(password), waited)
 
 
 def is_hash(password_hash: str) -> bool:
@@ -114,7 +114,8 @@ def original_hash(salt: bytes, key: bytes) -> str:
     return str(OriginalPbkdf2(rounds=rounds, salt=salt, checksum=key).to_string())
 
 
-def _in_turn(work: Callable[[], Result], waited: Waited) -> Result:
+def in_turn(work: Callable[[], Result], waited: Waited) -> Result:
+    """The result of the work, done in the queue of the hashes. Raises `LoginBusy`."""
     if not _admitted.acquire(blocking=False):
         raise LoginBusy
     asked = time.perf_counter()

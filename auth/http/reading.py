@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from io import BytesIO
 from typing import Any, Final, TypeVar, cast
@@ -14,21 +15,10 @@ from msgspec import Struct
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
-from auth.core.claims import Bearer
-from auth.core.errors import (
-    ApiError,
-    BodyTooLarge,
-    InvalidRequest,
-    InvalidToken,
-    UnreadableBody,
-    UnsupportedMediaType,
-)
-from auth.core.models import DEFAULT_PAGE_SIZE, PAGE_SIZES, Page, PageRequest
-from auth.db import Row
+from auth.core.errors import ApiError, BodyTooLarge, InvalidRequest, UnreadableBody, UnsupportedMediaType
 from auth.http.request import Request
 
 Model = TypeVar("Model", bound=Struct)
-Item = TypeVar("Item")
 
 # Far more than any form here needs. Each field and each parameter costs processor time.
 _FORM_FIELDS: Final = 100
@@ -59,28 +49,12 @@ def read_query(request: Request, _: bytes, model: type[Model]) -> Model:
     return _read("query", model, lambda: msgspec.convert(_query_fields(request, model), model))
 
 
-def page_of(
-    request: Request, statement: str, bearer: Bearer, query: PageRequest, item: Callable[[Row], Item]
-) -> Page[Item]:
-    """The page asked for, of the rows of a statement like `session_list`. Raises `InvalidToken`."""
-    size = query.items_per_page if query.items_per_page in PAGE_SIZES else DEFAULT_PAGE_SIZE
-    number = max(query.page, 0)
-    rows = request.db.many(statement, items_per_page=size, offset=number * size, **bearer.parameters())
-    if not rows:
-        raise InvalidToken
-    items = [item(row) for row in rows if row["public_session_reference"] is not None]
-    return Page(rows[0]["items_in_total"], size, number, items)
-
-
 def reference(text: str, missing: type[ApiError]) -> UUID:
     """The id in a path. Raises `missing` unless it is a UUID in its usual spelling: one thing has one path."""
-    try:
-        found = UUID(text)
-    except ValueError:
-        raise missing from None
-    if str(found) != text:
-        raise missing
-    return found
+    with suppress(ValueError):
+        if str(UUID(text)) == text:
+            return UUID(text)
+    raise missing
 
 
 def read_body(request: Request, limit: int) -> bytes:

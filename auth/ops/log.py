@@ -53,8 +53,8 @@ def traceback_without_messages(error: BaseException | None) -> str:
 
 
 def configuration(level: str) -> dict[str, Any]:
-    """The argument of `logging.config.dictConfig`, for lines of that level and above. Debug lines of libraries are left
-    out: gunicorn's quote what it read.
+    """The argument of `logging.config.dictConfig`: lines of gunicorn of that level and above, and errors of libraries.
+    Debug lines are left out: gunicorn's quote what it read.
     """
     level = "INFO" if level == "debug" else level.upper()
     return {
@@ -62,6 +62,6 @@ def configuration(level: str) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "formatters": {"lines": {"()": Lines}},
         "handlers": {"out": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "lines"}},
-        "root": {"level": level, "handlers": ["out"]},
+        "root": {"level": "ERROR", "handlers": ["out"]},
         "loggers": {"gunicorn.error": {"level": level, "handlers": [], "propagate": True}},
     }

@@ -6,10 +6,10 @@ from auth.core.claims import Bearer
 from auth.core.errors import NoSuchDelegation
 from auth.core.models import Delegation, Page, PageRequest, Unit
 from auth.db import Row
-from auth.http.reading import page_of, reference
+from auth.http.reading import reference
 from auth.http.request import Request
 from auth.http.rpc import END_USERS, READ, WRITE, rpc
-from auth.rpcs.sessions import BATCH
+from auth.rpcs.sessions import end_all, page_of
 
 blueprint = Blueprint("delegations", __name__)
 
@@ -24,9 +24,7 @@ def list_delegations(request: Request, bearer: Bearer, query: PageRequest) -> Pa
     event="revocation", own_session=True,
 )  # fmt: skip
 def invalidate_delegations(request: Request, bearer: Bearer) -> Unit:
-    request.record.details["revoked"] = 0
-    while ended := request.live_row("delegation_delete_all", batch=BATCH, **bearer.parameters())["revoked"]:
-        request.record.details["revoked"] += ended
+    end_all(request, "delegation_delete_all", bearer)
     request.db.run("principal_mark_ended", id=bearer.principal_id)
     return Unit()
 

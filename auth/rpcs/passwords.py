@@ -24,30 +24,34 @@ def change_password(request: Request, bearer: Bearer, body: ChangePasswordReques
     person = request.live_row("bearer_find", not_after=None, **bearer.parameters())
     if not person["has_password"]:
         raise NoPassword
-    _check_rules(body.new_password, person)
+    _check_rules(request, body.new_password, person)
     with lockout.attempt(request, person["id"], "password_find", InvalidToken, **bearer.parameters()) as present:
         matches, _ = passwords.verify(body.current_password, present["password_hash"], request.record.set_hash_wait)
-        parameters = {"password_generation": present["password_generation"], **bearer.parameters()}
-        # False as well: another change came first.
-        if not (matches and _replace(request, "password_change", body.new_password, **parameters)):
+        if not matches:
             raise IncorrectCredentials
+        parameters = {"password_generation": present["password_generation"], **bearer.parameters()}
+        if not _replace(request, "password_change", body.new_password, **parameters):
+            request.live_row("bearer_find", not_after=None, **bearer.parameters())  # the grant may have ended
+            raise IncorrectCredentials  # another change came first
     return Unit()
 
 
 @rpc(blueprint, "resetPassword", "POST /auth/password/reset", PUBLIC, event="password reset")
 def reset_password(request: Request, body: ResetPasswordRequest) -> Unit:
-    password_rules.check(body.new_password)
+    _check_rules(request, body.new_password)
     token_hash = refresh_tokens.digest(body.reset_token)
     person = request.live_row("password_reset_find", reset_token_hash=token_hash)
     request.record.set_principal(person["id"])
-    _check_rules(body.new_password, person)
+    _check_rules(request, body.new_password, person)
     if not _replace(request, "password_reset", body.new_password, reset_token_hash=token_hash):
         raise InvalidToken
     return Unit()
 
 
-def _check_rules(new_password: str, person: Row) -> None:
-    password_rules.check(new_password, *(person[name] for name in ("id", "email", "first_names", "last_name")))
+def _check_rules(request: Request, new_password: str, person: Row | None = None) -> None:
+    """In the queue of the hashes, since a score costs more than a hash. Raises also `LoginBusy`."""
+    texts = [person[name] for name in ("id", "email", "first_names", "last_name")] if person else []
+    passwords.in_turn(lambda: password_rules.check(new_password, *texts), request.record.set_hash_wait)
 
 
 def _replace(request: Request, statement: str, new_password: str, **parameters: Any) -> bool:

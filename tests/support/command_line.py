@@ -44,4 +44,6 @@ class CommandLine:
         finished = self.run(*arguments, stdin=stdin)
         assert finished.returncode != 0
         assert finished.stdout == ""
-        return finished.stderr.strip().splitlines()[-1]
+        *usage, line = finished.stderr.strip().splitlines()
+        assert not usage or usage[0].startswith("Usage: ")  # click's own, where an argument is not one
+        return line
