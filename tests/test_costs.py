@@ -19,7 +19,7 @@ FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data; boundary=f"
 PART = b'--f\r\nContent-Disposition: form-data; name="a"'
 END = b"\r\n--f--"
-SIZES = {16 * 1024: 400, 64 * 1024: 400, 2 * 1024 * 1024: 413}  # the limits of a multipart form, a login and any body
+SIZES = {16 * 1024: 400, 64 * 1024: 400, 2 * 1024 * 1024: 413}  # the limits of part headers, a login and any body
 LEAST_ROUNDS, MOST_ROUNDS = 3, 30
 LINE = 8190  # gunicorn's limit for a header; it joins up to 100 of one name
 

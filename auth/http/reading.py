@@ -22,7 +22,7 @@ Model = TypeVar("Model", bound=Struct)
 
 # Far more than any form here needs. Each field, and each byte of a part's headers, costs processor time.
 _FORM_FIELDS: Final = 100
-_MULTIPART_BYTES: Final = 16 * 1024
+_PART_HEADER_BYTES: Final = 16 * 1024  # of all parts together
 _KEY: Final = re.compile(r"[!-~]{1,255}")
 _NUMBER: Final = re.compile(r"-?[0-9]+")
 
@@ -130,8 +130,9 @@ def _form_fields(encoded: bytes) -> dict[str, str]:
 
 def _parts(request: Request, body: bytes) -> dict[str, str]:
     body.decode()  # raises: Werkzeug would replace bytes that are not UTF-8
-    if len(body) > _MULTIPART_BYTES:
-        raise InvalidRequest(f"A multipart form may have at most {_MULTIPART_BYTES} bytes.")
+    pieces = body.split(request.mimetype_params.get("boundary", "").encode())  # raises without a boundary
+    if sum(len(piece.partition(b"\r\n\r\n")[0]) for piece in pieces) > _PART_HEADER_BYTES:
+        raise ValueError("the headers of the parts are too long")
     parser = FormDataParser(lambda *_, **__: BytesIO(), max_form_parts=_FORM_FIELDS, silent=False)  # no temporary files
     try:
         return parser.parse(BytesIO(body), request.mimetype, len(body), request.mimetype_params)[1].to_dict()
