@@ -10,8 +10,16 @@ from msgspec import UNSET, Struct, UnsetType, field
 from auth.core.models import Role
 from auth.core.scopes import Scope
 
-_PEOPLE: Final = ("password", "wayf")
-_OPTIONAL: Final = (("email", "email"), ("orgId", "org_id"))
+# Claims, and the columns of `principal` that they are from.
+_OF_ALL: Final = {"role": "role", "uid": "uid", "principalType": "principal_type"}
+_OF_PEOPLE: Final = _OF_ALL | {
+    "firstNames": "first_names",
+    "lastName": "last_name",
+    "email": "email",
+    "orgId": "org_id",
+    "twoFactorAuthentication": "two_factor_authentication",
+    "serviceLicenseAgreement": "service_license_agreement",
+}
 
 
 class Bearer(Struct, rename="camel", frozen=True, dict=True):
@@ -23,7 +31,7 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
     exp: int | float
     role: Role
     aud: list[str]
-    nbf: int | float | UnsetType = UNSET
+    nbf: int | float = 0
     uid: int | UnsetType = UNSET
     jti: str | UnsetType = UNSET
     public_session_reference: UUID | UnsetType = UNSET
@@ -80,15 +88,5 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
 
 def identity(principal: Mapping[str, Any]) -> dict[str, Any]:
     """The claims that describe a row of `principal`; names and the like for people only."""
-    claims = {
-        "role": principal["role"],
-        "uid": principal["uid"],
-        "principalType": principal["principal_type"],
-    }
-    if principal["principal_type"] in _PEOPLE:
-        claims["firstNames"] = principal["first_names"]
-        claims["lastName"] = principal["last_name"]
-        claims |= {name: principal[column] for name, column in _OPTIONAL if principal[column] is not None}
-        claims["twoFactorAuthentication"] = principal["two_factor_authentication"]
-        claims["serviceLicenseAgreement"] = principal["service_license_agreement"]
-    return claims
+    columns = _OF_PEOPLE if principal["principal_type"] in ("password", "wayf") else _OF_ALL
+    return {claim: principal[column] for claim, column in columns.items() if principal[column] is not None}

@@ -1,10 +1,9 @@
 """Signing and verification keys: read from PEM, named by their thumbprint, published as a JSON Web Key Set."""
 
-import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,15 +11,21 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import get_default_algorithms
+from jwt.utils import base64url_encode
 
 RSA_BITS: Final = 3072  # of generated keys: 128 bits of strength by NIST SP 800-57, as P-256
 RSA_MINIMUM_BITS: Final = 2048
-ALGORITHMS: Final = ("ES256", "RS256", "EdDSA")
 ACCEPTED: Final = "must be EC P-256, RSA of 2,048 bits or more, or Ed25519"
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
 
+_GENERATORS: Final[dict[str, Callable[[], PrivateKey]]] = {
+    "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "RS256": lambda: rsa.generate_private_key(65537, RSA_BITS),
+    "EdDSA": ed25519.Ed25519PrivateKey.generate,
+}
+ALGORITHMS: Final = tuple(_GENERATORS)
 _PEM_BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTALL)
 
 
@@ -40,19 +45,18 @@ class VerificationKey:
     @classmethod
     def of(cls, key: object) -> "VerificationKey":
         """Wraps a public key. Raises `UnusableKey` for one of a kind or size that is not accepted."""
-        members: tuple[str, ...]
         if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
-            algorithm, members = "ES256", ("crv", "kty", "x", "y")
+            algorithm = "ES256"
         elif isinstance(key, rsa.RSAPublicKey) and key.key_size >= RSA_MINIMUM_BITS:
-            algorithm, members = "RS256", ("e", "kty", "n")
+            algorithm = "RS256"
         elif isinstance(key, ed25519.Ed25519PublicKey):
-            algorithm, members = "EdDSA", ("crv", "kty", "x")
+            algorithm = "EdDSA"
         else:
             raise UnusableKey(ACCEPTED)
         jwk = get_default_algorithms()[algorithm].to_jwk(key, as_dict=True)
-        public = {name: jwk[name] for name in members}
+        public = {name: jwk[name] for name in ("crv", "e", "kty", "n", "x", "y") if name in jwk}  # by RFC 7638
         canonical = json.dumps(public, sort_keys=True, separators=(",", ":")).encode()
-        kid = base64.urlsafe_b64encode(hashlib.sha256(canonical).digest()).rstrip(b"=").decode()
+        kid = base64url_encode(hashlib.sha256(canonical).digest()).decode()
         return cls(key, algorithm, kid, public | {"kid": kid, "use": "sig", "alg": algorithm})
 
 
@@ -97,17 +101,11 @@ def load_public_keys(pems: str) -> list[VerificationKey]:
 
 def generate_private_key(algorithm: str) -> str:
     """A new private key for one of `ALGORITHMS`, as PEM (PKCS #8)."""
-    key: PrivateKey
-    match algorithm:
-        case "ES256":
-            key = ec.generate_private_key(ec.SECP256R1())
-        case "RS256":
-            key = rsa.generate_private_key(65537, RSA_BITS)
-        case _:
-            key = ed25519.Ed25519PrivateKey.generate()
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
+    return (
+        _GENERATORS[algorithm]()
+        .private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        .decode()
+    )
 
 
 def _load_public_key(pem: str) -> VerificationKey:
