@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -30,16 +30,14 @@ _PEM_BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTA
 
 
 class UnusableKey(ValueError):
-    """A key that cannot serve; the message says why and holds nothing of the key."""
+    """The message says why, and holds nothing of the key."""
 
 
 @dataclass(frozen=True)
 class VerificationKey:
-    """A public key, the one algorithm it serves, and its name: the RFC 7638 thumbprint."""
-
     key: PublicKey
-    algorithm: str
-    kid: str
+    algorithm: str  # the one that it serves
+    kid: str  # its RFC 7638 thumbprint
     jwk: dict[str, Any]
 
     @classmethod
@@ -82,18 +80,16 @@ class Keyring:
 def load_private_key(pem: str) -> PrivateKey:
     """The private key in a PEM whose newlines may be spelled `\\n`. Raises `UnusableKey`."""
     try:
-        key = serialization.load_pem_private_key(_unfolded(pem).encode(), password=None)
+        key = serialization.load_pem_private_key(pem.replace("\\n", "\n").encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise UnusableKey("must be the unencrypted PEM of a private key") from None
-    if not isinstance(key, PrivateKey):
-        raise UnusableKey(ACCEPTED)
     VerificationKey.of(key.public_key())
-    return key
+    return cast(PrivateKey, key)
 
 
 def load_public_keys(pems: str) -> list[VerificationKey]:
     """The public keys of any number of PEM blocks, one after another. Raises `UnusableKey`."""
-    text = _unfolded(pems)
+    text = pems.replace("\\n", "\n")
     if _PEM_BLOCK.sub("", text).strip():
         raise UnusableKey("must be nothing but PEM blocks of public keys")
     return [_load_public_key(block.group()) for block in _PEM_BLOCK.finditer(text)]
@@ -101,11 +97,9 @@ def load_public_keys(pems: str) -> list[VerificationKey]:
 
 def generate_private_key(algorithm: str) -> str:
     """A new private key for one of `ALGORITHMS`, as PEM (PKCS #8)."""
-    return (
-        _GENERATORS[algorithm]()
-        .private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        .decode()
-    )
+    key = _GENERATORS[algorithm]()
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return pem.decode()
 
 
 def _load_public_key(pem: str) -> VerificationKey:
@@ -114,7 +108,3 @@ def _load_public_key(pem: str) -> VerificationKey:
     except (ValueError, UnsupportedAlgorithm):
         raise UnusableKey("must be PEMs of public keys (a private key does not belong here)") from None
     return VerificationKey.of(key)
-
-
-def _unfolded(pem: str) -> str:
-    return pem.replace("\\n", "\n")

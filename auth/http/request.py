@@ -24,16 +24,6 @@ Event = Literal[
 ]  # fmt: skip
 
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._=+/:-]{1,128}", re.ASCII)
-_PREFIX: Final = {4: 32, 6: 64}
-
-
-@dataclass(frozen=True)
-class Services:
-    """The parts of the service that handlers use."""
-
-    config: Config
-    db: Database
-    tokens: AccessTokens
 
 
 @dataclass
@@ -63,9 +53,11 @@ class Record:
 
 
 class Request(flask.Request):
-    """`services` is set by `request_class_for`, once for each app."""
+    """The parts of the service are attributes of a class of its own for each app, so that no look-up is needed."""
 
-    services: ClassVar[Services]
+    config: ClassVar[Config]
+    db: ClassVar[Database]
+    tokens: ClassVar[AccessTokens]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -73,14 +65,6 @@ class Request(flask.Request):
         request_id = given if REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
         self.record = Record(time.perf_counter(), request_id)
         self.cookies_to_set: list[str] = []  # values of Set-Cookie, for whatever the answer will be
-
-    @property
-    def db(self) -> Database:
-        return self.services.db
-
-    @property
-    def tokens(self) -> AccessTokens:
-        return self.services.tokens
 
     def live_row(self, statement: str, **parameters: object) -> Row:
         """The row of a statement that returns none when the grant has ended. Raises `InvalidToken` then."""
@@ -92,14 +76,14 @@ class Request(flask.Request):
     @property
     def client_address(self) -> str | None:
         """The client's IP address in canonical form (an IPv4-mapped one as IPv4), or None where there is none."""
-        address = self._client()
-        return None if address is None else str(address)
+        return str(address) if (address := self._client()) else None
 
     @property
     def client_network(self) -> str:
         """The network whose guesses are counted together: an IPv4 address or an IPv6 /64; empty where there is none."""
-        address = self._client()
-        return "" if address is None else str(ipaddress.ip_network((address, _PREFIX[address.version]), strict=False))
+        if not (address := self._client()):
+            return ""
+        return str(ipaddress.ip_network((address, 32 if address.version == 4 else 64), strict=False))
 
     @property
     def client_agent(self) -> str | None:
@@ -111,20 +95,10 @@ class Request(flask.Request):
 
         Split here, since Werkzeug's ProxyFix honours quotes: a client's own `"` would swallow what a proxy appends.
         """
-        proxies = self.services.config.trusted_proxies
+        proxies = self.config.trusted_proxies
         entries = self.headers.get("X-Forwarded-For", "").split(",") if proxies else []
         named = entries[-proxies] if 0 < proxies <= len(entries) else None
         return _address(named) or _address(self.remote_addr)
-
-
-def request_class_for(services: Services) -> type[Request]:
-    """The class of an app's requests."""
-    return type("Request", (Request,), {"services": services})
-
-
-def services_of(app: flask.Flask) -> Services:
-    """The parts of the service that the app's handlers use."""
-    return cast(type[Request], app.request_class).services
 
 
 def current_request() -> Request:

@@ -5,25 +5,21 @@ from typing import Any, Final
 
 import flask
 import msgspec
-from msgspec import Struct
 from werkzeug.exceptions import HTTPException
 
 from auth.core import errors
-from auth.core.errors import ApiError, InternalError
 from auth.core.models import CommonErrorMessage
 from auth.core.origins import origin_of
 from auth.http.request import Request, current_request
 
-_FRAMEWORK_ERRORS: Final = {
-    error.status: error
-    for error in (
-        errors.BadRequest,
-        errors.NotFound,
-        errors.MethodNotAllowed,
-        errors.BodyTooLarge,
-        errors.UnsupportedMediaType,
-    )
-}
+_KNOWN: Final = (
+    errors.BadRequest,
+    errors.NotFound,
+    errors.MethodNotAllowed,
+    errors.BodyTooLarge,
+    errors.UnsupportedMediaType,
+)
+_FRAMEWORK_ERRORS: Final = {error.status: error for error in _KNOWN}
 _NO_STORE: Final = [("Cache-Control", "no-store, private"), ("Pragma", "no-cache"), ("Vary", "Origin")]
 _PREFLIGHT: Final = [
     ("Access-Control-Allow-Methods", "GET, POST, DELETE"),
@@ -40,14 +36,14 @@ class Response(flask.Response):
         return body, status, headers + headers_of(environ["werkzeug.request"])
 
 
-def json_response(model: Struct | dict[str, Any]) -> Response:
+def json_response(model: msgspec.Struct | dict[str, Any]) -> Response:
     """A success with the model as its JSON body."""
     return Response(msgspec.json.encode(model), mimetype="application/json")
 
 
 def register_error_handlers(app: flask.Flask) -> None:
     """Make every error of the app and of the framework a `CommonErrorMessage`."""
-    app.register_error_handler(ApiError, _api_error)
+    app.register_error_handler(errors.ApiError, _api_error)
     app.register_error_handler(HTTPException, _framework_error)
     app.register_error_handler(Exception, _unexpected_error)
 
@@ -62,7 +58,7 @@ def headers_of(request: Request) -> list[tuple[str, str]]:
     if request.path.startswith("/auth/"):
         headers += _NO_STORE
         origin = request.headers.get("Origin")
-        if origin and origin_of(origin) in request.services.config.trusted_origins:
+        if origin and origin_of(origin) in request.config.trusted_origins:
             headers += _cors_headers(origin, request)
     return headers
 
@@ -77,7 +73,7 @@ def _cors_headers(origin: str, request: Request) -> list[tuple[str, str]]:
     return headers + _PREFLIGHT if is_preflight else headers
 
 
-def _api_error(error: ApiError) -> Response:
+def _api_error(error: errors.ApiError) -> Response:
     current_request().record.cause = error.cause
     return _error_response(error.status, error.why, error.error_code, error.headers)
 
@@ -92,7 +88,7 @@ def _framework_error(error: HTTPException) -> Response:
 
 def _unexpected_error(error: Exception) -> Response:
     current_request().record.exception = error
-    return _api_error(InternalError())
+    return _api_error(errors.InternalError())
 
 
 def _error_response(status: int, why: str, error_code: str | None, headers: Mapping[str, str]) -> Response:

@@ -1,30 +1,27 @@
 """An RPC is declared once. Routing, admission, validation and the OpenAPI document all use the declaration."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from types import UnionType
 from typing import Any, Final, Literal, get_args, get_type_hints
 
 from flask import Blueprint
 
-from auth.core import refresh_tokens
 from auth.core.claims import Bearer
 from auth.core.errors import InvalidToken, RoleNotAllowed, ScopeNotCovered, SessionTokenNeeded
 from auth.core.limits import BODY_BYTES, FORM_BODY_BYTES
 from auth.core.models import Role
-from auth.core.scopes import ALL_WRITE, Access, Scope, all_covered
+from auth.core.scopes import ALL_WRITE, Scope, all_covered
 from auth.http import cookies
 from auth.http.reading import bearer_token, idempotency_key, read_body, read_form, read_json, read_query
 from auth.http.request import Event, Request, current_request
 from auth.http.responses import Response, json_response
 
 PUBLIC: Final = "public"
-END_USERS: Final = frozenset({Role.USER, Role.ADMIN})
+END_USERS: Final = frozenset({Role.USER, Role.ADMIN})  # only with a token of their own session, else 403
 PRIVILEGED: Final = frozenset({Role.ADMIN, Role.SERVICE})
 AUTHENTICATED: Final = END_USERS | PRIVILEGED | {Role.THIRD_PARTY_APP, Role.PROVIDER}
-READ: Final = Access.READ
-WRITE: Final = Access.WRITE
 
 Handler = Callable[..., Any]
 
@@ -41,14 +38,13 @@ class rpc:  # noqa: N801 - a decorator
     name: str
     route: str
     roles: frozenset[Role] | Literal["public"]
-    access: Access | None = None  # to the scope auth.<name>; None for public calls
-    event: Event | None = field(default=None, kw_only=True)  # its name in the log
-    own_session: bool = field(default=False, kw_only=True)  # an extended or narrowed token is refused with 403
+    event: Event | None = None  # its name in the log
 
     def __call__(self, handler: Handler) -> Handler:
         """Serve the RPC by the handler."""
         self.method, self.path = self.route.split()
-        self.scope = self.access and Scope(("auth", self.name), self.access)
+        scope = Scope(("auth", self.name), "read" if self.method == "GET" else "write")
+        self.scope = None if self.roles == PUBLIC else scope
         self.models = _models(handler)  # by parameter; "return" is the model of a success
         RPCS[self.name] = self
         self.blueprint.add_url_rule(self.path, self.name, partial(self._serve, handler), methods=[self.method])
@@ -67,10 +63,7 @@ class rpc:  # noqa: N801 - a decorator
         return answer if isinstance(answer, Response) else json_response(answer)
 
     def _admitted(self, request: Request) -> Bearer:
-        token = bearer_token(request)
-        if token is None:
-            raise InvalidToken
-        bearer = request.tokens.verify(token)
+        bearer = request.tokens.verify(bearer_token(request))
         request.record.set_principal(bearer.principal_id, bearer.session_reference, bearer.extended_by_chain)
         if bearer.is_one_time:
             raise InvalidToken
@@ -78,7 +71,7 @@ class rpc:  # noqa: N801 - a decorator
             raise RoleNotAllowed
         if not self.scope or not all_covered([self.scope], bearer.scopes):
             raise ScopeNotCovered
-        if self.own_session and (bearer.is_extended or ALL_WRITE not in bearer.scopes):
+        if self.roles == END_USERS and (bearer.is_extended or ALL_WRITE not in bearer.scopes):
             raise SessionTokenNeeded
         return bearer
 
@@ -86,24 +79,10 @@ class rpc:  # noqa: N801 - a decorator
 RPCS: Final[dict[str, rpc]] = {}
 
 
-def _refresh_token(request: Request, body: bytes, _: Any) -> str:
-    refresh_token = bearer_token(request)
-    if refresh_token is None:
-        raise InvalidToken
-    return refresh_token
-
-
-def _cookie_token(request: Request, body: bytes, _: Any) -> str:
-    refresh_token, csrf = cookies.web_credentials(request)
-    if not refresh_tokens.is_pair(refresh_token, csrf):
-        raise InvalidToken
-    return refresh_token
-
-
 Reader = Callable[[Request, bytes, Any], Any]
 READERS: Final[dict[str, Reader]] = {
-    "refresh_token": _refresh_token,  # from the Authorization header
-    "cookie_token": _cookie_token,  # the refresh token of a web call
+    "refresh_token": bearer_token,
+    "cookie_token": cookies.refresh_token,
     "idempotency_key": idempotency_key,
     "query": read_query,  # this part of the request as the annotated model
     "body": read_json,

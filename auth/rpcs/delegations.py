@@ -8,31 +8,25 @@ from auth.core.models import Delegation, Page, PageRequest, Unit
 from auth.db import Row
 from auth.http.reading import reference
 from auth.http.request import Request
-from auth.http.rpc import END_USERS, READ, WRITE, rpc
+from auth.http.rpc import END_USERS, rpc
 from auth.rpcs.sessions import end_all, page_of
 
 blueprint = Blueprint("delegations", __name__)
 
 
-@rpc(blueprint, "listDelegations", "GET /auth/delegations", END_USERS, READ, own_session=True)
+@rpc(blueprint, "listDelegations", "GET /auth/delegations", END_USERS)
 def list_delegations(request: Request, bearer: Bearer, query: PageRequest) -> Page[Delegation]:
     return page_of(request, "delegation_list", bearer, query, _delegation)
 
 
-@rpc(
-    blueprint, "invalidateDelegations", "DELETE /auth/delegations", END_USERS, WRITE,
-    event="revocation", own_session=True,
-)  # fmt: skip
+@rpc(blueprint, "invalidateDelegations", "DELETE /auth/delegations", END_USERS, event="revocation")
 def invalidate_delegations(request: Request, bearer: Bearer) -> Unit:
     end_all(request, "delegation_delete_all", bearer)
     request.db.run("principal_mark_ended", id=bearer.principal_id)
     return Unit()
 
 
-@rpc(
-    blueprint, "invalidateDelegation", "DELETE /auth/delegations/<delegation_id>", END_USERS, WRITE,
-    event="revocation", own_session=True,
-)  # fmt: skip
+@rpc(blueprint, "invalidateDelegation", "DELETE /auth/delegations/<delegation_id>", END_USERS, event="revocation")
 def invalidate_delegation(request: Request, bearer: Bearer, delegation_id: str) -> Unit:
     parameters = {"delegation_id": reference(delegation_id, NoSuchDelegation), **bearer.parameters()}
     if not request.live_row("delegation_delete", **parameters)["was_there"]:

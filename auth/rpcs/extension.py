@@ -14,12 +14,12 @@ from auth.core.models import OptionalAuthenticationTokens, Role, TokenExtensionR
 from auth.core.scopes import Scope, all_covered, parse_all
 from auth.db import Row
 from auth.http.request import Request
-from auth.http.rpc import PRIVILEGED, WRITE, rpc
+from auth.http.rpc import PRIVILEGED, rpc
 
 blueprint = Blueprint("extension", __name__)
 
 
-@rpc(blueprint, "tokenExtension", "POST /auth/extend", PRIVILEGED, WRITE, event="extension")
+@rpc(blueprint, "tokenExtension", "POST /auth/extend", PRIVILEGED, event="extension")
 def token_extension(request: Request, bearer: Bearer, body: TokenExtensionRequest) -> OptionalAuthenticationTokens:
     if bearer.is_extended:  # its `sub` is a person: the chain would name that person, and not the calling service
         raise InvalidToken

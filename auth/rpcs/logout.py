@@ -8,7 +8,7 @@ from auth.core.errors import InvalidToken
 from auth.core.models import BulkInvalidateRequest, Unit
 from auth.http import cookies
 from auth.http.request import Request
-from auth.http.rpc import PRIVILEGED, PUBLIC, WRITE, rpc
+from auth.http.rpc import PRIVILEGED, PUBLIC, rpc
 
 blueprint = Blueprint("logout", __name__)
 
@@ -22,16 +22,15 @@ def logout(request: Request, refresh_token: str) -> Unit:
 
 @rpc(blueprint, "webLogout", "POST /auth/logout/web", PUBLIC, event="logout")
 def web_logout(request: Request, cookie_token: str) -> Unit:
+    """The cookie expires with an unknown token too, but not when the database fails: the user can ask again."""
     ended = _end(request, cookie_token)
-    cookies.expire_refresh_cookie(
-        request
-    )  # of an unknown token too; when the database fails it stays, so that the user can ask again
+    cookies.expire_refresh_cookie(request)
     if not ended:
         raise InvalidToken
     return Unit()
 
 
-@rpc(blueprint, "bulkInvalidate", "POST /auth/logout/bulk", PRIVILEGED, WRITE, event="revocation")
+@rpc(blueprint, "bulkInvalidate", "POST /auth/logout/bulk", PRIVILEGED, event="revocation")
 def bulk_invalidate(request: Request, bearer: Bearer, body: BulkInvalidateRequest) -> Unit:
     digests = [refresh_tokens.digest(token) for token in body.tokens]
     ended = request.live_row("refresh_token_delete_many", token_hashes=digests, **bearer.parameters())

@@ -11,14 +11,12 @@ from auth.core.limits import ONE_TIME_TOKEN_MS
 from auth.core.models import ClaimOneTimeToken, OneTimeAccessToken, RequestOneTimeToken, Unit
 from auth.core.scopes import all_covered, parse_all
 from auth.http.request import Request
-from auth.http.rpc import AUTHENTICATED, PRIVILEGED, WRITE, rpc
+from auth.http.rpc import AUTHENTICATED, PRIVILEGED, rpc
 
 blueprint = Blueprint("one_time", __name__)
 
 
-@rpc(
-    blueprint, "requestOneTimeTokenWithAudience", "POST /auth/request", AUTHENTICATED, WRITE, event="one-time token"
-)  # fmt: skip
+@rpc(blueprint, "requestOneTimeTokenWithAudience", "POST /auth/request", AUTHENTICATED, event="one-time token")
 def request_one_time_token(request: Request, bearer: Bearer, query: RequestOneTimeToken) -> OneTimeAccessToken:
     principal = request.live_row("bearer_find", not_after=bearer.not_after, **bearer.parameters())
     audience = parse_all(query.audience.split(","))
@@ -32,7 +30,7 @@ def request_one_time_token(request: Request, bearer: Bearer, query: RequestOneTi
     return OneTimeAccessToken(access_token, jti)
 
 
-@rpc(blueprint, "claim", "POST /auth/claim", PRIVILEGED, WRITE, event="claim")
+@rpc(blueprint, "claim", "POST /auth/claim", PRIVILEGED, event="claim")
 def claim(request: Request, bearer: Bearer, query: ClaimOneTimeToken, idempotency_key: str | None) -> Unit:
     request.record.details["jtiHash"] = _hash(query.jti)
     parameters = {"jti": query.jti, **bearer.parameters()}

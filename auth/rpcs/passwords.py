@@ -11,14 +11,12 @@ from auth.core.errors import IncorrectCredentials, InvalidToken, NoPassword
 from auth.core.models import ChangePasswordRequest, ResetPasswordRequest, Unit
 from auth.db import Row
 from auth.http.request import Request
-from auth.http.rpc import END_USERS, PUBLIC, WRITE, rpc
+from auth.http.rpc import END_USERS, PUBLIC, rpc
 
 blueprint = Blueprint("passwords", __name__)
 
 
-@rpc(
-    blueprint, "changePassword", "POST /auth/password", END_USERS, WRITE, event="password change", own_session=True
-)  # fmt: skip
+@rpc(blueprint, "changePassword", "POST /auth/password", END_USERS, event="password change")
 def change_password(request: Request, bearer: Bearer, body: ChangePasswordRequest) -> Unit:
     passwords.check_length(body.current_password)
     person = request.live_row("bearer_find", not_after=None, **bearer.parameters())

@@ -12,29 +12,26 @@ from auth.db import Row
 from auth.http import cookies
 from auth.http.reading import reference
 from auth.http.request import Request
-from auth.http.rpc import END_USERS, READ, WRITE, rpc
+from auth.http.rpc import END_USERS, rpc
 
 BATCH: Final = 2_000  # sessions that one statement ends, well within its time
 
 blueprint = Blueprint("sessions", __name__)
 
 
-@rpc(blueprint, "listUserSessions", "GET /auth/sessions", END_USERS, READ, own_session=True)
+@rpc(blueprint, "listUserSessions", "GET /auth/sessions", END_USERS)
 def list_user_sessions(request: Request, bearer: Bearer, query: PageRequest) -> Page[Session]:
     return page_of(request, "session_list", bearer, query, lambda row: Session.of(row, bearer.session_reference))
 
 
-@rpc(blueprint, "invalidateSessions", "DELETE /auth/sessions", END_USERS, WRITE, event="revocation", own_session=True)
+@rpc(blueprint, "invalidateSessions", "DELETE /auth/sessions", END_USERS, event="revocation")
 def invalidate_sessions(request: Request, bearer: Bearer) -> Unit:
     end_all(request, "session_delete_all", bearer)
     cookies.expire_refresh_cookie(request)
     return Unit()
 
 
-@rpc(
-    blueprint, "invalidateSession", "DELETE /auth/sessions/<session_id>", END_USERS, WRITE,
-    event="revocation", own_session=True,
-)  # fmt: skip
+@rpc(blueprint, "invalidateSession", "DELETE /auth/sessions/<session_id>", END_USERS, event="revocation")
 def invalidate_session(request: Request, bearer: Bearer, session_id: str) -> Unit:
     ended = reference(session_id, NoSuchSession)
     if not request.live_row("session_delete", session_id=ended, **bearer.parameters())["was_there"]:
