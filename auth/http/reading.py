@@ -2,19 +2,17 @@
 
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cache
 from io import BytesIO
 from typing import Any, Final, TypeVar, get_type_hints
 from urllib.parse import parse_qsl
-from uuid import UUID
 
 import msgspec
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
-from auth.core.errors import ApiError, BodyTooLarge, InvalidRequest, InvalidToken, UnreadableBody, UnsupportedMediaType
+from auth.core.errors import BodyTooLarge, InvalidRequest, InvalidToken, UnreadableBody, UnsupportedMediaType
 from auth.http.request import Request
 
 Model = TypeVar("Model", bound=msgspec.Struct)
@@ -26,7 +24,7 @@ _KEY: Final = re.compile(r"[!-~]{1,255}")
 _NUMBER: Final = re.compile(r"-?[0-9]+")  # `int` alone also takes spaces, `+1`, `1_0` and other digits
 
 
-def bearer_token(request: Request, *unused: object) -> str:
+def bearer_token(request: Request, *_unused: object) -> str:
     """The token of the Authorization header. Raises `InvalidToken` where it carries no bearer token."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
@@ -45,14 +43,6 @@ def idempotency_key(request: Request, *_: object) -> str | None:
 def read_query(request: Request, _: bytes, model: type[Model]) -> Model:
     """The query as the model; of a parameter given twice, the first value. Raises `InvalidRequest`."""
     return _read("query", model, lambda: msgspec.convert(_query_fields(request, model), model))
-
-
-def reference(text: str, missing: type[ApiError]) -> UUID:
-    """The id in a path. Raises `missing` unless it is a UUID in its usual spelling: one thing has one path."""
-    with suppress(ValueError):
-        if str(UUID(text)) == text:
-            return UUID(text)
-    raise missing
 
 
 def read_body(request: Request, limit: int) -> bytes:
