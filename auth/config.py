@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from auth import DEFAULTS
 from auth.connection import is_database_url
 from auth.core.keys import Keyring, PrivateKey, load_private_key, load_public_keys
 from auth.core.origins import is_origin, origin_of
-from auth.platform import DEFAULTS
 
 LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -38,18 +38,17 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
     )  # fmt: skip
 
 
-def read_keyring(environment: Mapping[str, str] = os.environ) -> Keyring:
+def read_keyring() -> Keyring:
     """The keys alone, for commands that need nothing else. Raises `Misconfigured`."""
-    return Keyring.of(*_read(environment, "JWT_PRIVATE_KEY", "JWT_PUBLIC_KEYS").values())
+    return Keyring.of(*_read(os.environ, "JWT_PRIVATE_KEY", "JWT_PUBLIC_KEYS").values())
 
 
-def read_database_url(environment: Mapping[str, str] = os.environ) -> str | None:
+def read_database_url() -> str | None:
     """The database's URL, or None when none is set. Raises `Misconfigured` for one that is malformed."""
-    return _read(environment, "DATABASE_URL")["DATABASE_URL"] if environment.get("DATABASE_URL") else None
+    return _read(os.environ, "DATABASE_URL")["DATABASE_URL"] if os.environ.get("DATABASE_URL") else None
 
 
 def _read(environment: Mapping[str, str], *names: str) -> dict[str, Any]:
-    """The values of these variables. Raises `Misconfigured` with a line for each mistake."""
     values, problems = {}, []
     for name in names:
         parse, default = _VARIABLES[name]
@@ -63,10 +62,9 @@ def _read(environment: Mapping[str, str], *names: str) -> dict[str, Any]:
 
 
 def _database_url(text: str) -> str:
-    if not text:
-        raise ValueError("is not set. It is the postgresql:// URL of the database")
     if not is_database_url(text):
-        raise ValueError("is not a postgresql:// URL")
+        unset = "is not set. It is the postgresql:// URL of the database"
+        raise ValueError("is not a postgresql:// URL" if text else unset)
     return text
 
 

@@ -13,8 +13,9 @@ from threading import Semaphore
 from time import monotonic
 from typing import Final
 
-from auth.connection import Connection, Cursor, NoFreeConnection, Result, error
+from auth.connection import Connection, Cursor, Result
 from auth.connection import Row as Row
+from auth.core.errors import DatabaseUnavailable
 
 CONNECTIONS: Final = 12  # of a process, at most
 WRITE_CONNECTIONS: Final = 8  # of these; the others are left for reads while commits hang
@@ -139,11 +140,11 @@ class Database(DirectDatabase):
     def _take_slots(self, writes: bool) -> None:
         ends_at = monotonic() + SLOT_SECONDS
         if writes and not self._write_slots.acquire(timeout=SLOT_SECONDS):
-            raise error(NoFreeConnection())
+            raise DatabaseUnavailable(cause="NoFreeConnection")
         if not self._slots.acquire(timeout=max(ends_at - monotonic(), 0)):
             if writes:
                 self._write_slots.release()
-            raise error(NoFreeConnection())
+            raise DatabaseUnavailable(cause="NoFreeConnection")
 
     def _free_slots(self, writes: bool) -> None:
         self._slots.release()

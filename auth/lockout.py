@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 
-from auth.core.errors import ApiError, DatabaseUnavailable, IncorrectCredentials, TooManyAttempts
+from auth.core import errors
 from auth.core.limits import LOCKOUT
 from auth.db import Row
 from auth.http.request import Request
@@ -13,12 +13,11 @@ from auth.http.request import Request
 
 @contextmanager
 def attempt(
-    request: Request, username: str, statement: str, missing: type[ApiError], **parameters: object
+    request: Request, username: str, statement: str, missing: type[errors.ApiError], **parameters: object
 ) -> Iterator[Row]:
     """Count a failed login, and take the count back after the block unless that raised `IncorrectCredentials`.
 
-    Yields the row of the statement, `login_find` or one like it. Raises `missing` when it has none, and
-    `TooManyAttempts` where a limit blocks the user; nothing is counted then.
+    Yields the row of the statement, like `login_find`. Raises `missing` without one, and `TooManyAttempts`.
     """
     network = request.client_network
     parts = {"pair": (network, username), "network": (network,), "username": (username,)}
@@ -30,7 +29,7 @@ def attempt(
     counted = _count(request, keys, login, find)
     try:
         yield login
-    except IncorrectCredentials:
+    except errors.IncorrectCredentials:
         raise
     except BaseException:
         _take_back(request, counted)
@@ -43,13 +42,13 @@ def _count(request: Request, keys: dict[str, bytes], login: Row, find: Callable[
     if request.record.principal is None:
         request.record.set_principal(login["id"])
     if login["retry_after_seconds"] is not None:
-        raise TooManyAttempts(login["retry_after_seconds"])
+        raise errors.TooManyAttempts(login["retry_after_seconds"])
     is_known = login["is_known_network"]
     [counted] = request.db.many("login_attempt_start", is_known_network=is_known, **keys, **LOCKOUT)
     if counted["refused"]:  # logins at the same time reached a limit after our read
         _take_back(request, counted)
         blocked = find()
-        raise TooManyAttempts((blocked and blocked["retry_after_seconds"]) or 1)
+        raise errors.TooManyAttempts((blocked and blocked["retry_after_seconds"]) or 1)
     return counted
 
 
@@ -59,5 +58,5 @@ def _digest(*parts: str) -> bytes:
 
 
 def _take_back(request: Request, counted: Row) -> None:
-    with suppress(DatabaseUnavailable):  # a count that is not taken back only makes a later login blocked sooner
+    with suppress(errors.DatabaseUnavailable):  # a count that is not taken back only makes a later login blocked sooner
         request.db.run("login_attempt_return", keys=counted["keys"], attempted_at=counted["attempted_at"])

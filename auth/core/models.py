@@ -52,19 +52,16 @@ class AccessToken(Struct, rename="camel"):
     access_token: str
 
 
-class AccessTokenAndCsrf(Struct, rename="camel"):
-    access_token: str
+class AccessTokenAndCsrf(AccessToken, rename="camel"):
     csrf_token: str
 
 
-class OptionalAuthenticationTokens(Struct, rename="camel"):
-    access_token: str
+class OptionalAuthenticationTokens(AccessToken, rename="camel"):
     csrf_token: str | None
     refresh_token: str | None
 
 
-class OneTimeAccessToken(Struct, rename="camel"):
-    access_token: str
+class OneTimeAccessToken(AccessToken):
     jti: str
 
 

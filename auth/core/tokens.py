@@ -36,20 +36,13 @@ class AccessTokens:
         self._cached = lru_cache(CACHED_TOKENS)(self._read)  # a service sends the same token many times
 
     def mint(
-        self,
-        principal: Mapping[str, Any],
-        scopes: Sequence[str],
-        lifetime_ms: int,
-        *,
-        issued_at: int | None = None,
-        not_after: float | None = None,
-        **provenance: Any,
+        self, principal: dict[str, Any], scopes: Sequence[str], lifetime_ms: int, issued_at: int = 0, **provenance: Any
     ) -> str:
         """A signed access token for a row of `principal`. Claims of `provenance` that are None are left out.
 
-        Times are seconds since the epoch. It ends by `not_after`; raises `InvalidToken` when no time is left.
+        It ends by the row's `not_after`, in seconds since the epoch; raises `InvalidToken` when no time is left.
         """
-        iat = int(time.time()) if issued_at is None else issued_at
+        iat, not_after = issued_at or int(time.time()), principal.get("not_after")
         end = math.inf if not_after is None else math.floor(not_after)
         if end <= iat:
             raise InvalidToken

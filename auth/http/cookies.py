@@ -6,26 +6,22 @@ import msgspec
 from werkzeug.http import dump_cookie
 from werkzeug.sansio.http import parse_cookie  # werkzeug.http's fails on bytes that are not UTF-8
 
-from auth.core import errors, refresh_tokens
-from auth.core.limits import AUTH_STATE_SECONDS, COOKIE_CHARACTERS, REFRESH_COOKIE_SECONDS
+from auth.core import errors, limits, refresh_tokens
 from auth.core.models import OptionalAuthenticationTokens
 from auth.core.origins import origin_of
 from auth.http.request import Request
 
 
-def check_origin_if_sent(request: Request) -> None:
-    """Raises `UntrustedOrigin` where `Origin`, or without it `Referer`, is sent and names no trusted origin."""
-    if _claimed_origin(request):
-        _require_trusted_origin(request)
+def check_origin(request: Request, may_be_absent: bool = False) -> None:
+    """Raises `UntrustedOrigin` unless `Origin`, or without it `Referer`, names a trusted origin or may be absent."""
+    claimed = request.headers.get("Origin", "").strip() or request.headers.get("Referer", "").strip()
+    if (claimed or not may_be_absent) and origin_of(claimed) not in request.config.trusted_origins:
+        raise errors.UntrustedOrigin
 
 
 def refresh_token(request: Request, *_: object) -> str:
-    """The refresh token of the cookie, once the origin and the CSRF token of the header are checked.
-
-    Raises `UntrustedOrigin`, `MissingCsrfToken`, `InvalidRequest`, `MissingRefreshCookie`, `AmbiguousRefreshCookie` and
-    `InvalidToken`, in this order.
-    """
-    _require_trusted_origin(request)
+    """The refresh token of the cookie, once the origin, the header's CSRF token and the cookie are checked in turn."""
+    check_origin(request)
     if request.headers.get("Sec-Fetch-Site", "").strip().lower() == "cross-site":  # set by the browser, not by the page
         raise errors.UntrustedOrigin
     csrf = request.headers.get("X-CSRFToken")
@@ -39,27 +35,18 @@ def refresh_token(request: Request, *_: object) -> str:
 
 def set_refresh_cookie(request: Request, token: str, ttl_seconds: int | None) -> None:
     """Store the refresh token in the browser, hidden from scripts, until it expires; `ttl_seconds` None: 30 days."""
-    max_age = REFRESH_COOKIE_SECONDS if ttl_seconds is None else ttl_seconds
+    max_age = limits.REFRESH_COOKIE_SECONDS if ttl_seconds is None else ttl_seconds
     _set_cookie(request, _refresh_cookie_name(request), token, max_age, http_only=True)
 
 
 def expire_refresh_cookie(request: Request) -> None:
     """Make the browser forget the refresh token, whatever the answer will be."""
-    _set_cookie(request, _refresh_cookie_name(request), "", 0, http_only=True)
+    set_refresh_cookie(request, "", 0)
 
 
 def set_auth_state_cookie(request: Request, tokens: OptionalAuthenticationTokens) -> None:
     """Hand the tokens to the page the browser is sent to, whose script reads it with `decodeURIComponent`."""
-    _set_cookie(request, "authState", quote(msgspec.json.encode(tokens), safe=""), AUTH_STATE_SECONDS)
-
-
-def _require_trusted_origin(request: Request) -> None:
-    if origin_of(_claimed_origin(request)) not in request.config.trusted_origins:
-        raise errors.UntrustedOrigin
-
-
-def _claimed_origin(request: Request) -> str:
-    return request.headers.get("Origin", "").strip() or request.headers.get("Referer", "").strip()
+    _set_cookie(request, "authState", quote(msgspec.json.encode(tokens), safe=""), limits.AUTH_STATE_SECONDS)
 
 
 def _refresh_cookie_name(request: Request) -> str:
@@ -68,7 +55,7 @@ def _refresh_cookie_name(request: Request) -> str:
 
 def _refresh_cookie(request: Request) -> str:
     header = request.headers.get("Cookie", "")
-    if len(header) > COOKIE_CHARACTERS:  # gunicorn joins up to 100 headers; parsing them would take longer than a hash
+    if len(header) > limits.COOKIE_CHARACTERS:  # gunicorn joins up to 100; to parse them would take longer than a hash
         raise errors.InvalidRequest("The Cookie header is too long.")
     values = {value for value in parse_cookie(header).getlist(_refresh_cookie_name(request)) if value}
     if not values:

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, ClassVar, Final, Literal, cast
+from typing import Any, ClassVar, Final, cast
 
 import flask
 
@@ -18,10 +18,6 @@ from auth.core.tokens import AccessTokens
 from auth.db import Database, Row
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Event = Literal[
-    "login", "refresh", "logout", "one-time token", "claim", "extension", "revocation",
-    "password change", "password reset",
-]  # fmt: skip
 
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._=+/:-]{1,128}", re.ASCII)
 
@@ -32,14 +28,14 @@ class Record:
 
     started: float
     request_id: str
-    event: Event | None = None
+    event: str | None = None
     principal: str | None = None
     session: str | None = None
     chain: Sequence[str] = ()
     error_code: str | None = None
     cause: str | None = None  # of an error, for the log alone
     exception: Exception | None = None  # an unexpected one, for the log
-    hash_wait_seconds: float | None = None
+    hash_wait_seconds: float | None = None  # for a processor to hash on
     details: dict[str, Any] = field(default_factory=dict)
 
     def set_principal(self, principal: str | None, session: object | None = None, chain: Sequence[str] = ()) -> None:
@@ -48,7 +44,6 @@ class Record:
         self.session = None if session is None else str(session)
 
     def set_hash_wait(self, seconds: float) -> None:
-        """Record how long the request waited for a processor to hash on."""
         self.hash_wait_seconds = seconds
 
 

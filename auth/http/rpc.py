@@ -3,20 +3,21 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Any, Final, Literal, get_args, get_type_hints
 
 from flask import Blueprint
 
+from auth.core import errors
 from auth.core.claims import Bearer
-from auth.core.errors import InvalidToken, RoleNotAllowed, ScopeNotCovered, SessionTokenNeeded
 from auth.core.limits import BODY_BYTES, FORM_BODY_BYTES
-from auth.core.models import Role
+from auth.core.models import Role, Unit
 from auth.core.scopes import ALL_WRITE, Scope, all_covered
-from auth.http import cookies
-from auth.http.reading import bearer_token, idempotency_key, read_body, read_form, read_json, read_query
-from auth.http.request import Event, Request, current_request
+from auth.http import cookies, reading
+from auth.http.request import Request, current_request
 from auth.http.responses import Response, json_response
+
+__all__ = ["AUTHENTICATED", "END_USERS", "PRIVILEGED", "PUBLIC", "RPCS", "Bearer", "Blueprint", "Request", "rpc"]
 
 PUBLIC: Final = "public"
 END_USERS: Final = frozenset({Role.USER, Role.ADMIN})  # only with a token of their own session, else 403
@@ -38,7 +39,7 @@ class rpc:  # noqa: N801 - a decorator
     name: str
     route: str
     roles: frozenset[Role] | Literal["public"]
-    event: Event | None = None  # its name in the log
+    event: str | None = None  # its name in the log
 
     def __call__(self, handler: Handler) -> Handler:
         """Serve the RPC by the handler."""
@@ -55,43 +56,42 @@ class rpc:  # noqa: N801 - a decorator
         request.record.event = self.event
         arguments: dict[str, Any] = {"bearer": self._admitted(request)} if self.scope else {}
         # Also for calls without a body: a bad body is refused, and no bytes are left on the connection.
-        body = read_body(request, FORM_BODY_BYTES if "form" in self.models else BODY_BYTES)
+        body = reading.read_body(request, FORM_BODY_BYTES if "form" in self.models else BODY_BYTES)
         for part, read in READERS.items():
             if part in self.models:
                 arguments[part] = read(request, body, self.models[part])
         answer = handler(request, **arguments, **path)
-        return answer if isinstance(answer, Response) else json_response(answer)
+        return answer if isinstance(answer, Response) else json_response(answer or Unit())
 
     def _admitted(self, request: Request) -> Bearer:
-        bearer = request.tokens.verify(bearer_token(request))
+        bearer = request.tokens.verify(reading.bearer_token(request))
         request.record.set_principal(bearer.principal_id, bearer.session_reference, bearer.extended_by_chain)
         if bearer.is_one_time:
-            raise InvalidToken
+            raise errors.InvalidToken
         if bearer.role not in self.roles:
-            raise RoleNotAllowed
+            raise errors.RoleNotAllowed
         if not self.scope or not all_covered([self.scope], bearer.scopes):
-            raise ScopeNotCovered
+            raise errors.ScopeNotCovered
         if self.roles == END_USERS and (bearer.is_extended or ALL_WRITE not in bearer.scopes):
-            raise SessionTokenNeeded
+            raise errors.SessionTokenNeeded
         return bearer
 
 
 RPCS: Final[dict[str, rpc]] = {}
-
-
-Reader = Callable[[Request, bytes, Any], Any]
-READERS: Final[dict[str, Reader]] = {
-    "refresh_token": bearer_token,
+READERS: Final[dict[str, Handler]] = {
+    "refresh_token": reading.bearer_token,
     "cookie_token": cookies.refresh_token,
-    "idempotency_key": idempotency_key,
-    "query": read_query,  # this part of the request as the annotated model
-    "body": read_json,
-    "form": read_form,
+    "idempotency_key": reading.idempotency_key,
+    "query": reading.read_query,  # this part of the request as the annotated model
+    "body": reading.read_json,
+    "form": reading.read_form,
 }
 
 
 def _models(handler: Handler) -> dict[str, Any]:
     models = get_type_hints(handler)
-    if isinstance(models["return"], UnionType):  # a model, or a page for browsers
+    if models["return"] is NoneType:
+        models["return"] = Unit
+    elif isinstance(models["return"], UnionType):  # a model, or a page for browsers
         models["return"] = get_args(models["return"])[0]
     return models

@@ -1,6 +1,4 @@
-"""The format of log lines: JSON, one object a line, on standard output; gunicorn's own too. Imported by
-gunicorn's master: see gunicorn.conf.py.
-"""
+"""gunicorn's log lines, in JSON on standard output. Imported by gunicorn's master: see gunicorn.conf.py."""
 
 import json
 import logging
@@ -10,11 +8,7 @@ from typing import Any, Final
 
 from gunicorn import glogging
 
-_STANDARD_ATTRIBUTES: Final = {
-    *vars(logging.makeLogRecord({})),
-    "message",
-    "taskName",
-}  # the attributes that are not a record's `extra`
+_NO_EXTRA: Final = {*vars(logging.makeLogRecord({})), "message", "taskName"}  # the attributes that every record has
 
 
 class Lines(logging.Formatter):
@@ -29,7 +23,7 @@ class Lines(logging.Formatter):
         }
         if record.exc_info:
             line["exc_info"] = self.formatException(record.exc_info)
-        extra = {name: value for name, value in vars(record).items() if name not in _STANDARD_ATTRIBUTES}
+        extra = {name: value for name, value in vars(record).items() if name not in _NO_EXTRA}
         return json.dumps(line | extra, default=str)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802
@@ -53,10 +47,8 @@ def traceback_without_messages(error: BaseException | None) -> str:
 
 
 def configuration(level: str) -> dict[str, Any]:
-    """The argument of `logging.config.dictConfig`: lines of gunicorn of that level and above, and errors of libraries.
-    Debug lines are left out: gunicorn's quote what it read.
-    """
-    level = "INFO" if level == "debug" else level.upper()
+    """For `logging.config.dictConfig`: lines of gunicorn of that level and above, and errors of libraries."""
+    level = "INFO" if level == "debug" else level.upper()  # gunicorn's debug lines quote what it read
     return {
         "version": 1,
         "disable_existing_loggers": False,

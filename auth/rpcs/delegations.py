@@ -1,12 +1,8 @@
 """listDelegations, invalidateDelegation and invalidateDelegations: people see and end what acts in their name."""
 
-from flask import Blueprint
-
-from auth.core.claims import Bearer
 from auth.core.errors import NoSuchDelegation
-from auth.core.models import Delegation, Page, PageRequest, Unit
-from auth.http.request import Request
-from auth.http.rpc import END_USERS, rpc
+from auth.core.models import Delegation, Page, PageRequest
+from auth.http.rpc import END_USERS, Bearer, Blueprint, Request, rpc
 from auth.rpcs.sessions import end_all, end_one, page_of
 
 blueprint = Blueprint("delegations", __name__)
@@ -18,13 +14,11 @@ def list_delegations(request: Request, bearer: Bearer, query: PageRequest) -> Pa
 
 
 @rpc(blueprint, "invalidateDelegations", "DELETE /auth/delegations", END_USERS, event="revocation")
-def invalidate_delegations(request: Request, bearer: Bearer) -> Unit:
+def invalidate_delegations(request: Request, bearer: Bearer) -> None:
     end_all(request, "delegation_delete_all", bearer)
     request.db.run("principal_mark_ended", id=bearer.principal_id)
-    return Unit()
 
 
 @rpc(blueprint, "invalidateDelegation", "DELETE /auth/delegations/<delegation_id>", END_USERS, event="revocation")
-def invalidate_delegation(request: Request, bearer: Bearer, delegation_id: str) -> Unit:
+def invalidate_delegation(request: Request, bearer: Bearer, delegation_id: str) -> None:
     end_one(request, "delegation_delete", bearer, delegation_id, NoSuchDelegation)
-    return Unit()

@@ -4,14 +4,10 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from flask import Blueprint
-
-from auth.core.claims import Bearer
 from auth.core.errors import ApiError, InvalidToken, NoSuchSession
-from auth.core.models import DEFAULT_PAGE_SIZE, PAGE_SIZES, Item, Page, PageRequest, Session, Unit
+from auth.core.models import DEFAULT_PAGE_SIZE, PAGE_SIZES, Item, Page, PageRequest, Session
 from auth.http import cookies
-from auth.http.request import Request
-from auth.http.rpc import END_USERS, rpc
+from auth.http.rpc import END_USERS, Bearer, Blueprint, Request, rpc
 
 BATCH: Final = 2_000  # sessions that one statement ends, well within its time
 _UUID: Final = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -25,18 +21,16 @@ def list_user_sessions(request: Request, bearer: Bearer, query: PageRequest) -> 
 
 
 @rpc(blueprint, "invalidateSessions", "DELETE /auth/sessions", END_USERS, event="revocation")
-def invalidate_sessions(request: Request, bearer: Bearer) -> Unit:
+def invalidate_sessions(request: Request, bearer: Bearer) -> None:
     end_all(request, "session_delete_all", bearer)
     cookies.expire_refresh_cookie(request)
-    return Unit()
 
 
 @rpc(blueprint, "invalidateSession", "DELETE /auth/sessions/<session_id>", END_USERS, event="revocation")
-def invalidate_session(request: Request, bearer: Bearer, session_id: str) -> Unit:
+def invalidate_session(request: Request, bearer: Bearer, session_id: str) -> None:
     end_one(request, "session_delete", bearer, session_id, NoSuchSession)
     if session_id == str(bearer.session_reference):
         cookies.expire_refresh_cookie(request)
-    return Unit()
 
 
 def page_of(
