@@ -35,7 +35,7 @@ def create(user_id: str, role: str, password_stdin: bool, as_json: bool, **texts
         raise click.ClickException(
             "An id has 1 to 255 characters, none of them a control character, and starts with neither _ nor #P_."
         )
-    if problem := problem_with_texts(**texts):
+    if problem := problem_with_texts(texts["first_names"], texts["last_name"], texts["email"]):
         raise click.ClickException(problem)
     row = {"id": user_id, "role": Role(role).value}
     password_hash = hash_password(_ask_password(password_stdin, user_id, *texts.values()))

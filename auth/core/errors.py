@@ -158,3 +158,6 @@ class DatabaseUnavailable(Unavailable):
 
 class LoginBusy(Unavailable):
     """Too many people are logging in right now. Try again in a moment."""
+
+
+BY_STATUS = {e.status: e for e in (BadRequest, NotFound, MethodNotAllowed, BodyTooLarge, UnsupportedMediaType)}

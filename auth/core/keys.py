@@ -68,7 +68,6 @@ class Keyring:
 
     @classmethod
     def of(cls, private_key: PrivateKey, others: Iterable[VerificationKey] = ()) -> "Keyring":
-        """The ring that signs with `private_key` and verifies by it and the others. Raises `UnusableKey`."""
         signing = VerificationKey.of(private_key.public_key())
         return cls(private_key, signing, {key.kid: key for key in (signing, *others)})
 

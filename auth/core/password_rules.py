@@ -1,5 +1,4 @@
-"""The rules for a new password: long enough, and hard to guess by zxcvbn. No composition rules (NIST SP 800-63B-4,
-3.1.1.2)."""
+"""The rules for a new password: its length, and zxcvbn's score. No composition rules (NIST SP 800-63B-4, 3.1.1.2)."""
 
 import re
 import threading
@@ -24,11 +23,7 @@ _scoring = threading.Lock()  # zxcvbn keeps the user's own words in a global dic
 
 
 def check(password: str, *own_texts: str | None) -> None:
-    """Check a new password; `own_texts` are the user's id, e-mail and names.
-
-    Raises `PasswordTooShort` below 15 characters, `PasswordTooLong` above 1,024 bytes in UTF-8, and `PasswordTooEasy`
-    where zxcvbn scores its first 64 characters below 3.
-    """
+    """Raises `PasswordTooShort`, `PasswordTooLong` or `PasswordTooEasy`. `own_texts`: the user's id, e-mail, names."""
     if len(password) < CHARACTERS:
         raise PasswordTooShort
     if len(password.encode()) > PASSWORD_BYTES:

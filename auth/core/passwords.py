@@ -45,7 +45,6 @@ def context(memory_kib: int, passes: int, lanes: int) -> CryptContext:
     return CryptContext(
         schemes=["argon2", *older],
         deprecated="auto",
-        argon2__type="ID",
         argon2__memory_cost=memory_kib,
         argon2__time_cost=passes,
         argon2__parallelism=lanes,
@@ -70,21 +69,17 @@ def warm_up() -> None:
 
 
 def hash_password(password: str) -> str:
-    """The hash to store, with its algorithm, parameters and a random salt."""
     return str(_context.hash(password.encode()))
 
 
 def check_length(password: str) -> None:
-    """Raises `InvalidRequest` for a password that nobody can have: over 1,024 bytes in UTF-8."""
+    """Raises `InvalidRequest` for a password that nobody can have."""
     if len(password.encode()) > PASSWORD_BYTES:
         raise InvalidRequest(f"The password must have 1 to {PASSWORD_BYTES} bytes.")
 
 
 def verify(password: str, password_hash: str | None, waited: Waited = lambda seconds: None) -> tuple[bool, str | None]:
-    """Whether the password is right, and a new hash to store where the old one is outdated.
-
-    Without a stored hash a dummy is verified, so that the time does not reveal unknown users. Raises `LoginBusy`.
-    """
+    """Whether the password is right, and a new hash to store where the old one is outdated. Raises `LoginBusy`."""
     return in_turn(lambda: _verify(password.encode(), password_hash), waited)
 
 
@@ -108,10 +103,7 @@ def original_hash(salt: bytes, key: bytes) -> str:
 
 
 def in_turn(work: Callable[[], Result], waited: Waited) -> Result:
-    """The result of the work, which is done in the queue of the hashes: one for each of this process's cores at once.
-
-    `waited` is called with the seconds in the queue. Raises `LoginBusy` after `WAIT_SECONDS`, and where it is full.
-    """
+    """The result of work in the queue of the hashes, and to `waited` the seconds there. Raises `LoginBusy`."""
     if not _admitted.acquire(blocking=False):
         raise LoginBusy
     asked = time.perf_counter()
@@ -133,7 +125,7 @@ def in_turn(work: Callable[[], Result], waited: Waited) -> Result:
 
 
 def _verify(password: bytes, password_hash: str | None) -> tuple[bool, str | None]:
-    if password_hash is None:
+    if password_hash is None:  # so that the time does not reveal unknown users
         return _context.dummy_verify(), None
     scheme = _context.identify(password_hash)
     if scheme == "argon2":

@@ -4,9 +4,6 @@ import unicodedata
 
 from auth.core.limits import ID_CHARACTERS, NAME_CHARACTERS
 
-SERVICE_PREFIX = "_"
-PROVIDER_PREFIX = "#P_"
-
 
 def is_id(text: str) -> bool:
     """Whether the text can be the id of anything: 1 to 255 characters, none of them a control or a surrogate."""
@@ -14,21 +11,17 @@ def is_id(text: str) -> bool:
 
 
 def is_person_id(text: str) -> bool:
-    """Whether the text can be the id of a person."""
-    return is_id(text) and not text.startswith((SERVICE_PREFIX, PROVIDER_PREFIX))
+    return is_id(text) and not text.startswith(("_", "#P_"))
 
 
 def is_service_id(text: str) -> bool:
-    """Whether the text can be the id of a service."""
-    return is_id(text) and text.startswith(SERVICE_PREFIX) and not text.startswith(SERVICE_PREFIX * 2)
+    return is_id(text) and text.startswith("_") and not text.startswith("__")
 
 
-def problem_with_texts(
-    first_names: str, last_name: str, email: str | None = None, org_id: str | None = None
-) -> str | None:
+def problem_with_texts(first_names: str, last_name: str, *optional: str | None) -> str | None:
     """An error message if a name, e-mail or organisation is unacceptable, else None."""
     if not 1 <= len(first_names) <= NAME_CHARACTERS or not 1 <= len(last_name) <= NAME_CHARACTERS:
         return f"A name has 1 to {NAME_CHARACTERS} characters."
-    if any(text is not None and not is_id(text) for text in (first_names, last_name, email, org_id)):
+    if any(text is not None and not is_id(text) for text in (first_names, last_name, *optional)):
         return f"Names, e-mail and organisation have no control character, and 1 to {ID_CHARACTERS} characters."
     return None

@@ -7,20 +7,16 @@ import flask
 import msgspec
 from werkzeug.exceptions import HTTPException
 
-from auth.core import errors
+from auth.core.errors import BY_STATUS, ApiError, InternalError
 from auth.core.models import CommonErrorMessage
 from auth.core.origins import origin_of
 from auth.http.request import Request, current_request
 
-_KNOWN: Final = (
-    errors.BadRequest,
-    errors.NotFound,
-    errors.MethodNotAllowed,
-    errors.BodyTooLarge,
-    errors.UnsupportedMediaType,
-)
-_FRAMEWORK_ERRORS: Final = {error.status: error for error in _KNOWN}
 _NO_STORE: Final = [("Cache-Control", "no-store, private"), ("Pragma", "no-cache"), ("Vary", "Origin")]
+_CORS: Final = [
+    ("Access-Control-Allow-Credentials", "true"),
+    ("Access-Control-Expose-Headers", "Retry-After, X-Request-Id"),
+]
 _PREFLIGHT: Final = [
     ("Access-Control-Allow-Methods", "GET, POST, DELETE"),
     ("Access-Control-Allow-Headers", "Authorization, Content-Type, X-CSRFToken, X-Request-Id"),
@@ -36,62 +32,47 @@ class Response(flask.Response):
         return body, status, headers + headers_of(environ["werkzeug.request"])
 
 
-def json_response(model: msgspec.Struct | dict[str, Any]) -> Response:
-    """A success with the model as its JSON body."""
-    return Response(msgspec.json.encode(model), mimetype="application/json")
+def json_response(model: msgspec.Struct, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(msgspec.json.encode(model), status, headers, mimetype="application/json")
 
 
 def register_error_handlers(app: flask.Flask) -> None:
-    """Make every error of the app and of the framework a `CommonErrorMessage`."""
-    app.register_error_handler(errors.ApiError, _api_error)
+    app.register_error_handler(ApiError, _api_error)
     app.register_error_handler(HTTPException, _framework_error)
     app.register_error_handler(Exception, _unexpected_error)
 
 
 def headers_of(request: Request) -> list[tuple[str, str]]:
-    """The headers that every answer to this request carries, whatever it is.
-
-    Those of `/auth` keep tokens out of caches, and let the pages of trusted origins, and no others, read the answer.
-    """
+    """Those of `/auth` keep tokens out of caches, and let only the pages of trusted origins read the answer."""
     headers = [("X-Request-Id", request.record.request_id), ("X-Content-Type-Options", "nosniff")]
     headers += [("Set-Cookie", cookie) for cookie in request.cookies_to_set]
     if request.path.startswith("/auth/"):
         headers += _NO_STORE
         origin = request.headers.get("Origin")
         if origin and origin_of(origin) in request.config.trusted_origins:
-            headers += _cors_headers(origin, request)
+            headers += [("Access-Control-Allow-Origin", origin), *_CORS]
+            if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+                headers += _PREFLIGHT
     return headers
 
 
-def _cors_headers(origin: str, request: Request) -> list[tuple[str, str]]:
-    headers = [
-        ("Access-Control-Allow-Origin", origin),
-        ("Access-Control-Allow-Credentials", "true"),
-        ("Access-Control-Expose-Headers", "Retry-After, X-Request-Id"),
-    ]
-    is_preflight = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
-    return headers + _PREFLIGHT if is_preflight else headers
-
-
-def _api_error(error: errors.ApiError) -> Response:
+def _api_error(error: ApiError) -> Response:
     current_request().record.cause = error.cause
-    return _error_response(error.status, error.why, error.error_code, error.headers)
+    return _error(error.status, error.why, error.error_code, error.headers)
 
 
 def _framework_error(error: HTTPException) -> Response:
     headers = {name: value for name, value in error.get_headers() if name == "Allow"}
-    if error.code not in _FRAMEWORK_ERRORS:
-        return _error_response(error.code or 500, error.name, None, headers)
-    known = _FRAMEWORK_ERRORS[error.code]()
-    return _error_response(known.status, known.why, known.error_code, headers)
+    if known := BY_STATUS.get(error.code or 500):
+        return _error(known.status, known().why, known.error_code, headers)
+    return _error(error.code or 500, error.name, None, headers)
 
 
 def _unexpected_error(error: Exception) -> Response:
     current_request().record.exception = error
-    return _api_error(errors.InternalError())
+    return _api_error(InternalError())
 
 
-def _error_response(status: int, why: str, error_code: str | None, headers: Mapping[str, str]) -> Response:
+def _error(status: int, why: str, error_code: str | None, headers: Mapping[str, str]) -> Response:
     current_request().record.error_code = error_code
-    body = msgspec.json.encode(CommonErrorMessage(why, error_code))
-    return Response(body, status, headers, mimetype="application/json")
+    return json_response(CommonErrorMessage(why, error_code), status, headers)

@@ -31,8 +31,7 @@ Handler = Callable[..., Any]
 class rpc:  # noqa: N801 - a decorator
     """Declares an RPC: its route ("METHOD /path") and its callers; the annotations of the handler are its models.
 
-    The handler gets the request, the variables of the path, the admitted `bearer`, and what `READERS` has for its other
-    parameters.
+    The handler gets the request, the variables of the path, the admitted `bearer`, and by `READERS` the rest.
     """
 
     blueprint: Blueprint
@@ -42,7 +41,6 @@ class rpc:  # noqa: N801 - a decorator
     event: str | None = None  # its name in the log
 
     def __call__(self, handler: Handler) -> Handler:
-        """Serve the RPC by the handler."""
         self.method, self.path = self.route.split()
         scope = Scope(("auth", self.name), "read" if self.method == "GET" else "write")
         self.scope = None if self.roles == PUBLIC else scope

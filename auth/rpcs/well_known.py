@@ -12,7 +12,6 @@ blueprint = Blueprint("well_known", __name__)
 
 @blueprint.get("/.well-known/jwks.json")
 def jwks() -> Response:
-    """The keys that verify access tokens."""
     body = msgspec.json.encode(current_request().tokens.keyring.jwks())
     response = Response(body, mimetype="application/jwk-set+json")
     response.headers["Cache-Control"] = f"public, max-age={JWKS_SECONDS}"
