@@ -11,7 +11,7 @@ from auth.core.tokens import AccessTokens
 from auth.db import Database
 from auth.http import openapi
 from auth.http.request import Request
-from auth.http.responses import Response, register_error_handlers
+from auth.http.responses import Response, error_response
 from auth.ops import health, metrics
 from auth.ops.request_log import log_request
 from auth.rpcs import delegations, extension, login, logout, one_time, passwords, refresh, sessions, well_known
@@ -35,7 +35,7 @@ def create_app(configuration: Config) -> Flask:
     for others in (well_known, health, openapi, metrics):
         app.register_blueprint(others.blueprint)
 
-    register_error_handlers(app)
+    app.register_error_handler(Exception, error_response)
     app.after_request(log_request)
     return app
 

@@ -30,7 +30,7 @@ class Misconfigured(Exception):
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
     """The configuration that the environment describes. Raises `Misconfigured`."""
-    values = _read(environment, *_VARIABLES)
+    values = read(environment, *_VARIABLES)
     keyring = Keyring.of(values["JWT_PRIVATE_KEY"], values["JWT_PUBLIC_KEYS"])
     return Config(
         values["DATABASE_URL"], keyring, values["JWT_ISSUER"], values["TRUSTED_ORIGINS"],
@@ -38,17 +38,8 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
     )  # fmt: skip
 
 
-def read_keyring() -> Keyring:
-    """The keys alone, for commands that need nothing else. Raises `Misconfigured`."""
-    return Keyring.of(*_read(os.environ, "JWT_PRIVATE_KEY", "JWT_PUBLIC_KEYS").values())
-
-
-def read_database_url() -> str | None:
-    """The database's URL, or None when none is set. Raises `Misconfigured` for one that is malformed."""
-    return _read(os.environ, "DATABASE_URL")["DATABASE_URL"] if os.environ.get("DATABASE_URL") else None
-
-
-def _read(environment: Mapping[str, str], *names: str) -> dict[str, Any]:
+def read(environment: Mapping[str, str], *names: str) -> dict[str, Any]:
+    """The values of these variables. Raises `Misconfigured`."""
     values, problems = {}, []
     for name in names:
         parse, default = _VARIABLES[name]

@@ -42,7 +42,6 @@ class Connection(psycopg.Connection[Row]):
 
     @classmethod
     def open(cls, url: str) -> "Connection":
-        """A new connection, whose statements have no deadline until `deadline` is set."""
         try:
             return cls.connect(url, **CONNECT_OPTIONS)
         except psycopg.Error as fault:

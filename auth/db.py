@@ -1,7 +1,6 @@
-"""The database: the statements of `sql/` by their names, on connections that the threads of a process share.
+"""The statements of `sql/` by their names. They run in autocommit, each one round trip.
 
-Statements run in autocommit, each one round trip. Nothing is ever repeated here: when a connection breaks after a
-statement was sent, its outcome is unknown, and only the client may decide to ask again.
+Nothing is repeated: when a connection breaks, the outcome is unknown, and only the client may decide to ask again.
 """
 
 import re

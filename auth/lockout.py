@@ -1,12 +1,12 @@
 """The limits on guessing: a login is counted as failed before its password is checked."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 
 from auth.core import errors
 from auth.core.limits import LOCKOUT
+from auth.core.refresh_tokens import digest
 from auth.db import Row
 from auth.http.request import Request
 
@@ -21,7 +21,8 @@ def attempt(
     """
     network = request.client_network
     parts = {"pair": (network, username), "network": (network,), "username": (username,)}
-    keys = {f"{kind}_key": _digest(kind, *texts) for kind, texts in parts.items()}
+    # Not the username itself, which may be a password in the wrong field.
+    keys = {f"{kind}_key": digest("\0".join((kind, *texts))) for kind, texts in parts.items()}
     find = partial(request.db.one, statement, username=username, network_address=network or None, **keys, **parameters)
     login = find()
     if login is None:
@@ -38,7 +39,6 @@ def attempt(
 
 
 def _count(request: Request, keys: dict[str, bytes], login: Row, find: Callable[[], Row | None]) -> Row:
-    """The counted attempt."""
     if request.record.principal is None:
         request.record.set_principal(login["id"])
     if login["retry_after_seconds"] is not None:
@@ -50,11 +50,6 @@ def _count(request: Request, keys: dict[str, bytes], login: Row, find: Callable[
         blocked = find()
         raise errors.TooManyAttempts((blocked and blocked["retry_after_seconds"]) or 1)
     return counted
-
-
-def _digest(*parts: str) -> bytes:
-    """SHA-256, so that a row does not reveal the username, which may be a password in the wrong field."""
-    return hashlib.sha256("\0".join(parts).encode()).digest()
 
 
 def _take_back(request: Request, counted: Row) -> None:

@@ -1,12 +1,11 @@
 """Migrations: the numbered files of `sql/migrations`, each applied once, in a transaction, under a lock."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from auth.db import SQL_FOLDER, DirectDatabase
 
 
-@dataclass(frozen=True)
-class Migration:
+class Migration(NamedTuple):
     version: int
     name: str
     sql: str
@@ -31,7 +30,6 @@ def migrate(database: DirectDatabase) -> list[str]:
 
 
 def pending(database: DirectDatabase) -> list[str]:
-    """The names of the migrations that have not been applied."""
     table = database.one("migration_table_exists")
     waiting = _waiting(database) if table and table["present"] else all_migrations()
     return [migration.name for migration in waiting]

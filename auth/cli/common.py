@@ -1,6 +1,7 @@
 """What commands share: a database to work on, one line for a mistake, and output for people or for programs."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import IO, Final, cast
 
 import click
 
-from auth.config import Misconfigured, read_database_url
+from auth.config import Misconfigured, read
 from auth.core.errors import DatabaseUnavailable, InternalError
 from auth.db import DirectDatabase, Row
 from auth.migrations import UnusableDatabase
@@ -44,9 +45,8 @@ def database_url() -> Iterator[str]:
 
 @contextmanager
 def _url() -> Iterator[str]:
-    url = read_database_url()
-    if url is not None:
-        yield url
+    if os.environ.get("DATABASE_URL"):
+        yield read(os.environ, "DATABASE_URL")["DATABASE_URL"]
         return
     if not EMBEDDED_HOME.exists():
         raise click.ClickException("DATABASE_URL is not set, and there is no embedded database (`make run` makes one).")

@@ -5,11 +5,11 @@ import click
 from auth.core import refresh_tokens
 from auth.core.errors import MalformedScope
 from auth.core.limits import ACCESS_TOKEN_MS
-from auth.core.principals import is_service_id
 from auth.core.scopes import ALL_WRITE, Scope
 from auth.db import Row, Transaction
 
 from .common import add_delete, add_list, as_json, database, done, existing, inserted
+from .principals import is_service_id
 
 commands = click.Group("services", help="Services, and the scopes they may ask for when they extend a user's token.")
 

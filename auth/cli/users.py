@@ -10,10 +10,10 @@ from auth.core.errors import ApiError
 from auth.core.limits import RESET_TOKEN_MINUTES
 from auth.core.models import Role
 from auth.core.passwords import hash_password
-from auth.core.principals import is_person_id, problem_with_texts
 from auth.db import Row
 
 from .common import add_delete, add_list, as_json, database, done, existing, inserted
+from .principals import is_person_id, problem_with_texts
 from .user_import import import_command
 
 commands = click.Group("users", help="People who log in by password.")

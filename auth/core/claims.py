@@ -1,5 +1,6 @@
 """The claims of an access token."""
 
+import unicodedata
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Final
@@ -7,6 +8,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType, field
 
+from auth.core.limits import ID_CHARACTERS
 from auth.core.models import Role
 from auth.core.scopes import Scope
 
@@ -90,3 +92,8 @@ def identity(principal: Mapping[str, Any]) -> dict[str, Any]:
     """The claims that describe a row of `principal`; names and the like for people only."""
     columns = _OF_PEOPLE if principal["principal_type"] in ("password", "wayf") else _OF_ALL
     return {claim: principal[column] for claim, column in columns.items() if principal[column] is not None}
+
+
+def is_id(text: str) -> bool:
+    """Whether the text can be the id of anything: 1 to 255 characters, none of them a control or a surrogate."""
+    return 1 <= len(text) <= ID_CHARACTERS and not any(unicodedata.category(c) in ("Cc", "Cs") for c in text)

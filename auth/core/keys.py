@@ -4,8 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -15,7 +14,6 @@ from jwt.utils import base64url_encode
 
 RSA_BITS: Final = 3072  # of generated keys: 128 bits of strength by NIST SP 800-57, as P-256
 RSA_MINIMUM_BITS: Final = 2048
-ACCEPTED: Final = "must be EC P-256, RSA of 2,048 bits or more, or Ed25519"
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
@@ -33,8 +31,7 @@ class UnusableKey(ValueError):
     """The message says why, and holds nothing of the key."""
 
 
-@dataclass(frozen=True)
-class VerificationKey:
+class VerificationKey(NamedTuple):
     key: PublicKey
     algorithm: str  # the one that it serves
     kid: str  # its RFC 7638 thumbprint
@@ -50,7 +47,7 @@ class VerificationKey:
         elif isinstance(key, ed25519.Ed25519PublicKey):
             algorithm = "EdDSA"
         else:
-            raise UnusableKey(ACCEPTED)
+            raise UnusableKey("must be EC P-256, RSA of 2,048 bits or more, or Ed25519")
         jwk = get_default_algorithms()[algorithm].to_jwk(key, as_dict=True)
         public = {name: jwk[name] for name in ("crv", "e", "kty", "n", "x", "y") if name in jwk}  # by RFC 7638
         canonical = json.dumps(public, sort_keys=True, separators=(",", ":")).encode()
@@ -58,8 +55,7 @@ class VerificationKey:
         return cls(key, algorithm, kid, public | {"kid": kid, "use": "sig", "alg": algorithm})
 
 
-@dataclass(frozen=True)
-class Keyring:
+class Keyring(NamedTuple):
     """The key that signs, and by `kid` all keys that verify, its own public key included."""
 
     private_key: PrivateKey
@@ -91,7 +87,11 @@ def load_public_keys(pems: str) -> list[VerificationKey]:
     text = pems.replace("\\n", "\n")
     if _PEM_BLOCK.sub("", text).strip():
         raise UnusableKey("must be nothing but PEM blocks of public keys")
-    return [_load_public_key(block.group()) for block in _PEM_BLOCK.finditer(text)]
+    try:
+        keys = [serialization.load_pem_public_key(block.group().encode()) for block in _PEM_BLOCK.finditer(text)]
+    except (ValueError, UnsupportedAlgorithm):
+        raise UnusableKey("must be PEMs of public keys (a private key does not belong here)") from None
+    return [VerificationKey.of(key) for key in keys]
 
 
 def generate_private_key(algorithm: str) -> str:
@@ -99,11 +99,3 @@ def generate_private_key(algorithm: str) -> str:
     key = _GENERATORS[algorithm]()
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return pem.decode()
-
-
-def _load_public_key(pem: str) -> VerificationKey:
-    try:
-        key = serialization.load_pem_public_key(pem.encode())
-    except (ValueError, UnsupportedAlgorithm):
-        raise UnusableKey("must be PEMs of public keys (a private key does not belong here)") from None
-    return VerificationKey.of(key)

@@ -30,14 +30,10 @@ def check(password: str, *own_texts: str | None) -> None:
         raise PasswordTooLong
     scored = password[:SCORED_CHARACTERS]
     own_words = [word for text in own_texts if text for word in (text, *_WORDS.findall(text))]
-    if _has_many_combinations(scored):
+    letters = matching.relevant_l33t_subtable(scored, matching.L33T_TABLE)
+    if len(matching.enumerate_l33t_subs(letters)) > _MOST_COMBINATIONS:
         scored, *own_words = (text.translate(_LEET_TO_DIGIT) for text in (scored, *own_words))
     with _scoring:
         score = zxcvbn(scored, own_words)["score"]
     if score < SCORE:
         raise PasswordTooEasy
-
-
-def _has_many_combinations(password: str) -> bool:
-    table = matching.relevant_l33t_subtable(password, matching.L33T_TABLE)
-    return len(matching.enumerate_l33t_subs(table)) > _MOST_COMBINATIONS

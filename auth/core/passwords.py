@@ -42,13 +42,8 @@ def context(memory_kib: int, passes: int, lanes: int) -> CryptContext:
     if memory_kib < MEMORY_KIB or passes < PASSES or lanes < LANES:
         raise ValueError("argon2id must cost at least OWASP's minimum")
     older = ["bcrypt", "scrypt", "pbkdf2_sha256", "pbkdf2_sha512", "sha256_crypt", "sha512_crypt", OriginalPbkdf2]
-    return CryptContext(
-        schemes=["argon2", *older],
-        deprecated="auto",
-        argon2__memory_cost=memory_kib,
-        argon2__time_cost=passes,
-        argon2__parallelism=lanes,
-    )
+    cost = {"argon2__memory_cost": memory_kib, "argon2__time_cost": passes, "argon2__parallelism": lanes}
+    return CryptContext(["argon2", *older], deprecated="auto", **cost)
 
 
 argon2.get_backend()  # loads it: passlib cannot, once there are two contexts
@@ -95,11 +90,6 @@ def is_hash(password_hash: str) -> bool:
         return scheme is not None and _context.handler(scheme).from_string(password_hash).checksum is not None
     except ValueError:
         return False
-
-
-def original_hash(salt: bytes, key: bytes) -> str:
-    """The hash to store for the salt and the key that UCloud stored."""
-    return str(OriginalPbkdf2(rounds=10_000, salt=salt, checksum=key).to_string())
 
 
 def in_turn(work: Callable[[], Result], waited: Waited) -> Result:

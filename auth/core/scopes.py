@@ -4,7 +4,7 @@ import base64
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from auth.core.errors import InvalidRequest, MalformedScope
 from auth.core.limits import SCOPE_CHARACTERS, SCOPES_PER_REQUEST
@@ -13,8 +13,7 @@ _SCOPE = re.compile(r"([\w+-]+(?:\.[\w+-]+)*):(read|write)(?::(.+))?", re.ASCII 
 _PAIR = re.compile(r"([\w+-]+)!(.*)", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     segments: tuple[str, ...]
     access: str  # "read" or "write"
     metadata: frozenset[tuple[str, str]] = frozenset()

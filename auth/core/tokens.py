@@ -12,11 +12,10 @@ import jwt
 import msgspec
 from jwt.utils import base64url_decode, base64url_encode
 
-from auth.core.claims import Bearer, identity
+from auth.core.claims import Bearer, identity, is_id
 from auth.core.errors import InvalidToken, MalformedScope
 from auth.core.keys import ALGORITHMS, Keyring
 from auth.core.limits import LEEWAY_SECONDS
-from auth.core.principals import is_id
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 CACHED_TOKENS: Final = 1024  # by each process, once their signatures are verified
@@ -25,8 +24,6 @@ _JSON: Final = json.JSONEncoder(separators=(",", ":"), default=str)  # to ASCII,
 
 
 class AccessTokens:
-    """Mints and verifies access tokens with the keys and the issuer of this deployment."""
-
     def __init__(self, keyring: Keyring, issuer: str) -> None:
         self.keyring = keyring
         self._issuer = issuer
@@ -73,7 +70,6 @@ class AccessTokens:
         raise InvalidToken
 
     def _payload(self, token: str) -> Any:
-        """The JSON of the payload, once the signature is verified."""
         if not _TOKEN.fullmatch(token):
             raise InvalidToken
         header = _strict_json(base64url_decode(token.partition(".")[0]))

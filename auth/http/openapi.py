@@ -55,7 +55,6 @@ def _encoded() -> bytes:
 
 
 def document() -> dict[str, Any]:
-    """The document, as JSON's types."""
     parts = (*BODIES, "query", "return")
     models = {model for declared in RPCS.values() for part, model in declared.models.items() if part in parts}
     _, schemas = msgspec.json.schema_components([CommonErrorMessage, Unit, *models], ref_template=TEMPLATE)

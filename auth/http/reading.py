@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Callable
-from functools import cache
 from io import BytesIO
-from typing import Any, Final, TypeVar, get_type_hints
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -21,6 +20,7 @@ Model = TypeVar("Model", bound=msgspec.Struct)
 _FORM_FIELDS: Final = 100
 _PART_HEADER_BYTES: Final = 16 * 1024  # of all parts together
 _KEY: Final = re.compile(r"[!-~]{1,255}")
+_NUMBERS: Final = {"itemsPerPage", "page"}  # of all queries
 _NUMBER: Final = re.compile(r"-?[0-9]+")  # `int` alone also takes spaces, `+1`, `1_0` and other digits
 
 
@@ -42,7 +42,7 @@ def idempotency_key(request: Request, *_: object) -> str | None:
 
 def read_query(request: Request, _: bytes, model: type[Model]) -> Model:
     """The query as the model; of a parameter given twice, the first value. Raises `InvalidRequest`."""
-    return _read("query", model, lambda: msgspec.convert(_query_fields(request, model), model))
+    return _read("query", model, lambda: msgspec.convert(_query_fields(request.query_string), model))
 
 
 def read_body(request: Request, limit: int) -> bytes:
@@ -92,20 +92,13 @@ def _read(part: str, model: type[Model], read: Callable[[], Model]) -> Model:
         raise InvalidRequest(f"The {part} of the request could not be parsed.") from None
 
 
-def _query_fields(request: Request, model: type[msgspec.Struct]) -> dict[str, Any]:
-    fields: dict[str, Any] = _form_fields(request.query_string)
-    for name in _numbers(model) & fields.keys():
+def _query_fields(query: bytes) -> dict[str, Any]:
+    fields: dict[str, Any] = _form_fields(query)
+    for name in _NUMBERS & fields.keys():
         if not _NUMBER.fullmatch(fields[name]):
             raise InvalidRequest(f"{name!r} must be a whole number.")
         fields[name] = int(fields[name])
     return fields
-
-
-@cache
-def _numbers(model: type[msgspec.Struct]) -> frozenset[str]:
-    """The names of the model's integers."""
-    types = get_type_hints(model)
-    return frozenset(field.encode_name for field in msgspec.structs.fields(model) if types[field.name] is int)
 
 
 def _form_fields(encoded: bytes) -> dict[str, str]:

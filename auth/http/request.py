@@ -82,14 +82,11 @@ class Request(flask.Request):
 
     @property
     def client_agent(self) -> str | None:
-        """The User-Agent header, cut to what a session keeps, or None where there is none."""
         return self.headers.get("User-Agent", "").replace("\0", "")[:USER_AGENT_CHARACTERS] or None
 
     def _client(self) -> Address | None:
-        """The address that the trusted proxies name, or else the peer's.
-
-        Split here, since Werkzeug's ProxyFix honours quotes: a client's own `"` would swallow what a proxy appends.
-        """
+        """The address that the trusted proxies name, or else the peer's."""
+        # Werkzeug's ProxyFix honours quotes: a client's own `"` would swallow what a proxy appends.
         proxies = self.config.trusted_proxies
         entries = self.headers.get("X-Forwarded-For", "").split(",") if proxies else []
         named = entries[-proxies] if 0 < proxies <= len(entries) else None

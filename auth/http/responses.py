@@ -36,10 +36,19 @@ def json_response(model: msgspec.Struct, status: int = 200, headers: Mapping[str
     return Response(msgspec.json.encode(model), status, headers, mimetype="application/json")
 
 
-def register_error_handlers(app: flask.Flask) -> None:
-    app.register_error_handler(ApiError, _api_error)
-    app.register_error_handler(HTTPException, _framework_error)
-    app.register_error_handler(Exception, _unexpected_error)
+def error_response(error: Exception) -> Response:
+    """Every error, of the app and of the framework, is a `CommonErrorMessage`."""
+    record, headers = current_request().record, dict[str, str]()
+    if isinstance(error, HTTPException):
+        headers = {name: value for name, value in error.get_headers() if name == "Allow"}
+        known = BY_STATUS.get(error.code or 500)
+        if known is None:
+            return json_response(CommonErrorMessage(error.name, None), error.code or 500, headers)
+        error = known()
+    elif not isinstance(error, ApiError):
+        record.exception, error = error, InternalError()
+    record.cause, record.error_code = error.cause, error.error_code
+    return json_response(CommonErrorMessage(error.why, error.error_code), error.status, {**headers, **error.headers})
 
 
 def headers_of(request: Request) -> list[tuple[str, str]]:
@@ -54,25 +63,3 @@ def headers_of(request: Request) -> list[tuple[str, str]]:
             if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
                 headers += _PREFLIGHT
     return headers
-
-
-def _api_error(error: ApiError) -> Response:
-    current_request().record.cause = error.cause
-    return _error(error.status, error.why, error.error_code, error.headers)
-
-
-def _framework_error(error: HTTPException) -> Response:
-    headers = {name: value for name, value in error.get_headers() if name == "Allow"}
-    if known := BY_STATUS.get(error.code or 500):
-        return _error(known.status, known().why, known.error_code, headers)
-    return _error(error.code or 500, error.name, None, headers)
-
-
-def _unexpected_error(error: Exception) -> Response:
-    current_request().record.exception = error
-    return _api_error(InternalError())
-
-
-def _error(status: int, why: str, error_code: str | None, headers: Mapping[str, str]) -> Response:
-    current_request().record.error_code = error_code
-    return json_response(CommonErrorMessage(why, error_code), status, headers)

@@ -4,16 +4,12 @@ import json
 import logging
 import traceback
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 from gunicorn import glogging
 
-_NO_EXTRA: Final = {*vars(logging.makeLogRecord({})), "message", "taskName"}  # the attributes that every record has
-
 
 class Lines(logging.Formatter):
-    """JSON lines."""
-
     def format(self, record: logging.LogRecord) -> str:
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
@@ -23,8 +19,7 @@ class Lines(logging.Formatter):
         }
         if record.exc_info:
             line["exc_info"] = self.formatException(record.exc_info)
-        extra = {name: value for name, value in vars(record).items() if name not in _NO_EXTRA}
-        return json.dumps(line | extra, default=str)
+        return json.dumps(line)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802
         return traceback_without_messages(ei[1])
@@ -50,8 +45,6 @@ def configuration(level: str) -> dict[str, Any]:
     """For `logging.config.dictConfig`: lines of gunicorn of that level and above, and errors of libraries."""
     level = "INFO" if level == "debug" else level.upper()  # gunicorn's debug lines quote what it read
     return {
-        "version": 1,
-        "disable_existing_loggers": False,
         "formatters": {"lines": {"()": Lines}},
         "handlers": {"out": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "lines"}},
         "root": {"level": "ERROR", "handlers": ["out"]},

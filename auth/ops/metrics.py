@@ -35,7 +35,6 @@ def metrics() -> Response:
 
 
 def count(record: Record, rpc: str, status: int, seconds: float, event: dict[str, Any]) -> None:
-    """Count one request, its security event, its revoked tokens, its wait and its database fault."""
     REQUESTS.labels(rpc, status).inc()
     LATENCY.labels(rpc).observe(seconds)
     if event:

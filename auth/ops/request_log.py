@@ -54,7 +54,6 @@ def _fields(request: Request, status: int, rpc: str | None, seconds: float) -> d
 
 
 def _security_event(record: Record, status: int) -> dict[str, Any]:
-    """The fields of the security event, or none for a request that is no security event."""
     if record.event is None:
         return {}
     outcome = record.error_code or ("success" if status < 400 else str(status))

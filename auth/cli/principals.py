@@ -1,13 +1,7 @@
-"""The rules for ids of principals and for the texts about a person."""
+"""The rules for what an operator may call and write of a principal."""
 
-import unicodedata
-
+from auth.core.claims import is_id
 from auth.core.limits import ID_CHARACTERS, NAME_CHARACTERS
-
-
-def is_id(text: str) -> bool:
-    """Whether the text can be the id of anything: 1 to 255 characters, none of them a control or a surrogate."""
-    return 1 <= len(text) <= ID_CHARACTERS and not any(unicodedata.category(c) in ("Cc", "Cs") for c in text)
 
 
 def is_person_id(text: str) -> bool:
