@@ -9,12 +9,12 @@ from auth import cli, config
 from auth.config import Config
 from auth.core.tokens import AccessTokens
 from auth.db import Database
-from auth.http import openapi
+from auth.http import documents
 from auth.http.request import Request
 from auth.http.responses import Response, error_response
 from auth.ops import health, metrics
 from auth.ops.request_log import log_request
-from auth.rpcs import delegations, extension, login, logout, one_time, passwords, refresh, sessions, well_known
+from auth.rpcs import delegations, extension, login, logout, one_time, passwords, refresh, sessions
 
 
 def create_app(configuration: Config) -> Flask:
@@ -32,7 +32,7 @@ def create_app(configuration: Config) -> Flask:
 
     for calls in (login, refresh, logout, one_time, extension, sessions, delegations, passwords):
         app.register_blueprint(calls.blueprint)
-    for others in (well_known, health, openapi, metrics):
+    for others in (documents, health, metrics):
         app.register_blueprint(others.blueprint)
 
     app.register_error_handler(Exception, error_response)

@@ -14,9 +14,7 @@ import sys
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-
-from gunicorn.arbiter import Arbiter
-from gunicorn.workers.base import Worker
+from typing import Any
 
 for name in [name for name in sys.modules if name.partition(".")[0] == "auth"]:
     del sys.modules[name]
@@ -44,7 +42,7 @@ graceful_timeout = 30  # seconds that requests have to end after SIGTERM
 control_socket_disable = True  # it would be a file in the home folder
 
 
-def on_starting(master: Arbiter) -> None:
+def on_starting(master: Any) -> None:
     master.metrics = metrics_folder.make()
     reload = master.reload
 
@@ -60,13 +58,13 @@ def on_starting(master: Arbiter) -> None:
     master.reload = reload_or_keep_workers
 
 
-def pre_fork(master: Arbiter, worker: Worker) -> None:
+def pre_fork(master: Any, worker: Any) -> None:
     """Take the lowest slot that no living worker has."""
     taken = {other.slot for other in master.WORKERS.values()}
     worker.slot = next(slot for slot in count() if slot not in taken)
 
 
-def post_fork(master: Arbiter, worker: Worker) -> None:
+def post_fork(master: Any, worker: Any) -> None:
     """Handle SIGTERM from the fork on, and before. Otherwise an early stop would take all of `graceful_timeout`."""
     metrics_folder.use(master.metrics, worker.slot)
     signal.signal(signal.SIGTERM, lambda *_: setattr(worker, "alive", False))
@@ -75,12 +73,11 @@ def post_fork(master: Arbiter, worker: Worker) -> None:
             worker.alive = master.SIG_QUEUE.get_nowait() != signal.SIGTERM
 
 
-def post_worker_init(worker: Worker) -> None:
+def post_worker_init(worker: Any) -> None:
     from auth.core import passwords  # in the worker's process
 
-    passwords.share_cores(worker.cfg.workers)
-    passwords.warm_up()
+    passwords.prepare(worker.cfg.workers)
 
 
-def on_exit(master: Arbiter) -> None:
+def on_exit(master: Any) -> None:
     shutil.rmtree(master.metrics, ignore_errors=True)

@@ -32,10 +32,8 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
     """The configuration that the environment describes. Raises `Misconfigured`."""
     values = read(environment, *_VARIABLES)
     keyring = Keyring.of(values["JWT_PRIVATE_KEY"], values["JWT_PUBLIC_KEYS"])
-    return Config(
-        values["DATABASE_URL"], keyring, values["JWT_ISSUER"], values["TRUSTED_ORIGINS"],
-        values["TRUSTED_PROXIES"], values["COOKIE_SECURE"], values["LOG_LEVEL"],
-    )  # fmt: skip
+    others = ("JWT_ISSUER", "TRUSTED_ORIGINS", "TRUSTED_PROXIES", "COOKIE_SECURE", "LOG_LEVEL")
+    return Config(values["DATABASE_URL"], keyring, *(values[name] for name in others))
 
 
 def read(environment: Mapping[str, str], *names: str) -> dict[str, Any]:
@@ -100,8 +98,7 @@ def _flag(text: str) -> bool:
     return text == "1"
 
 
-# How each variable is read, and its value where it is missing or empty. gunicorn.conf.py reads the last three too; they
-# are checked here, so that all mistakes are reported at once.
+# How each is read, and its value where it is missing or empty. The last three are checked here, for gunicorn.conf.py.
 _VARIABLES: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "DATABASE_URL": (_database_url, ""),
     "JWT_PRIVATE_KEY": (_private_key, ""),

@@ -46,7 +46,6 @@ class DirectDatabase:
         return self._execute(name, parameters, Cursor.fetchone)
 
     def many(self, name: str, /, **parameters: object) -> list[Row]:
-        """All the statement's rows."""
         return self._execute(name, parameters, Cursor.fetchall)
 
     def run(self, name: str, /, **parameters: object) -> int:
@@ -85,7 +84,6 @@ class Transaction(DirectDatabase):
         self._connection = connection
 
     def script(self, text: str) -> None:
-        """Run the statements of a migration, one after another."""
         self._connection.execute(text)
 
     def _take(self, writes: bool) -> Connection:

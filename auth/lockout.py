@@ -43,8 +43,8 @@ def _count(request: Request, keys: dict[str, bytes], login: Row, find: Callable[
         request.record.set_principal(login["id"])
     if login["retry_after_seconds"] is not None:
         raise errors.TooManyAttempts(login["retry_after_seconds"])
-    is_known = login["is_known_network"]
-    [counted] = request.db.many("login_attempt_start", is_known_network=is_known, **keys, **LOCKOUT)
+    parameters = {"is_known_network": login["is_known_network"], **keys, **LOCKOUT}
+    [counted] = request.db.many("login_attempt_start", **parameters)
     if counted["refused"]:  # logins at the same time reached a limit after our read
         _take_back(request, counted)
         blocked = find()

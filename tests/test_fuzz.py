@@ -29,7 +29,7 @@ from auth.config import Config
 from auth.core.errors import MalformedScope
 from auth.core.models import Role
 from auth.core.scopes import Scope
-from auth.http.openapi import document
+from auth.http.documents import document
 
 from .support.api import COOKIE, any_address, request_class
 from .support.world import ORIGIN, World

@@ -77,7 +77,7 @@ def test_no_more_hash_at_once_than_there_are_cores(monkeypatch: pytest.MonkeyPat
 def test_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch, processes: int, at_once: int) -> None:
     slow = Slow(monkeypatch)
     monkeypatch.setattr(passwords, "_hashing", None)
-    passwords.share_cores(processes)
+    passwords.prepare(processes)
     with ThreadPoolExecutor(passwords.CORES + 1) as pool:
         results = [pool.submit(passwords.verify, "x", "y") for _ in range(passwords.CORES + 1)]
         time.sleep(0.2)

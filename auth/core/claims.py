@@ -36,7 +36,7 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
     nbf: int | float = 0
     uid: int | UnsetType = UNSET
     jti: str | UnsetType = UNSET
-    public_session_reference: UUID | UnsetType = UNSET
+    session_reference: UUID | UnsetType = field(name="publicSessionReference", default=UNSET)
     extended_by: str | UnsetType = UNSET
     extended_by_chain: list[str] = []
     extended_from: UUID | UnsetType = UNSET  # the delegation behind a token that is not stored
@@ -47,13 +47,9 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
         return [Scope.parse(text) for text in self.aud]
 
     @property
-    def session_reference(self) -> UUID | None:
-        return self.public_session_reference or None
-
-    @property
     def grant_reference(self) -> UUID | None:
         """The stored token that this one ends with, or None where there is none."""
-        return self.public_session_reference or self.extended_from or None
+        return self.session_reference or self.extended_from or None
 
     @property
     def is_one_time(self) -> bool:
@@ -66,13 +62,13 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
     @property
     def not_after(self) -> float | None:
         """The latest end of what is made from this token, in seconds since the epoch. None: a stored token has it."""
-        return self.exp if self.is_extended and self.session_reference is None else None
+        return self.exp if self.is_extended and not self.session_reference else None
 
     @property
     def provenance(self) -> dict[str, Any]:
         """The claims that trace what is made from this token: its session, and the services that extended it."""
         return {
-            "publicSessionReference": self.session_reference,
+            "publicSessionReference": self.session_reference or None,
             "extendedBy": self.extended_by or None,
             "extendedByChain": self.extended_by_chain,
             "extendedFrom": self.extended_from or None,

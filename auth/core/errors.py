@@ -71,8 +71,6 @@ class PasswordTooEasy(BadRequest):
 
 
 class Unauthorized(ApiError, status=401):
-    """The caller is not allowed to do this."""
-
     headers = {"WWW-Authenticate": "Bearer"}
 
 

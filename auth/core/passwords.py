@@ -52,15 +52,11 @@ _hashing = ThreadPoolExecutor(CORES, "hash")  # few threads, since each keeps th
 _admitted = threading.BoundedSemaphore(WAITING)
 
 
-def share_cores(processes: int) -> None:
-    """Bound the hashes that run at once to this process's share of the cores. Call it before the first hash."""
+def prepare(processes: int) -> None:
+    """Call it before the first hash, in each of so many processes that share the cores."""
     global _hashing
     _hashing = ThreadPoolExecutor(math.ceil(CORES / processes), "hash")
-
-
-def warm_up() -> None:
-    """Make the hash that unknown users are compared with, so that the first such login takes no longer than others."""
-    _context.dummy_verify()
+    _context.dummy_verify()  # makes the hash for unknown users, so that the first such login takes no longer
 
 
 def hash_password(password: str) -> str:

@@ -12,6 +12,7 @@ from auth.core.models import CommonErrorMessage
 from auth.core.origins import origin_of
 from auth.http.request import Request, current_request
 
+# For `/auth`: tokens stay out of caches, and only the pages of trusted origins may read an answer.
 _NO_STORE: Final = [("Cache-Control", "no-store, private"), ("Pragma", "no-cache"), ("Vary", "Origin")]
 _CORS: Final = [
     ("Access-Control-Allow-Credentials", "true"),
@@ -29,7 +30,17 @@ class Response(flask.Response):
 
     def get_wsgi_response(self, environ: dict[str, Any]) -> tuple[Iterable[bytes], str, list[tuple[str, str]]]:
         body, status, headers = super().get_wsgi_response(environ)
-        return body, status, headers + headers_of(environ["werkzeug.request"])
+        request: Request = environ["werkzeug.request"]
+        headers += [("X-Request-Id", request.record.request_id), ("X-Content-Type-Options", "nosniff")]
+        headers += [("Set-Cookie", cookie) for cookie in request.cookies_to_set]
+        if request.path.startswith("/auth/"):
+            headers += _NO_STORE
+            origin = request.headers.get("Origin")
+            if origin and origin_of(origin) in request.config.trusted_origins:
+                headers += [("Access-Control-Allow-Origin", origin), *_CORS]
+                if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+                    headers += _PREFLIGHT
+        return body, status, headers
 
 
 def json_response(model: msgspec.Struct, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -49,17 +60,3 @@ def error_response(error: Exception) -> Response:
         record.exception, error = error, InternalError()
     record.cause, record.error_code = error.cause, error.error_code
     return json_response(CommonErrorMessage(error.why, error.error_code), error.status, {**headers, **error.headers})
-
-
-def headers_of(request: Request) -> list[tuple[str, str]]:
-    """Those of `/auth` keep tokens out of caches, and let only the pages of trusted origins read the answer."""
-    headers = [("X-Request-Id", request.record.request_id), ("X-Content-Type-Options", "nosniff")]
-    headers += [("Set-Cookie", cookie) for cookie in request.cookies_to_set]
-    if request.path.startswith("/auth/"):
-        headers += _NO_STORE
-        origin = request.headers.get("Origin")
-        if origin and origin_of(origin) in request.config.trusted_origins:
-            headers += [("Access-Control-Allow-Origin", origin), *_CORS]
-            if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
-                headers += _PREFLIGHT
-    return headers

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from types import NoneType, UnionType
-from typing import Any, Final, Literal, get_args, get_type_hints
+from types import UnionType
+from typing import Any, Final, Literal, get_args
 
 from flask import Blueprint
 
@@ -44,7 +44,10 @@ class rpc:  # noqa: N801 - a decorator
         self.method, self.path = self.route.split()
         scope = Scope(("auth", self.name), "read" if self.method == "GET" else "write")
         self.scope = None if self.roles == PUBLIC else scope
-        self.models = _models(handler)  # by parameter; "return" is the model of a success
+        # By parameter; "return" is the model of a success, also where the handler may return a page for browsers.
+        returned = handler.__annotations__["return"] or Unit
+        model = get_args(returned)[0] if isinstance(returned, UnionType) else returned
+        self.models = handler.__annotations__ | {"return": model}
         RPCS[self.name] = self
         self.blueprint.add_url_rule(self.path, self.name, partial(self._serve, handler), methods=[self.method])
         return handler
@@ -63,7 +66,7 @@ class rpc:  # noqa: N801 - a decorator
 
     def _admitted(self, request: Request) -> Bearer:
         bearer = request.tokens.verify(reading.bearer_token(request))
-        request.record.set_principal(bearer.principal_id, bearer.session_reference, bearer.extended_by_chain)
+        request.record.set_principal(bearer.principal_id, bearer.session_reference or None, bearer.extended_by_chain)
         if bearer.is_one_time:
             raise errors.InvalidToken
         if bearer.role not in self.roles:
@@ -84,12 +87,3 @@ READERS: Final[dict[str, Handler]] = {
     "body": reading.read_json,
     "form": reading.read_form,
 }
-
-
-def _models(handler: Handler) -> dict[str, Any]:
-    models = get_type_hints(handler)
-    if models["return"] is NoneType:
-        models["return"] = Unit
-    elif isinstance(models["return"], UnionType):  # a model, or a page for browsers
-        models["return"] = get_args(models["return"])[0]
-    return models

@@ -31,7 +31,12 @@ DATABASE_ERRORS: Final = _counter("auth_database_errors", "Requests answered DAT
 @blueprint.get("/metrics")
 def metrics() -> Response:
     """All metrics in Prometheus text. They hold no personal data."""
-    return Response(generate_latest(_shown()), content_type=CONTENT_TYPE_LATEST)
+    shown = _registry
+    if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):  # more than one process
+        os.makedirs(folder, 0o700, exist_ok=True)  # a clean-up may have removed it
+        shown = CollectorRegistry()
+        MultiProcessCollector(shown)  # type: ignore[no-untyped-call]
+    return Response(generate_latest(shown), content_type=CONTENT_TYPE_LATEST)
 
 
 def count(record: Record, rpc: str, status: int, seconds: float, event: dict[str, Any]) -> None:
@@ -45,13 +50,3 @@ def count(record: Record, rpc: str, status: int, seconds: float, event: dict[str
         HASH_WAIT.observe(record.hash_wait_seconds)
     if record.error_code == "DATABASE_UNAVAILABLE":
         DATABASE_ERRORS.labels(record.cause).inc()
-
-
-def _shown() -> CollectorRegistry:
-    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-    if folder is None:  # one process
-        return _registry
-    os.makedirs(folder, 0o700, exist_ok=True)  # a clean-up may have removed it
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return registry

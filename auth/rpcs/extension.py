@@ -2,7 +2,6 @@
 
 from functools import partial
 from typing import Any
-from uuid import UUID
 
 from auth.core import errors, limits, refresh_tokens
 from auth.core.models import OptionalAuthenticationTokens, Role, TokenExtensionRequest
@@ -17,7 +16,10 @@ blueprint = Blueprint("extension", __name__)
 def token_extension(request: Request, bearer: Bearer, body: TokenExtensionRequest) -> OptionalAuthenticationTokens:
     if bearer.is_extended:  # its `sub` is a person: the chain would name that person, and not the calling service
         raise errors.InvalidToken
-    user = _verified_user(request, body.valid_jwt)
+    user = request.tokens.verify(body.valid_jwt)
+    if user.is_one_time or user.role is Role.UNKNOWN:
+        raise errors.InvalidToken
+    request.record.details["user"] = user.principal_id
     tokens = bearer.parameters() | user.parameters("user") | {"not_after": user.not_after}
     person = request.live_row("extension_find", **tokens)
     scopes = _allowed_scopes(body, person, user)
@@ -35,14 +37,6 @@ def token_extension(request: Request, bearer: Bearer, body: TokenExtensionReques
     return OptionalAuthenticationTokens(access_token, refresh_tokens.csrf_token(refresh_token), refresh_token)
 
 
-def _verified_user(request: Request, valid_jwt: str) -> Bearer:
-    user = request.tokens.verify(valid_jwt)
-    if user.is_one_time or user.role is Role.UNKNOWN:
-        raise errors.InvalidToken
-    request.record.details["user"] = user.principal_id
-    return user
-
-
 def _allowed_scopes(body: TokenExtensionRequest, person: Row, user: Bearer) -> list[str]:
     """The scopes asked for, checked in the order of the contract."""
     if not 1 <= body.expires_in <= limits.EXTENDED_TOKEN_MAX_MS:
@@ -57,9 +51,9 @@ def _allowed_scopes(body: TokenExtensionRequest, person: Row, user: Bearer) -> l
     return [str(scope) for scope in scopes]
 
 
-def _store(request: Request, refresh_token: str, **parameters: Any) -> UUID:
+def _store(request: Request, refresh_token: str, **parameters: Any) -> str:
     parameters |= {"token_hash": refresh_tokens.digest(refresh_token), "ttl_days": limits.EXTENDED_REFRESH_TOKEN_DAYS}
     stored = request.live_row("extension_insert", **parameters)
-    reference: UUID = stored["public_session_reference"]
-    request.record.details["newSession"] = str(reference)
+    reference = str(stored["public_session_reference"])
+    request.record.details["newSession"] = reference
     return reference

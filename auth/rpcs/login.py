@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from html import escape
-from uuid import UUID
 
 from auth import lockout
 from auth.core import errors, limits, passwords, refresh_tokens
@@ -39,7 +38,7 @@ def _verify(request: Request, password: str, login: Row) -> None:
         request.db.run("principal_rehash", id=login["id"], old_hash=login["password_hash"], new_hash=new_hash)
 
 
-def _start_session(request: Request, login: Row, refresh_token: str) -> UUID:
+def _start_session(request: Request, login: Row, refresh_token: str) -> str:
     session = request.db.one(
         "session_insert",
         token_hash=refresh_tokens.digest(refresh_token),
@@ -54,12 +53,12 @@ def _start_session(request: Request, login: Row, refresh_token: str) -> UUID:
     )
     if session is None:  # disabled, deleted or given a new password during the hash
         raise errors.IncorrectCredentials
-    reference: UUID = session["public_session_reference"]
+    reference = str(session["public_session_reference"])
     request.record.set_principal(login["id"], reference)
     return reference
 
 
-def _answer(request: Request, login: Row, session: UUID, refresh_token: str) -> OptionalAuthenticationTokens | Response:
+def _answer(request: Request, login: Row, session: str, refresh_token: str) -> OptionalAuthenticationTokens | Response:
     access_token = request.tokens.mint(login, SCOPES, limits.ACCESS_TOKEN_MS, publicSessionReference=session)
     visible = refresh_token if login["mode"] == "APPLICATION" else None
     answer = OptionalAuthenticationTokens(access_token, refresh_tokens.csrf_token(refresh_token), visible)
@@ -79,7 +78,6 @@ def _hand_over_page(endpoint: str) -> Response:
         f'<meta http-equiv="refresh" content="0; url={target}"></head>'
         f'<body><p>You are logged in. <a href="{target}">Continue</a></p></body></html>\n'
     )
-    response = Response(page, mimetype="text/html")
-    response.headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
-    response.headers["Referrer-Policy"] = "no-referrer"
-    return response
+    policy = "default-src 'none'; frame-ancestors 'none'"
+    headers = {"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer"}
+    return Response(page, headers=headers, mimetype="text/html")

@@ -33,13 +33,11 @@ def invalidate_session(request: Request, bearer: Bearer, session_id: str) -> Non
         cookies.expire_refresh_cookie(request)
 
 
-def page_of(
-    request: Request, statement: str, bearer: Bearer, query: PageRequest, model: Callable[..., Item]
-) -> Page[Item]:
+def page_of(request: Request, name: str, bearer: Bearer, query: PageRequest, model: Callable[..., Item]) -> Page[Item]:
     """The page asked for, of the rows of a statement like `session_list`. Raises `InvalidToken`."""
     size = query.items_per_page if query.items_per_page in PAGE_SIZES else DEFAULT_PAGE_SIZE
     number = max(query.page, 0)
-    rows = request.db.many(statement, items_per_page=size, offset=number * size, **bearer.parameters())
+    rows = request.db.many(name, items_per_page=size, offset=number * size, **bearer.parameters())
     if not rows:
         raise InvalidToken
     [in_total, *_] = [row.pop("items_in_total") for row in rows]

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of every route, made from the declarations that route, guard and validate."""
+"""The public keys, and the OpenAPI 3.1 document of every route, made from the declarations that guard and validate."""
 
 import re
 from functools import cache
@@ -8,11 +8,13 @@ import msgspec
 from flask import Blueprint
 
 from auth import VERSION
+from auth.core.limits import JWKS_SECONDS
 from auth.core.models import CommonErrorMessage, Unit
+from auth.http.request import current_request
 from auth.http.responses import Response
 from auth.http.rpc import RPCS, rpc
 
-blueprint = Blueprint("openapi", __name__)
+blueprint = Blueprint("documents", __name__)
 
 TEMPLATE: Final = "#/components/schemas/{name}"
 FORM_TYPES: Final = ("application/x-www-form-urlencoded", "multipart/form-data", "application/json")
@@ -42,6 +44,13 @@ SCHEMES: Final = {
     },
     "csrfToken": {"type": "apiKey", "in": "header", "name": "X-CSRFToken"},
 }
+
+
+@blueprint.get("/.well-known/jwks.json")
+def jwks() -> Response:
+    keys = current_request().tokens.keyring.jwks()
+    headers = {"Cache-Control": f"public, max-age={JWKS_SECONDS}", "Access-Control-Allow-Origin": "*"}
+    return Response(msgspec.json.encode(keys), headers=headers, mimetype="application/jwk-set+json")
 
 
 @blueprint.get("/openapi.json")
