@@ -1,6 +1,7 @@
 """flask users import: people with the password hashes they have elsewhere."""
 
 import base64
+from contextlib import suppress
 from typing import IO
 
 import click
@@ -10,8 +11,7 @@ from msgspec import Struct
 from auth.core.models import Role
 from auth.core.passwords import OriginalPbkdf2, is_hash
 
-from .common import as_json, database, done, inserted
-from .principals import is_person_id, problem_with_texts
+from .common import as_json, database, done, inserted, is_person_id, problem_with_texts
 
 SALT_BYTES = 16
 KEY_BYTES = 32
@@ -81,10 +81,7 @@ def _password_hash(user: ImportedUser) -> str:
 
 
 def _decoded(text: str, size: int) -> bytes:
-    try:
-        value = base64.b64decode(text, validate=True)
-    except ValueError:
-        value = b""
-    if len(value) != size:
-        raise click.ClickException(f"The salt must be base64 of {SALT_BYTES} bytes, the hashedPassword of {KEY_BYTES}.")
-    return value
+    with suppress(ValueError):
+        if len(value := base64.b64decode(text, validate=True)) == size:
+            return value
+    raise click.ClickException(f"The salt must be base64 of {SALT_BYTES} bytes, the hashedPassword of {KEY_BYTES}.")
