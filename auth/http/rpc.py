@@ -35,7 +35,7 @@ class rpc:  # noqa: N801 - a decorator
     """
 
     blueprint: Blueprint
-    name: str
+    name: str  # also of its scope auth.<name>, which is to read for a GET, else to write
     route: str
     roles: frozenset[Role] | Literal["public"]
     event: str | None = None  # its name in the log
