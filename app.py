@@ -9,45 +9,35 @@ from auth import cli, config
 from auth.config import Config
 from auth.core.tokens import AccessTokens
 from auth.db import Database
-from auth.http import openapi
-from auth.http.request import Services, current_request, request_class_for
-from auth.http.responses import Response, register_error_handlers
+from auth.http import documents
+from auth.http.request import Request
+from auth.http.responses import Response, error_response
 from auth.ops import health, metrics
 from auth.ops.request_log import log_request
-from auth.rpcs import delegations, extension, login, logout, one_time, passwords, refresh, sessions, well_known
+from auth.rpcs import delegations, extension, login, logout, one_time, passwords, refresh, sessions
 
 
 def create_app(configuration: Config) -> Flask:
     """The service with that configuration. It connects to its database at the first request."""
+
+    class ServiceRequest(Request):
+        config = configuration
+        db = Database(configuration.database_url)
+        tokens = AccessTokens(configuration.keyring, configuration.issuer)
+
     app = Flask(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # //auth/login is 404, not a redirect
-    database = Database(configuration.database_url)
-    tokens = AccessTokens(configuration.keyring, configuration.issuer)
+    app.request_class = ServiceRequest
     app.response_class = Response
-    app.request_class = request_class_for(Services(configuration, database, tokens))
 
-    app.register_blueprint(login.blueprint)
-    app.register_blueprint(refresh.blueprint)
-    app.register_blueprint(logout.blueprint)
-    app.register_blueprint(one_time.blueprint)
-    app.register_blueprint(extension.blueprint)
-    app.register_blueprint(sessions.blueprint)
-    app.register_blueprint(delegations.blueprint)
-    app.register_blueprint(passwords.blueprint)
-    app.register_blueprint(well_known.blueprint)
-    app.register_blueprint(health.blueprint)
-    app.register_blueprint(openapi.blueprint)
-    app.register_blueprint(metrics.blueprint)
+    for calls in (login, refresh, logout, one_time, extension, sessions, delegations, passwords):
+        app.register_blueprint(calls.blueprint)
+    for others in (documents, health, metrics):
+        app.register_blueprint(others.blueprint)
 
-    register_error_handlers(app)
-    app.after_request(finish)
+    app.register_error_handler(Exception, error_response)
+    app.after_request(log_request)
     return app
-
-
-def finish(response: Response) -> Response:
-    """Record the request."""
-    log_request(current_request(), response.status_code)
-    return response
 
 
 def create_command_line() -> Flask:

@@ -1,4 +1,4 @@
-"""How gunicorn runs the service. The platform sets PORT and WEB_CONCURRENCY; the rest is decided here.
+"""How gunicorn runs the service.
 
 gunicorn's master keeps the modules that are imported here, and would use old code after HUP. So they import nothing
 else of ours, and are removed from sys.modules each time this file is read.
@@ -14,36 +14,35 @@ import sys
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-
-from gunicorn.arbiter import Arbiter
-from gunicorn.workers.base import Worker
+from typing import Any
 
 for name in [name for name in sys.modules if name.partition(".")[0] == "auth"]:
     del sys.modules[name]
 
+from auth import DEFAULTS  # noqa: E402
 from auth.ops import metrics_folder  # noqa: E402
 from auth.ops.log import configuration  # noqa: E402
-from auth.platform import variable  # noqa: E402
 
 # In another process, since this one must not import the service. That process prints the mistakes.
 if subprocess.run([sys.executable, "-c", "from app import app"], cwd=Path(__file__).parent, check=False).returncode:
     sys.exit(1)
 
-bind = f"0.0.0.0:{variable('PORT')}"
-workers = int(variable("WEB_CONCURRENCY"))
+variables = DEFAULTS | {name: value for name, value in os.environ.items() if value}
+bind = f"0.0.0.0:{variables['PORT']}"
+workers = int(variables["WEB_CONCURRENCY"])
 worker_class = "auth.ops.worker.Worker"
 threads = 112  # 36 logins that wait for a hash, 12 database connections, 64 slow clients
 worker_connections = min(1000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 128)  # more wait in the kernel
 keepalive = 5  # seconds between two requests, and before the first
 forwarder_headers = ""  # a SCRIPT_NAME header would change the path after the proxy has checked it
-loglevel = variable("LOG_LEVEL").lower()
+loglevel = variables["LOG_LEVEL"].lower()
 logger_class = "auth.ops.log.Logger"
 logconfig_dict = configuration(loglevel)
 graceful_timeout = 30  # seconds that requests have to end after SIGTERM
 control_socket_disable = True  # it would be a file in the home folder
 
 
-def on_starting(master: Arbiter) -> None:
+def on_starting(master: Any) -> None:
     master.metrics = metrics_folder.make()
     reload = master.reload
 
@@ -59,29 +58,26 @@ def on_starting(master: Arbiter) -> None:
     master.reload = reload_or_keep_workers
 
 
-def pre_fork(master: Arbiter, worker: Worker) -> None:
+def pre_fork(master: Any, worker: Any) -> None:
     """Take the lowest slot that no living worker has."""
     taken = {other.slot for other in master.WORKERS.values()}
     worker.slot = next(slot for slot in count() if slot not in taken)
 
 
-def post_fork(master: Arbiter, worker: Worker) -> None:
-    """Handle SIGTERM from the fork on. Otherwise a stop just after the start would take all of `graceful_timeout`.
-    Earlier signals are in the worker's copy of the master's queue.
-    """
+def post_fork(master: Any, worker: Any) -> None:
+    """Handle SIGTERM from the fork on, and before. Otherwise an early stop would take all of `graceful_timeout`."""
     metrics_folder.use(master.metrics, worker.slot)
     signal.signal(signal.SIGTERM, lambda *_: setattr(worker, "alive", False))
-    with suppress(queue.Empty):
+    with suppress(queue.Empty):  # the worker's copy of the master's queue
         while worker.alive:
             worker.alive = master.SIG_QUEUE.get_nowait() != signal.SIGTERM
 
 
-def post_worker_init(worker: Worker) -> None:
+def post_worker_init(worker: Any) -> None:
     from auth.core import passwords  # in the worker's process
 
-    passwords.share_cores(worker.cfg.workers)
-    passwords.warm_up()
+    passwords.prepare(worker.cfg.workers)
 
 
-def on_exit(master: Arbiter) -> None:
+def on_exit(master: Any) -> None:
     shutil.rmtree(master.metrics, ignore_errors=True)

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from auth import DEFAULTS
 from auth.connection import is_database_url
 from auth.core.keys import Keyring, PrivateKey, load_private_key, load_public_keys
 from auth.core.origins import is_origin, origin_of
-from auth.platform import DEFAULTS
 
 LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -30,26 +30,14 @@ class Misconfigured(Exception):
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
     """The configuration that the environment describes. Raises `Misconfigured`."""
-    values = _read(environment, *_VARIABLES)
+    values = read(environment, *_VARIABLES)
     keyring = Keyring.of(values["JWT_PRIVATE_KEY"], values["JWT_PUBLIC_KEYS"])
-    return Config(
-        values["DATABASE_URL"], keyring, values["JWT_ISSUER"], values["TRUSTED_ORIGINS"],
-        values["TRUSTED_PROXIES"], values["COOKIE_SECURE"], values["LOG_LEVEL"],
-    )  # fmt: skip
+    others = ("JWT_ISSUER", "TRUSTED_ORIGINS", "TRUSTED_PROXIES", "COOKIE_SECURE", "LOG_LEVEL")
+    return Config(values["DATABASE_URL"], keyring, *(values[name] for name in others))
 
 
-def read_keyring(environment: Mapping[str, str] = os.environ) -> Keyring:
-    """The keys alone, for commands that need nothing else. Raises `Misconfigured`."""
-    return Keyring.of(*_read(environment, "JWT_PRIVATE_KEY", "JWT_PUBLIC_KEYS").values())
-
-
-def read_database_url(environment: Mapping[str, str] = os.environ) -> str | None:
-    """The database's URL, or None when none is set. Raises `Misconfigured` for one that is malformed."""
-    return _read(environment, "DATABASE_URL")["DATABASE_URL"] if environment.get("DATABASE_URL") else None
-
-
-def _read(environment: Mapping[str, str], *names: str) -> dict[str, Any]:
-    """The values of these variables. Raises `Misconfigured` with a line for each mistake."""
+def read(environment: Mapping[str, str], *names: str) -> dict[str, Any]:
+    """The values of these variables. Raises `Misconfigured`."""
     values, problems = {}, []
     for name in names:
         parse, default = _VARIABLES[name]
@@ -63,10 +51,9 @@ def _read(environment: Mapping[str, str], *names: str) -> dict[str, Any]:
 
 
 def _database_url(text: str) -> str:
-    if not text:
-        raise ValueError("is not set. It is the postgresql:// URL of the database")
     if not is_database_url(text):
-        raise ValueError("is not a postgresql:// URL")
+        unset = "is not set. It is the postgresql:// URL of the database"
+        raise ValueError("is not a postgresql:// URL" if text else unset)
     return text
 
 
@@ -111,8 +98,7 @@ def _flag(text: str) -> bool:
     return text == "1"
 
 
-# How each variable is read, and its value where it is missing or empty. gunicorn.conf.py reads the last three too; they
-# are checked here, so that all mistakes are reported at once.
+# How each is read, and its value where it is missing or empty. The last three are checked here, for gunicorn.conf.py.
 _VARIABLES: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "DATABASE_URL": (_database_url, ""),
     "JWT_PRIVATE_KEY": (_private_key, ""),

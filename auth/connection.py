@@ -35,20 +35,13 @@ CONNECT_OPTIONS: Final[dict[str, Any]] = {
 CLOSING: Final = ("25006", "57P01", "57P02", "57P03", "08", "53", "0A000")
 
 
-class NoFreeConnection(psycopg.OperationalError):
-    """No connection was free within the time that a call may wait."""
-
-
 class Connection(psycopg.Connection[Row]):
-    """Raises `DatabaseUnavailable` for every fault, and `InternalError` for what the database refuses to store."""
-
     deadline = math.inf  # by the monotonic clock
     unfinished: PQGen[Any] | None = None  # the statement that was given up
     generation: object = None  # set by `Database`, which closes connections of an earlier one
 
     @classmethod
     def open(cls, url: str) -> "Connection":
-        """A new connection, whose statements have no deadline until `deadline` is set."""
         try:
             return cls.connect(url, **CONNECT_OPTIONS)
         except psycopg.Error as fault:
@@ -61,7 +54,6 @@ class Connection(psycopg.Connection[Row]):
 
     @property
     def is_idle(self) -> bool:
-        """Whether the connection is open and in no transaction."""
         return self.info.transaction_status == TransactionStatus.IDLE
 
     def wait(self, gen: PQGen[Result], interval: float = 0.1, timeout: float | None = None) -> Result:

@@ -1,7 +1,6 @@
-"""The database: the statements of `sql/` by their names, on connections that the threads of a process share.
+"""The statements of `sql/` by their names. They run in autocommit, each one round trip.
 
-Statements run in autocommit, each one round trip. Nothing is ever repeated here: when a connection breaks after a
-statement was sent, its outcome is unknown, and only the client may decide to ask again.
+Nothing is repeated: when a connection breaks, the outcome is unknown, and only the client may decide to ask again.
 """
 
 import re
@@ -13,8 +12,9 @@ from threading import Semaphore
 from time import monotonic
 from typing import Final
 
-from auth.connection import Connection, Cursor, NoFreeConnection, Result, error
+from auth.connection import Connection, Cursor, Result
 from auth.connection import Row as Row
+from auth.core.errors import DatabaseUnavailable
 
 CONNECTIONS: Final = 12  # of a process, at most
 WRITE_CONNECTIONS: Final = 8  # of these; the others are left for reads while commits hang
@@ -46,7 +46,6 @@ class DirectDatabase:
         return self._execute(name, parameters, Cursor.fetchone)
 
     def many(self, name: str, /, **parameters: object) -> list[Row]:
-        """All the statement's rows."""
         return self._execute(name, parameters, Cursor.fetchall)
 
     def run(self, name: str, /, **parameters: object) -> int:
@@ -85,7 +84,6 @@ class Transaction(DirectDatabase):
         self._connection = connection
 
     def script(self, text: str) -> None:
-        """Run the statements of a migration, one after another."""
         self._connection.execute(text)
 
     def _take(self, writes: bool) -> Connection:
@@ -139,11 +137,11 @@ class Database(DirectDatabase):
     def _take_slots(self, writes: bool) -> None:
         ends_at = monotonic() + SLOT_SECONDS
         if writes and not self._write_slots.acquire(timeout=SLOT_SECONDS):
-            raise error(NoFreeConnection())
+            raise DatabaseUnavailable(cause="NoFreeConnection")
         if not self._slots.acquire(timeout=max(ends_at - monotonic(), 0)):
             if writes:
                 self._write_slots.release()
-            raise error(NoFreeConnection())
+            raise DatabaseUnavailable(cause="NoFreeConnection")
 
     def _free_slots(self, writes: bool) -> None:
         self._slots.release()

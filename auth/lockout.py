@@ -1,28 +1,28 @@
 """The limits on guessing: a login is counted as failed before its password is checked."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 
-from auth.core.errors import ApiError, DatabaseUnavailable, IncorrectCredentials, TooManyAttempts
+from auth.core import errors
 from auth.core.limits import LOCKOUT
+from auth.core.refresh_tokens import digest
 from auth.db import Row
 from auth.http.request import Request
 
 
 @contextmanager
 def attempt(
-    request: Request, username: str, statement: str, missing: type[ApiError], **parameters: object
+    request: Request, username: str, statement: str, missing: type[errors.ApiError], **parameters: object
 ) -> Iterator[Row]:
     """Count a failed login, and take the count back after the block unless that raised `IncorrectCredentials`.
 
-    Yields the row of the statement, `login_find` or one like it. Raises `missing` when it has none, and
-    `TooManyAttempts` where a limit blocks the user; nothing is counted then.
+    Yields the row of the statement, like `login_find`. Raises `missing` without one, and `TooManyAttempts`.
     """
     network = request.client_network
     parts = {"pair": (network, username), "network": (network,), "username": (username,)}
-    keys = {f"{kind}_key": _digest(kind, *texts) for kind, texts in parts.items()}
+    # Not the username itself, which may be a password in the wrong field.
+    keys = {f"{kind}_key": digest("\0".join((kind, *texts))) for kind, texts in parts.items()}
     find = partial(request.db.one, statement, username=username, network_address=network or None, **keys, **parameters)
     login = find()
     if login is None:
@@ -30,7 +30,7 @@ def attempt(
     counted = _count(request, keys, login, find)
     try:
         yield login
-    except IncorrectCredentials:
+    except errors.IncorrectCredentials:
         raise
     except BaseException:
         _take_back(request, counted)
@@ -39,25 +39,19 @@ def attempt(
 
 
 def _count(request: Request, keys: dict[str, bytes], login: Row, find: Callable[[], Row | None]) -> Row:
-    """The counted attempt."""
     if request.record.principal is None:
         request.record.set_principal(login["id"])
     if login["retry_after_seconds"] is not None:
-        raise TooManyAttempts(login["retry_after_seconds"])
-    is_known = login["is_known_network"]
-    [counted] = request.db.many("login_attempt_start", is_known_network=is_known, **keys, **LOCKOUT)
+        raise errors.TooManyAttempts(login["retry_after_seconds"])
+    parameters = {"is_known_network": login["is_known_network"], **keys, **LOCKOUT}
+    [counted] = request.db.many("login_attempt_start", **parameters)
     if counted["refused"]:  # logins at the same time reached a limit after our read
         _take_back(request, counted)
         blocked = find()
-        raise TooManyAttempts((blocked and blocked["retry_after_seconds"]) or 1)
+        raise errors.TooManyAttempts((blocked and blocked["retry_after_seconds"]) or 1)
     return counted
 
 
-def _digest(*parts: str) -> bytes:
-    """SHA-256, so that a row does not reveal the username, which may be a password in the wrong field."""
-    return hashlib.sha256("\0".join(parts).encode()).digest()
-
-
 def _take_back(request: Request, counted: Row) -> None:
-    with suppress(DatabaseUnavailable):  # a count that is not taken back only makes a later login blocked sooner
+    with suppress(errors.DatabaseUnavailable):  # a count that is not taken back only makes a later login blocked sooner
         request.db.run("login_attempt_return", keys=counted["keys"], attempted_at=counted["attempted_at"])

@@ -1,12 +1,11 @@
 """Migrations: the numbered files of `sql/migrations`, each applied once, in a transaction, under a lock."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from auth.db import SQL_FOLDER, DirectDatabase, Transaction
+from auth.db import SQL_FOLDER, DirectDatabase
 
 
-@dataclass(frozen=True)
-class Migration:
+class Migration(NamedTuple):
     version: int
     name: str
     sql: str
@@ -23,40 +22,30 @@ def all_migrations() -> list[Migration]:
 
 
 def migrate(database: DirectDatabase) -> list[str]:
-    """Apply the pending migrations and return their names. Processes that start together take turns.
-
-    Raises `UnusableDatabase` for one whose encoding is not UTF8.
-    """
+    """Apply the pending migrations and return their names. Raises `UnusableDatabase` where the encoding is not UTF8."""
     facts = database.one("server_facts")
     if not facts or facts["encoding"] != "UTF8":
         raise UnusableDatabase("The encoding of the database must be UTF8.")
-    applied = []
-    while name := _apply_next(database):
-        applied.append(name)
-    return applied
+    return list(iter(lambda: _apply_next(database), None))
 
 
 def pending(database: DirectDatabase) -> list[str]:
-    """The names of the migrations that have not been applied."""
-    present = database.one("migration_table_exists")
-    if not present or not present["present"]:
-        return [migration.name for migration in all_migrations()]
-    done = {row["version"] for row in database.many("migration_list")}
-    return [migration.name for migration in all_migrations() if migration.version not in done]
+    table = database.one("migration_table_exists")
+    waiting = _waiting(database) if table and table["present"] else all_migrations()
+    return [migration.name for migration in waiting]
 
 
 def _apply_next(database: DirectDatabase) -> str | None:
     with database.transaction() as transaction:
-        transaction.one("migration_lock")
+        transaction.one("migration_lock")  # processes that start together take turns
         transaction.run("migration_table")
-        migration = _next(transaction)
-        if migration is None:
+        if not (waiting := _waiting(transaction)):
             return None
-        transaction.script(migration.sql)
-        transaction.run("migration_insert", version=migration.version, name=migration.name)
-        return migration.name
+        transaction.script(waiting[0].sql)
+        transaction.run("migration_insert", version=waiting[0].version, name=waiting[0].name)
+        return waiting[0].name
 
 
-def _next(transaction: Transaction) -> Migration | None:
-    done = {row["version"] for row in transaction.many("migration_list")}
-    return next((migration for migration in all_migrations() if migration.version not in done), None)
+def _waiting(database: DirectDatabase) -> list[Migration]:
+    done = {row["version"] for row in database.many("migration_list")}
+    return [migration for migration in all_migrations() if migration.version not in done]

@@ -73,12 +73,10 @@ class EmbeddedPostgres:
             shutil.rmtree(folder)
 
     def is_running(self) -> bool:
-        """Whether the server runs."""
-        try:
+        with suppress(RuntimeError):
             self._pg_ctl("status")
-        except RuntimeError:
-            return False
-        return True
+            return True
+        return False
 
     def url(self, database: str = "postgres") -> str:
         """The libpq URL of one of the running server's databases."""
@@ -86,7 +84,6 @@ class EmbeddedPostgres:
         return f"postgresql://postgres@/{database}?host={quote(lines[4], safe='')}&port={lines[3]}"
 
     def pid(self) -> int:
-        """The process id of the running server's postmaster."""
         return int(self._pid_file()[0])
 
     def _pid_file(self) -> list[str]:

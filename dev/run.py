@@ -10,17 +10,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any
 
 import psycopg
 from gunicorn.app.wsgiapp import WSGIApplication
 
 from auth.config import Misconfigured, from_environment
-from auth.core import refresh_tokens
+from auth.core import keys, limits, passwords, refresh_tokens
 from auth.core.errors import DatabaseUnavailable
-from auth.core.keys import generate_private_key
-from auth.core.limits import ACCESS_TOKEN_MS
-from auth.core.passwords import hash_password
 from auth.db import DirectDatabase
 from auth.migrations import migrate
 from dev.database import HOME, running
@@ -52,7 +48,7 @@ class Service(WSGIApplication):  # type: ignore[misc]
         super().load_config()
         self.cfg.set("when_ready", self._ready)
 
-    def _ready(self, _: Any) -> None:
+    def _ready(self, *_: object) -> None:
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))  # the terminal was closed
         print(self.welcome, flush=True)
 
@@ -71,7 +67,7 @@ def main() -> None:
 def _serve(database_url: str) -> None:
     port = os.environ.get("PORT") or "8080"
     address = f"http://localhost:{port}"
-    key = _kept("signing-key.pem", lambda: generate_private_key("ES256"))
+    key = _kept("signing-key.pem", lambda: keys.generate_private_key("ES256"))
     defaults = {"TRUSTED_ORIGINS": address, "COOKIE_SECURE": "0", "LOG_LEVEL": "warning"}
     os.environ |= defaults | os.environ | {"DATABASE_URL": database_url, "JWT_PRIVATE_KEY": key}
     from_environment()
@@ -98,10 +94,10 @@ def _demo(database_url: str, address: str) -> dict[str, str]:
     secret: dict[str, str] = json.loads(made)
     with psycopg.connect(database_url) as connection:
         values = {
-            "user_hash": hash_password(secret["user"]),
-            "admin_hash": hash_password(secret["admin"]),
+            "user_hash": passwords.hash_password(secret["user"]),
+            "admin_hash": passwords.hash_password(secret["admin"]),
             "token_hash": refresh_tokens.digest(secret["service"]),
-            "access_token_lifetime_ms": ACCESS_TOKEN_MS,
+            "access_token_lifetime_ms": limits.ACCESS_TOKEN_MS,
             "endpoint": f"{address}/livez",
         }
         connection.execute((Path(__file__).parent / "demo.sql").read_bytes(), values)

@@ -8,7 +8,7 @@ WITH bearer AS (
 ), ended AS (
     DELETE FROM refresh_token AS delegation
     USING bearer
-    WHERE delegation.public_session_reference = %(delegation_id)s
+    WHERE delegation.public_session_reference = %(reference)s
       AND delegation.principal_id = bearer.id
       AND delegation.extended_by IS NOT NULL
       AND delegation.expires_at > now()

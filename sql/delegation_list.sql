@@ -15,13 +15,13 @@ WITH live AS (
 )
 SELECT
     (SELECT count(*) FROM live) AS items_in_total,
-    page.public_session_reference,
+    page.public_session_reference::text AS id,
     page.extended_by,
     page.extended_by_chain,
     page.scopes,
-    (extract(epoch FROM page.created_at) * 1000)::bigint AS created_at_ms,
-    (extract(epoch FROM page.last_used_at) * 1000)::bigint AS last_used_at_ms,
-    (extract(epoch FROM page.expires_at) * 1000)::bigint AS expires_at_ms
+    (extract(epoch FROM page.created_at) * 1000)::bigint AS created_at,
+    (extract(epoch FROM page.last_used_at) * 1000)::bigint AS last_used_at,
+    (extract(epoch FROM page.expires_at) * 1000)::bigint AS expires_at
 FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_reference)s, %(bearer_issued_at)s) AS bearer
 LEFT JOIN page ON true
 ORDER BY page.created_at DESC, page.public_session_reference

@@ -5,7 +5,7 @@ WITH bearer AS (
 ), ended AS (
     DELETE FROM refresh_token AS session
     USING bearer
-    WHERE session.public_session_reference = %(session_id)s
+    WHERE session.public_session_reference = %(reference)s
       AND session.principal_id = bearer.id
       AND session.extended_by IS NULL
       AND (session.expires_at IS NULL OR session.expires_at > now())

@@ -15,11 +15,12 @@ WITH live AS (
 )
 SELECT
     (SELECT count(*) FROM live) AS items_in_total,
-    page.public_session_reference,
-    host(page.ip_address) AS ip_address,
-    page.user_agent,
-    (extract(epoch FROM page.created_at) * 1000)::bigint AS created_at_ms,
-    (extract(epoch FROM coalesce(page.last_used_at, page.created_at)) * 1000)::bigint AS last_used_at_ms
+    page.public_session_reference::text AS id,
+    coalesce(host(page.ip_address), 'Unknown location') AS ip_address,
+    coalesce(page.user_agent, 'Unknown device') AS user_agent,
+    (extract(epoch FROM page.created_at) * 1000)::bigint AS created_at,
+    (extract(epoch FROM coalesce(page.last_used_at, page.created_at)) * 1000)::bigint AS last_used_at,
+    page.public_session_reference IS NOT DISTINCT FROM %(bearer_reference)s AS current
 FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_reference)s, %(bearer_issued_at)s) AS bearer
 LEFT JOIN page ON true
 ORDER BY page.created_at DESC, page.public_session_reference

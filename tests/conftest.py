@@ -12,11 +12,10 @@ from app import create_app
 from auth.config import Config, from_environment
 from auth.core.keys import generate_private_key
 from auth.db import DirectDatabase
-from auth.http.request import services_of
 from auth.migrations import migrate
 from dev.embedded import EmbeddedPostgres
 
-from .support.api import Api, any_address, send_to_app
+from .support.api import Api, any_address, request_class, send_to_app
 from .support.command_line import CommandLine
 from .support.databases import NewDatabase
 from .support.pgbouncer import pgbouncer
@@ -83,7 +82,7 @@ def config(environment: dict[str, str]) -> Config:
 def app(config: Config) -> Iterator[Flask]:
     app = create_app(config)
     yield app
-    services_of(app).db.close()
+    request_class(app).db.close()
 
 
 @pytest.fixture
@@ -97,7 +96,7 @@ def deploy() -> Iterator[Callable[[Config], Flask]]:
 
     yield deployed
     for app in apps:
-        services_of(app).db.close()
+        request_class(app).db.close()
 
 
 @pytest.fixture
@@ -112,7 +111,7 @@ def api(app: Flask, address: str) -> Api:
 
 @pytest.fixture(scope="session")
 def world(app: Flask, config: Config) -> World:
-    return World(services_of(app).db, services_of(app).tokens)
+    return World(request_class(app).db, request_class(app).tokens)
 
 
 @pytest.fixture

@@ -15,10 +15,9 @@ from flask import Flask as App
 from auth.config import Config
 from auth.core.models import Role
 from auth.db import DirectDatabase
-from auth.http.request import services_of
 from auth.migrations import migrate
 
-from .support.api import Api, send_to_app
+from .support.api import Api, request_class, send_to_app
 from .support.command_line import CommandLine
 from .support.databases import NewDatabase
 from .support.servers import BIN, PROJECT
@@ -104,7 +103,7 @@ def test_after_a_restored_backup_everyone_logs_in_again(
     with NewDatabase(postgres_url) as url:
         migrate(DirectDatabase(url))
         app, flask = deploy(replace(config, database_url=url)), CommandLine({"DATABASE_URL": url})
-        api, world = Api(send_to_app(app, "203.0.113.9")), World(DirectDatabase(url), services_of(app).tokens)
+        api, world = Api(send_to_app(app, "203.0.113.9")), World(DirectDatabase(url), request_class(app).tokens)
         user, other, service = world.session(), world.session(), world.service("auth:write")
         delegated = api.extend(service.access_token, user.access_token, "auth:write", refreshes=True).ok()
         passing = api.extend(service.access_token, user.access_token, "auth:write").ok()["accessToken"]

@@ -14,10 +14,9 @@ from app import create_app
 from auth.config import Config
 from auth.core.errors import DatabaseUnavailable, InternalError
 from auth.db import SQL_FOLDER, STATEMENT_SECONDS, Database, DirectDatabase
-from auth.http.request import services_of
 from auth.migrations import all_migrations, migrate, pending
 
-from .support.api import Api, send_to_app
+from .support.api import Api, request_class, send_to_app
 from .support.databases import NewDatabase
 from .support.plans import PER_REQUEST, explain
 from .support.world import World
@@ -211,4 +210,4 @@ def test_the_service_is_ready_on_the_schema_of_a_later_release(server_url: str, 
             connection.execute("INSERT INTO schema_migration (version, name) VALUES (9999, '9999_later')")
         app = create_app(replace(config, database_url=url))
         assert Api(send_to_app(app, address)).call("GET", "/readyz").status == 200
-        services_of(app).db.close()
+        request_class(app).db.close()

@@ -14,10 +14,9 @@ from auth.config import Config
 from auth.core import refresh_tokens
 from auth.core.models import Role
 from auth.db import DirectDatabase
-from auth.http.request import services_of
 from auth.migrations import migrate
 
-from .support.api import Answer, Api, send_to_app
+from .support.api import Answer, Api, request_class, send_to_app
 from .support.command_line import CommandLine
 from .support.databases import NewDatabase
 from .support.world import ORIGIN, PASSWORD, Stored, World, claims
@@ -305,7 +304,7 @@ def test_more_sessions_end_than_one_statement_has_time_for(
     with NewDatabase(server_url) as url:
         migrate(DirectDatabase(url))
         app = deploy(replace(config, database_url=url))
-        api, world = Api(send_to_app(app, address)), World(DirectDatabase(url), services_of(app).tokens)
+        api, world = Api(send_to_app(app, address)), World(DirectDatabase(url), request_class(app).tokens)
         user = world.session()
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(

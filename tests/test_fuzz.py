@@ -29,10 +29,9 @@ from auth.config import Config
 from auth.core.errors import MalformedScope
 from auth.core.models import Role
 from auth.core.scopes import Scope
-from auth.http.openapi import document
-from auth.http.request import services_of
+from auth.http.documents import document
 
-from .support.api import COOKIE, any_address
+from .support.api import COOKIE, any_address, request_class
 from .support.world import ORIGIN, World
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "25"))
@@ -63,7 +62,7 @@ pytestmark = pytest.mark.filterwarnings(
 def site(config: Config) -> Iterator[Flask]:
     app = create_app(replace(config, trusted_proxies=1))
     yield app
-    services_of(app).db.close()
+    request_class(app).db.close()
 
 
 @pytest.fixture(scope="module")

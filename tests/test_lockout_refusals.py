@@ -8,9 +8,7 @@ import psycopg
 import pytest
 from flask import Flask
 
-from auth.http.request import services_of
-
-from .support.api import Api, any_address, send_to_app
+from .support.api import Api, any_address, request_class, send_to_app
 from .support.lockouts import block, fail, limit_key, locked
 from .support.world import PASSWORD, World
 
@@ -66,7 +64,7 @@ def test_a_429_waits_for_no_lock(refused_login: Login, connection: psycopg.Conne
 
 
 def test_a_429_is_one_statement(refused_login: Login, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    db, statements = services_of(app).db, list[str]()
+    db, statements = request_class(app).db, list[str]()
     for method in ("one", "many", "run"):
         monkeypatch.setattr(db, method, recording(getattr(db, method), statements))
     refused_login()
@@ -77,7 +75,7 @@ def test_a_login_that_was_blocked_after_its_read_counts_nothing(
     refused_login: Login, app: Flask, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Logins at the same time reached the limit between the read and the count."""
-    db = services_of(app).db
+    db = request_class(app).db
     one, reads = db.one, list[str]()
 
     def outdated(name: str, /, **parameters: object) -> object:

@@ -16,11 +16,10 @@ from auth.config import Config
 from auth.core import refresh_tokens
 from auth.core.keys import Keyring, generate_private_key, load_private_key
 from auth.core.tokens import AccessTokens
-from auth.http.request import services_of
 from auth.http.rpc import RPCS
 from auth.ops.log import traceback_without_messages
 
-from .support.api import Answer, Api, any_address, send_to_app
+from .support.api import Answer, Api, any_address, request_class, send_to_app
 from .support.servers import Server, serving
 from .support.world import ORIGIN, PASSWORD, Stored, World, claims
 
@@ -336,7 +335,7 @@ def test_a_bug_is_told_without_what_was_sent(config: Config, address: str, capfd
     broken = create_app(config)
     broken.add_url_rule("/break/<secret>", view_func=lambda secret: fail(f"{secret}{secret}"))
     Api(send_to_app(broken, address)).call("GET", "/break/abc").refused(500, "INTERNAL_ERROR")
-    services_of(broken).db.close()
+    request_class(broken).db.close()
     [line] = [json.loads(text) for text in capfd.readouterr().out.splitlines()]
     assert "ValueError" in line["exception"]
     assert "KeyError" in line["exception"]

@@ -14,9 +14,8 @@ from passlib.hash import argon2, sha256_crypt
 from auth.core.errors import DatabaseUnavailable
 from auth.core.limits import REFRESH_COOKIE_SECONDS
 from auth.core.models import Role
-from auth.http.request import services_of
 
-from .support.api import COOKIE, Api
+from .support.api import COOKIE, Api, request_class
 from .support.world import ORIGIN, PASSWORD, World, claims
 
 FORM = "application/x-www-form-urlencoded"
@@ -276,7 +275,7 @@ def test_a_login_sweeps_up_what_has_expired(api: Api, world: World, database_url
 @pytest.fixture
 def sweeps(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Which sweeps were asked for. They fail; what had expired before is gone."""
-    db, asked = services_of(app).db, list[str]()
+    db, asked = request_class(app).db, list[str]()
     one = db.one
     while any((one("expired_delete", batch=100, claim_days=30) or {}).values()):
         pass

@@ -12,9 +12,8 @@ import pytest
 from app import create_app
 from auth.config import Config
 from auth.core.limits import REFRESH_COOKIE_SECONDS
-from auth.http.request import services_of
 
-from .support.api import COOKIE, Answer, Api, any_address, send_to_app
+from .support.api import COOKIE, Answer, Api, any_address, request_class, send_to_app
 from .support.world import ORIGIN, PASSWORD, World
 
 EVIL = "https://evil.example"
@@ -132,7 +131,7 @@ def deployed(config: Config) -> Iterator[Any]:
 
     yield deploy
     for app in apps:
-        services_of(app).db.close()
+        request_class(app).db.close()
 
 
 def test_plain_http_has_a_plain_cookie(deployed: Any, world: World) -> None:

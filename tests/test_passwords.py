@@ -24,10 +24,9 @@ from auth.config import Config
 from auth.core import passwords
 from auth.core.errors import ApiError, LoginBusy, PasswordTooEasy, PasswordTooLong, PasswordTooShort
 from auth.core.password_rules import check
-from auth.http.request import services_of
 from auth.ops.metrics import HASH_WAIT
 
-from .support.api import Api, any_address, send_to_app
+from .support.api import Api, any_address, request_class, send_to_app
 from .support.command_line import CommandLine
 from .support.world import PASSWORD, World
 
@@ -78,7 +77,7 @@ def test_no_more_hash_at_once_than_there_are_cores(monkeypatch: pytest.MonkeyPat
 def test_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch, processes: int, at_once: int) -> None:
     slow = Slow(monkeypatch)
     monkeypatch.setattr(passwords, "_hashing", None)
-    passwords.share_cores(processes)
+    passwords.prepare(processes)
     with ThreadPoolExecutor(passwords.CORES + 1) as pool:
         results = [pool.submit(passwords.verify, "x", "y") for _ in range(passwords.CORES + 1)]
         time.sleep(0.2)
@@ -138,7 +137,7 @@ def test_no_connection_is_held_while_hashing(config: Config, world: World, monke
     monkeypatch.setattr(passwords, "_verify", verify)
     assert api.login(user, PASSWORD, service).status == 200
     assert seen == [200]
-    services_of(app).db.close()
+    request_class(app).db.close()
 
 
 OWN_TEXTS = ("qwzx-1984@dev", "Nadezhda.Krupskaya@example.org", "Anne-Marie Zoë", "Vestergaard")

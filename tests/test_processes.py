@@ -125,7 +125,7 @@ def test_a_workers_hashes_share_the_cores_with_those_of_others(environment: dict
         import runpy, types
         after_fork = runpy.run_path("gunicorn.conf.py")["post_worker_init"]
         from auth.core import passwords
-        passwords.share_cores = print
+        passwords.prepare = print
         after_fork(types.SimpleNamespace(cfg=types.SimpleNamespace(workers=3)))
     """
     command = [sys.executable, "-c", program]

@@ -1,6 +1,7 @@
 """What commands share: a database to work on, one line for a mistake, and output for people or for programs."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,8 +11,10 @@ from typing import IO, Final, cast
 
 import click
 
-from auth.config import Misconfigured, read_database_url
+from auth.config import Misconfigured, read
+from auth.core.claims import is_id
 from auth.core.errors import DatabaseUnavailable, InternalError
+from auth.core.limits import ID_CHARACTERS, NAME_CHARACTERS
 from auth.db import DirectDatabase, Row
 from auth.migrations import UnusableDatabase
 
@@ -44,9 +47,8 @@ def database_url() -> Iterator[str]:
 
 @contextmanager
 def _url() -> Iterator[str]:
-    url = read_database_url()
-    if url is not None:
-        yield url
+    if os.environ.get("DATABASE_URL"):
+        yield read(os.environ, "DATABASE_URL")["DATABASE_URL"]
         return
     if not EMBEDDED_HOME.exists():
         raise click.ClickException("DATABASE_URL is not set, and there is no embedded database (`make run` makes one).")
@@ -106,3 +108,20 @@ def done(answer: Row | list[Row], as_json: bool, *lines: str) -> None:
     """Print what a command did or read, as JSON or as lines."""
     for line in [json.dumps(answer)] if as_json else lines:
         click.echo(line)
+
+
+def is_person_id(text: str) -> bool:
+    return is_id(text) and not text.startswith(("_", "#P_"))
+
+
+def is_service_id(text: str) -> bool:
+    return is_id(text) and text.startswith("_") and not text.startswith("__")
+
+
+def problem_with_texts(first_names: str, last_name: str, *optional: str | None) -> str | None:
+    """An error message if a name, e-mail or organisation is unacceptable, else None."""
+    if not 1 <= len(first_names) <= NAME_CHARACTERS or not 1 <= len(last_name) <= NAME_CHARACTERS:
+        return f"A name has 1 to {NAME_CHARACTERS} characters."
+    if any(text is not None and not is_id(text) for text in (first_names, last_name, *optional)):
+        return f"Names, e-mail and organisation have no control character, and 1 to {ID_CHARACTERS} characters."
+    return None

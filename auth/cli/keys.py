@@ -1,11 +1,12 @@
 """flask keys: the keys that sign and verify access tokens."""
 
 import json
+import os
 
 import click
 
-from auth.config import Misconfigured, read_keyring
-from auth.core.keys import ALGORITHMS, generate_private_key
+from auth.config import Misconfigured, read
+from auth.core.keys import ALGORITHMS, Keyring, generate_private_key
 
 from .common import as_json, done
 
@@ -24,7 +25,7 @@ def generate(algorithm: str, as_json: bool) -> None:
 @as_json
 def show_command(as_json: bool) -> None:
     try:
-        jwks = read_keyring().jwks()
+        jwks = Keyring.of(*read(os.environ, "JWT_PRIVATE_KEY", "JWT_PUBLIC_KEYS").values()).jwks()
     except Misconfigured as problem:
         raise click.ClickException(" ".join(str(problem).splitlines())) from None
     click.echo(json.dumps(jwks, indent=None if as_json else 2))

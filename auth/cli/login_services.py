@@ -4,9 +4,9 @@ from typing import Any
 
 import click
 
+from auth.core.claims import is_id
 from auth.core.limits import ID_CHARACTERS, IDLE_TIMEOUT_MINIMUM_SECONDS
 from auth.core.origins import origin_of
-from auth.core.principals import is_id
 from auth.db import Row
 
 from .common import add_list, as_json, database, done, existing, inserted

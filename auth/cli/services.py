@@ -2,14 +2,12 @@
 
 import click
 
-from auth.core import refresh_tokens
+from auth.core import limits, refresh_tokens
 from auth.core.errors import MalformedScope
-from auth.core.limits import ACCESS_TOKEN_MS
-from auth.core.principals import is_service_id
-from auth.core.scopes import ALL_WRITE, Scope
+from auth.core.scopes import Scope
 from auth.db import Row, Transaction
 
-from .common import add_delete, add_list, as_json, database, done, existing, inserted
+from .common import add_delete, add_list, as_json, database, done, existing, inserted, is_service_id
 
 commands = click.Group("services", help="Services, and the scopes they may ask for when they extend a user's token.")
 
@@ -61,13 +59,9 @@ def rotate(service_id: str, as_json: bool) -> None:
 
 def _insert_token(transaction: Transaction, service_id: str) -> str:
     refresh_token = refresh_tokens.generate()
-    transaction.run(
-        "refresh_token_insert_service",
-        token_hash=refresh_tokens.digest(refresh_token),
-        principal_id=service_id,
-        scopes=[str(ALL_WRITE)],
-        access_token_lifetime_ms=ACCESS_TOKEN_MS,
-    )
+    grant = {"scopes": ["all:write"], "access_token_lifetime_ms": limits.ACCESS_TOKEN_MS}
+    digest = refresh_tokens.digest(refresh_token)
+    transaction.run("refresh_token_insert_service", token_hash=digest, principal_id=service_id, **grant)
     return refresh_token
 
 

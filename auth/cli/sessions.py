@@ -17,7 +17,7 @@ def list_command(user_id: str, as_json: bool) -> None:
     with database() as opened:
         existing(opened.one("principal_texts", id=user_id), f"user {user_id}")
         rows = opened.many("session_list_of", id=user_id)
-    sessions = [msgspec.to_builtins(Session.of(row)) for row in rows]
+    sessions = [msgspec.to_builtins(Session(**row)) for row in rows]
     done(sessions, as_json, *(f"{each['id']}\t{each['ipAddress']}\t{each['userAgent']}" for each in sessions))
 
 

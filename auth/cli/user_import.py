@@ -1,6 +1,7 @@
 """flask users import: people with the password hashes they have elsewhere."""
 
 import base64
+from contextlib import suppress
 from typing import IO
 
 import click
@@ -8,10 +9,9 @@ import msgspec
 from msgspec import Struct
 
 from auth.core.models import Role
-from auth.core.passwords import is_hash, original_hash
-from auth.core.principals import is_person_id, problem_with_texts
+from auth.core.passwords import OriginalPbkdf2, is_hash
 
-from .common import as_json, database, done, inserted
+from .common import as_json, database, done, inserted, is_person_id, problem_with_texts
 
 SALT_BYTES = 16
 KEY_BYTES = 32
@@ -76,15 +76,12 @@ def _password_hash(user: ImportedUser) -> str:
         return user.password_hash
     if user.password_hash is None and user.hashed_password is not None and user.salt is not None:
         salt, key = _decoded(user.salt, SALT_BYTES), _decoded(user.hashed_password, KEY_BYTES)
-        return original_hash(salt, key)
+        return str(OriginalPbkdf2(rounds=10_000, salt=salt, checksum=key).to_string())
     raise click.ClickException("There must be either a passwordHash, or a hashedPassword and its salt.")
 
 
 def _decoded(text: str, size: int) -> bytes:
-    try:
-        value = base64.b64decode(text, validate=True)
-    except ValueError:
-        value = b""
-    if len(value) != size:
-        raise click.ClickException(f"The salt must be base64 of {SALT_BYTES} bytes, the hashedPassword of {KEY_BYTES}.")
-    return value
+    with suppress(ValueError):
+        if len(value := base64.b64decode(text, validate=True)) == size:
+            return value
+    raise click.ClickException(f"The salt must be base64 of {SALT_BYTES} bytes, the hashedPassword of {KEY_BYTES}.")

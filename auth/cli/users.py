@@ -5,15 +5,12 @@ from typing import Any
 
 import click
 
-from auth.core import password_rules, refresh_tokens
+from auth.core import limits, password_rules, passwords, refresh_tokens
 from auth.core.errors import ApiError
-from auth.core.limits import RESET_TOKEN_MINUTES
 from auth.core.models import Role
-from auth.core.passwords import hash_password
-from auth.core.principals import is_person_id, problem_with_texts
 from auth.db import Row
 
-from .common import add_delete, add_list, as_json, database, done, existing, inserted
+from .common import add_delete, add_list, as_json, database, done, existing, inserted, is_person_id, problem_with_texts
 from .user_import import import_command
 
 commands = click.Group("users", help="People who log in by password.")
@@ -35,14 +32,13 @@ def create(user_id: str, role: str, password_stdin: bool, as_json: bool, **texts
         raise click.ClickException(
             "An id has 1 to 255 characters, none of them a control character, and starts with neither _ nor #P_."
         )
-    if problem := problem_with_texts(**texts):
+    if problem := problem_with_texts(texts["first_names"], texts["last_name"], texts["email"]):
         raise click.ClickException(problem)
     row = {"id": user_id, "role": Role(role).value}
-    password_hash = hash_password(_ask_password(password_stdin, user_id, *texts.values()))
+    password = _ask_password(password_stdin, user_id, *texts.values())
+    texts |= {"principal_type": "password", "org_id": None, "password_hash": passwords.hash_password(password)}
     with database() as opened:
-        created = opened.one(
-            "principal_insert", **row, **texts, principal_type="password", org_id=None, password_hash=password_hash
-        )
+        created = opened.one("principal_insert", **row, **texts)
     inserted(created, f"principal {user_id}")
     done(row, as_json, f"created {user_id}")
 
@@ -55,14 +51,13 @@ def set_password(user_id: str, password_stdin: bool, as_json: bool) -> None:
     with database() as opened:
         user = opened.one("principal_texts", id=user_id)
     password = _ask_password(password_stdin, *existing(user, f"user {user_id}").values())
-    password_hash = hash_password(password)
-    _change_and_end_tokens("principal_set_password", user_id, password_hash=password_hash)
+    _change_and_end_tokens("principal_set_password", user_id, password_hash=passwords.hash_password(password))
     done({"id": user_id}, as_json, f"new password for {user_id}")
 
 
 @commands.command("reset-password", help="Print a token, once, with which a user can set a new password.")
 @click.argument("user_id", metavar="ID")
-@click.option("--valid-for", type=click.IntRange(1, 24 * 60), metavar="MINUTES", default=RESET_TOKEN_MINUTES)
+@click.option("--valid-for", type=click.IntRange(1, 24 * 60), metavar="MINUTES", default=limits.RESET_TOKEN_MINUTES)
 @as_json
 def reset_password(user_id: str, valid_for: int, as_json: bool) -> None:
     token = refresh_tokens.generate()

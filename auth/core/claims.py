@@ -1,5 +1,6 @@
 """The claims of an access token."""
 
+import unicodedata
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Final
@@ -7,11 +8,20 @@ from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType, field
 
+from auth.core.limits import ID_CHARACTERS
 from auth.core.models import Role
 from auth.core.scopes import Scope
 
-_PEOPLE: Final = ("password", "wayf")
-_OPTIONAL: Final = (("email", "email"), ("orgId", "org_id"))
+# Claims, and the columns of `principal` that they are from.
+_OF_ALL: Final = {"role": "role", "uid": "uid", "principalType": "principal_type"}
+_OF_PEOPLE: Final = _OF_ALL | {
+    "firstNames": "first_names",
+    "lastName": "last_name",
+    "email": "email",
+    "orgId": "org_id",
+    "twoFactorAuthentication": "two_factor_authentication",
+    "serviceLicenseAgreement": "service_license_agreement",
+}
 
 
 class Bearer(Struct, rename="camel", frozen=True, dict=True):
@@ -23,10 +33,10 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
     exp: int | float
     role: Role
     aud: list[str]
-    nbf: int | float | UnsetType = UNSET
+    nbf: int | float = 0
     uid: int | UnsetType = UNSET
     jti: str | UnsetType = UNSET
-    public_session_reference: UUID | UnsetType = UNSET
+    session_reference: UUID | UnsetType = field(name="publicSessionReference", default=UNSET)
     extended_by: str | UnsetType = UNSET
     extended_by_chain: list[str] = []
     extended_from: UUID | UnsetType = UNSET  # the delegation behind a token that is not stored
@@ -37,13 +47,9 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
         return [Scope.parse(text) for text in self.aud]
 
     @property
-    def session_reference(self) -> UUID | None:
-        return self.public_session_reference or None
-
-    @property
     def grant_reference(self) -> UUID | None:
         """The stored token that this one ends with, or None where there is none."""
-        return self.public_session_reference or self.extended_from or None
+        return self.session_reference or self.extended_from or None
 
     @property
     def is_one_time(self) -> bool:
@@ -56,13 +62,13 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
     @property
     def not_after(self) -> float | None:
         """The latest end of what is made from this token, in seconds since the epoch. None: a stored token has it."""
-        return self.exp if self.is_extended and self.session_reference is None else None
+        return self.exp if self.is_extended and not self.session_reference else None
 
     @property
     def provenance(self) -> dict[str, Any]:
         """The claims that trace what is made from this token: its session, and the services that extended it."""
         return {
-            "publicSessionReference": self.session_reference,
+            "publicSessionReference": self.session_reference or None,
             "extendedBy": self.extended_by or None,
             "extendedByChain": self.extended_by_chain,
             "extendedFrom": self.extended_from or None,
@@ -80,15 +86,10 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
 
 def identity(principal: Mapping[str, Any]) -> dict[str, Any]:
     """The claims that describe a row of `principal`; names and the like for people only."""
-    claims = {
-        "role": principal["role"],
-        "uid": principal["uid"],
-        "principalType": principal["principal_type"],
-    }
-    if principal["principal_type"] in _PEOPLE:
-        claims["firstNames"] = principal["first_names"]
-        claims["lastName"] = principal["last_name"]
-        claims |= {name: principal[column] for name, column in _OPTIONAL if principal[column] is not None}
-        claims["twoFactorAuthentication"] = principal["two_factor_authentication"]
-        claims["serviceLicenseAgreement"] = principal["service_license_agreement"]
-    return claims
+    columns = _OF_PEOPLE if principal["principal_type"] in ("password", "wayf") else _OF_ALL
+    return {claim: principal[column] for claim, column in columns.items() if principal[column] is not None}
+
+
+def is_id(text: str) -> bool:
+    """Whether the text can be the id of anything: 1 to 255 characters, none of them a control or a surrogate."""
+    return 1 <= len(text) <= ID_CHARACTERS and not any(unicodedata.category(c) in ("Cc", "Cs") for c in text)

@@ -1,30 +1,25 @@
 """Every error answer. The docstring of a class is the `why` that the client gets, and its name the `errorCode`."""
 
-import inspect
 import re
 from collections.abc import Mapping
 
 
 class ApiError(Exception):
-    """Something went wrong."""
-
-    status = 500
+    status: int
     error_code: str
     headers: Mapping[str, str] = {}
 
     def __init__(self, why: str | None = None, *, cause: str | None = None) -> None:
-        super().__init__(why)
-        self.why = why or inspect.cleandoc(type(self).__doc__ or "")
+        self.why = why or type(self).__doc__ or ""
         self.cause = cause  # for the log alone
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, status: int | None = None) -> None:
+        cls.status = status or cls.status
         cls.error_code = re.sub("(?<!^)([A-Z])", r"_\1", cls.__name__).upper()
 
 
-class BadRequest(ApiError):
+class BadRequest(ApiError, status=400):
     """The request could not be understood."""
-
-    status = 400
 
 
 class InvalidRequest(BadRequest):
@@ -75,10 +70,7 @@ class PasswordTooEasy(BadRequest):
     """The password is too easy to guess. Use several unrelated words, none of them from your name, e-mail or id."""
 
 
-class Unauthorized(ApiError):
-    """The caller is not allowed to do this."""
-
-    status = 401
+class Unauthorized(ApiError, status=401):
     headers = {"WWW-Authenticate": "Bearer"}
 
 
@@ -106,22 +98,16 @@ class ScopeNotExtendable(Unauthorized):
     """Scopes in 'all' and 'special' cannot be asked for by extension."""
 
 
-class SessionTokenNeeded(ApiError):
+class SessionTokenNeeded(ApiError, status=403):
     """Only a token of the user's own session, with the scope all:write, may make this call."""
 
-    status = 403
 
-
-class NoPassword(ApiError):
+class NoPassword(ApiError, status=403):
     """This user has no password."""
 
-    status = 403
 
-
-class NotFound(ApiError):
+class NotFound(ApiError, status=404):
     """There is nothing at this path."""
-
-    status = 404
 
 
 class NoSuchSession(NotFound):
@@ -132,48 +118,35 @@ class NoSuchDelegation(NotFound):
     """You have no such delegation."""
 
 
-class MethodNotAllowed(ApiError):
+class MethodNotAllowed(ApiError, status=405):
     """This path does not take that method."""
 
-    status = 405
 
-
-class AlreadyClaimed(ApiError):
+class AlreadyClaimed(ApiError, status=409):
     """This token has already been claimed."""
 
-    status = 409
 
-
-class BodyTooLarge(ApiError):
+class BodyTooLarge(ApiError, status=413):
     """The body of the request is too large: the limit is 2 MiB, and 64 KiB at login."""
 
-    status = 413
 
-
-class UnsupportedMediaType(ApiError):
+class UnsupportedMediaType(ApiError, status=415):
     """The body of the request is of a media type this call does not take."""
 
-    status = 415
 
-
-class TooManyAttempts(ApiError):
+class TooManyAttempts(ApiError, status=429):
     """Too many attempts to log in. Try again later."""
-
-    status = 429
 
     def __init__(self, retry_after_seconds: int) -> None:
         super().__init__()
         self.headers = {"Retry-After": str(retry_after_seconds)}
 
 
-class InternalError(ApiError):
+class InternalError(ApiError, status=500):
     """Something went wrong."""
 
 
-class Unavailable(ApiError):
-    """The service cannot answer right now. Try again in a moment."""
-
-    status = 503
+class Unavailable(ApiError, status=503):
     headers = {"Retry-After": "1"}
 
 
@@ -183,3 +156,6 @@ class DatabaseUnavailable(Unavailable):
 
 class LoginBusy(Unavailable):
     """Too many people are logging in right now. Try again in a moment."""
+
+
+BY_STATUS = {e.status: e for e in (BadRequest, NotFound, MethodNotAllowed, BodyTooLarge, UnsupportedMediaType)}

@@ -1,63 +1,61 @@
 """Signing and verification keys: read from PEM, named by their thumbprint, published as a JSON Web Key Set."""
 
-import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final, NamedTuple, cast
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import get_default_algorithms
+from jwt.utils import base64url_encode
 
 RSA_BITS: Final = 3072  # of generated keys: 128 bits of strength by NIST SP 800-57, as P-256
 RSA_MINIMUM_BITS: Final = 2048
-ALGORITHMS: Final = ("ES256", "RS256", "EdDSA")
-ACCEPTED: Final = "must be EC P-256, RSA of 2,048 bits or more, or Ed25519"
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
 
+_GENERATORS: Final[dict[str, Callable[[], PrivateKey]]] = {
+    "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "RS256": lambda: rsa.generate_private_key(65537, RSA_BITS),
+    "EdDSA": ed25519.Ed25519PrivateKey.generate,
+}
+ALGORITHMS: Final = tuple(_GENERATORS)
 _PEM_BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTALL)
 
 
 class UnusableKey(ValueError):
-    """A key that cannot serve; the message says why and holds nothing of the key."""
+    """The message says why, and holds nothing of the key."""
 
 
-@dataclass(frozen=True)
-class VerificationKey:
-    """A public key, the one algorithm it serves, and its name: the RFC 7638 thumbprint."""
-
+class VerificationKey(NamedTuple):
     key: PublicKey
-    algorithm: str
-    kid: str
+    algorithm: str  # the one that it serves
+    kid: str  # its RFC 7638 thumbprint
     jwk: dict[str, Any]
 
     @classmethod
     def of(cls, key: object) -> "VerificationKey":
         """Wraps a public key. Raises `UnusableKey` for one of a kind or size that is not accepted."""
-        members: tuple[str, ...]
         if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
-            algorithm, members = "ES256", ("crv", "kty", "x", "y")
+            algorithm = "ES256"
         elif isinstance(key, rsa.RSAPublicKey) and key.key_size >= RSA_MINIMUM_BITS:
-            algorithm, members = "RS256", ("e", "kty", "n")
+            algorithm = "RS256"
         elif isinstance(key, ed25519.Ed25519PublicKey):
-            algorithm, members = "EdDSA", ("crv", "kty", "x")
+            algorithm = "EdDSA"
         else:
-            raise UnusableKey(ACCEPTED)
+            raise UnusableKey("must be EC P-256, RSA of 2,048 bits or more, or Ed25519")
         jwk = get_default_algorithms()[algorithm].to_jwk(key, as_dict=True)
-        public = {name: jwk[name] for name in members}
+        public = {name: jwk[name] for name in ("crv", "e", "kty", "n", "x", "y") if name in jwk}  # by RFC 7638
         canonical = json.dumps(public, sort_keys=True, separators=(",", ":")).encode()
-        kid = base64.urlsafe_b64encode(hashlib.sha256(canonical).digest()).rstrip(b"=").decode()
+        kid = base64url_encode(hashlib.sha256(canonical).digest()).decode()
         return cls(key, algorithm, kid, public | {"kid": kid, "use": "sig", "alg": algorithm})
 
 
-@dataclass(frozen=True)
-class Keyring:
+class Keyring(NamedTuple):
     """The key that signs, and by `kid` all keys that verify, its own public key included."""
 
     private_key: PrivateKey
@@ -66,7 +64,6 @@ class Keyring:
 
     @classmethod
     def of(cls, private_key: PrivateKey, others: Iterable[VerificationKey] = ()) -> "Keyring":
-        """The ring that signs with `private_key` and verifies by it and the others. Raises `UnusableKey`."""
         signing = VerificationKey.of(private_key.public_key())
         return cls(private_key, signing, {key.kid: key for key in (signing, *others)})
 
@@ -78,45 +75,27 @@ class Keyring:
 def load_private_key(pem: str) -> PrivateKey:
     """The private key in a PEM whose newlines may be spelled `\\n`. Raises `UnusableKey`."""
     try:
-        key = serialization.load_pem_private_key(_unfolded(pem).encode(), password=None)
+        key = serialization.load_pem_private_key(pem.replace("\\n", "\n").encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise UnusableKey("must be the unencrypted PEM of a private key") from None
-    if not isinstance(key, PrivateKey):
-        raise UnusableKey(ACCEPTED)
     VerificationKey.of(key.public_key())
-    return key
+    return cast(PrivateKey, key)
 
 
 def load_public_keys(pems: str) -> list[VerificationKey]:
     """The public keys of any number of PEM blocks, one after another. Raises `UnusableKey`."""
-    text = _unfolded(pems)
+    text = pems.replace("\\n", "\n")
     if _PEM_BLOCK.sub("", text).strip():
         raise UnusableKey("must be nothing but PEM blocks of public keys")
-    return [_load_public_key(block.group()) for block in _PEM_BLOCK.finditer(text)]
+    try:
+        keys = [serialization.load_pem_public_key(block.group().encode()) for block in _PEM_BLOCK.finditer(text)]
+    except (ValueError, UnsupportedAlgorithm):
+        raise UnusableKey("must be PEMs of public keys (a private key does not belong here)") from None
+    return [VerificationKey.of(key) for key in keys]
 
 
 def generate_private_key(algorithm: str) -> str:
     """A new private key for one of `ALGORITHMS`, as PEM (PKCS #8)."""
-    key: PrivateKey
-    match algorithm:
-        case "ES256":
-            key = ec.generate_private_key(ec.SECP256R1())
-        case "RS256":
-            key = rsa.generate_private_key(65537, RSA_BITS)
-        case _:
-            key = ed25519.Ed25519PrivateKey.generate()
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
-
-
-def _load_public_key(pem: str) -> VerificationKey:
-    try:
-        key = serialization.load_pem_public_key(pem.encode())
-    except (ValueError, UnsupportedAlgorithm):
-        raise UnusableKey("must be PEMs of public keys (a private key does not belong here)") from None
-    return VerificationKey.of(key)
-
-
-def _unfolded(pem: str) -> str:
-    return pem.replace("\\n", "\n")
+    key = _GENERATORS[algorithm]()
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return pem.decode()

@@ -1,7 +1,4 @@
-"""Lifetimes and sizes. They are constants and not settings, so that all deployments behave alike.
-
-Numbers without a source are from the contract of the API.
-"""
+"""Lifetimes and sizes. They are constants and not settings, so that all deployments behave alike."""
 
 from typing import Final
 
@@ -29,8 +26,7 @@ COOKIE_CHARACTERS: Final = 16 * 1024  # of one Cookie header; browsers send abou
 SCOPE_CHARACTERS: Final = 1024
 SCOPES_PER_REQUEST: Final = 1000  # a token with more would be too long for a header
 
-PURGE_ROWS: Final = 100
-"""How many expired rows one statement deletes at most, so that no login waits for a clean-up."""
+PURGE_ROWS: Final = 100  # expired ones that one statement deletes at most, so that no login waits for a clean-up
 
 LOCKOUT: Final = {
     "pair_failures": 5,  # of one network for one username

@@ -1,9 +1,7 @@
 """The data models of the API: what clients send and receive."""
 
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Final, Generic, TypeVar
-from uuid import UUID
+from typing import Annotated, Final, Generic, TypeVar
 
 from msgspec import Meta, Struct, field
 
@@ -54,19 +52,16 @@ class AccessToken(Struct, rename="camel"):
     access_token: str
 
 
-class AccessTokenAndCsrf(Struct, rename="camel"):
-    access_token: str
+class AccessTokenAndCsrf(AccessToken, rename="camel"):
     csrf_token: str
 
 
-class OptionalAuthenticationTokens(Struct, rename="camel"):
-    access_token: str
+class OptionalAuthenticationTokens(AccessToken, rename="camel"):
     csrf_token: str | None
     refresh_token: str | None
 
 
-class OneTimeAccessToken(Struct, rename="camel"):
-    access_token: str
+class OneTimeAccessToken(AccessToken):
     jti: str
 
 
@@ -77,18 +72,6 @@ class Session(Struct, rename="camel"):
     last_used_at: int  # when it last refreshed, exact to five minutes; at first `created_at`
     id: str  # the publicSessionReference of its access tokens
     current: bool  # whether it is the caller's own
-
-    @classmethod
-    def of(cls, row: Mapping[str, Any], own: UUID | None = None) -> "Session":
-        """The session of a row of `session_list`; `own` is the caller's."""
-        return cls(
-            row["ip_address"] or "Unknown location",
-            row["user_agent"] or "Unknown device",
-            row["created_at_ms"],
-            row["last_used_at_ms"],
-            str(row["public_session_reference"]),
-            row["public_session_reference"] == own,
-        )
 
 
 class Delegation(Struct, rename="camel"):

@@ -10,8 +10,7 @@ _HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
 def origin_of(url: str) -> str | None:
     """The origin of an http or https URL as `scheme://host:port`, lower-case and with the port filled in.
 
-    None when the URL does not parse, or is one that browsers and servers are known to read differently: with user
-    info, a backslash, white space, or characters beyond ASCII.
+    None where it does not parse, or where browsers and servers are known to read it differently.
     """
     if not url.isascii() or not url.isprintable() or "\\" in url or " " in url:
         return None

@@ -1,5 +1,4 @@
-"""The rules for a new password: long enough, and hard to guess by zxcvbn. No composition rules (NIST SP 800-63B-4,
-3.1.1.2)."""
+"""The rules for a new password: its length, and zxcvbn's score. No composition rules (NIST SP 800-63B-4, 3.1.1.2)."""
 
 import re
 import threading
@@ -24,25 +23,17 @@ _scoring = threading.Lock()  # zxcvbn keeps the user's own words in a global dic
 
 
 def check(password: str, *own_texts: str | None) -> None:
-    """Check a new password; `own_texts` are the user's id, e-mail and names.
-
-    Raises `PasswordTooShort` below 15 characters, `PasswordTooLong` above 1,024 bytes in UTF-8, and `PasswordTooEasy`
-    where zxcvbn scores its first 64 characters below 3.
-    """
+    """Raises `PasswordTooShort`, `PasswordTooLong` or `PasswordTooEasy`. `own_texts`: the user's id, e-mail, names."""
     if len(password) < CHARACTERS:
         raise PasswordTooShort
     if len(password.encode()) > PASSWORD_BYTES:
         raise PasswordTooLong
     scored = password[:SCORED_CHARACTERS]
     own_words = [word for text in own_texts if text for word in (text, *_WORDS.findall(text))]
-    if _has_many_combinations(scored):
+    letters = matching.relevant_l33t_subtable(scored, matching.L33T_TABLE)
+    if len(matching.enumerate_l33t_subs(letters)) > _MOST_COMBINATIONS:
         scored, *own_words = (text.translate(_LEET_TO_DIGIT) for text in (scored, *own_words))
     with _scoring:
         score = zxcvbn(scored, own_words)["score"]
     if score < SCORE:
         raise PasswordTooEasy
-
-
-def _has_many_combinations(password: str) -> bool:
-    table = matching.relevant_l33t_subtable(password, matching.L33T_TABLE)
-    return len(matching.enumerate_l33t_subs(table)) > _MOST_COMBINATIONS

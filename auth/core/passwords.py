@@ -14,12 +14,9 @@ from passlib.hash import argon2, pbkdf2_sha512
 from auth.core.errors import InvalidRequest, LoginBusy
 from auth.core.limits import PASSWORD_BYTES
 
-# The least that OWASP's Password Storage Cheat Sheet accepts for argon2id with one lane.
-OWASP_MEMORY_KIB: Final = 19 * 1024
-OWASP_PASSES: Final = 2
-
-MEMORY_KIB: Final = OWASP_MEMORY_KIB
-PASSES: Final = OWASP_PASSES
+# The least that OWASP's Password Storage Cheat Sheet accepts for argon2id.
+MEMORY_KIB: Final = 19 * 1024
+PASSES: Final = 2
 LANES: Final = 1
 
 CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -38,22 +35,15 @@ class OriginalPbkdf2(pbkdf2_sha512):  # type: ignore[misc]
     ident = "$ucloud-pbkdf2-sha512$"
     checksum_size = 32
     encoded_checksum_size = 43
-    rounds_of_the_original = 10_000
 
 
 def context(memory_kib: int, passes: int, lanes: int) -> CryptContext:
     """Hashes by argon2id at that cost, and reads older kinds. Raises `ValueError` below OWASP's floor."""
-    if memory_kib < OWASP_MEMORY_KIB or passes < OWASP_PASSES or lanes < 1:
+    if memory_kib < MEMORY_KIB or passes < PASSES or lanes < LANES:
         raise ValueError("argon2id must cost at least OWASP's minimum")
     older = ["bcrypt", "scrypt", "pbkdf2_sha256", "pbkdf2_sha512", "sha256_crypt", "sha512_crypt", OriginalPbkdf2]
-    return CryptContext(
-        schemes=["argon2", *older],
-        deprecated="auto",
-        argon2__type="ID",
-        argon2__memory_cost=memory_kib,
-        argon2__time_cost=passes,
-        argon2__parallelism=lanes,
-    )
+    cost = {"argon2__memory_cost": memory_kib, "argon2__time_cost": passes, "argon2__parallelism": lanes}
+    return CryptContext(["argon2", *older], deprecated="auto", **cost)
 
 
 argon2.get_backend()  # loads it: passlib cannot, once there are two contexts
@@ -62,40 +52,30 @@ _hashing = ThreadPoolExecutor(CORES, "hash")  # few threads, since each keeps th
 _admitted = threading.BoundedSemaphore(WAITING)
 
 
-def share_cores(processes: int) -> None:
-    """Bound the hashes that run at once to this process's share of the cores. Call it before the first hash."""
+def prepare(processes: int) -> None:
+    """Call it before the first hash, in each of so many processes that share the cores."""
     global _hashing
     _hashing = ThreadPoolExecutor(math.ceil(CORES / processes), "hash")
-
-
-def warm_up() -> None:
-    """Make the hash that unknown users are compared with, so that the first such login takes no longer than others."""
-    _context.dummy_verify()
+    _context.dummy_verify()  # makes the hash for unknown users, so that the first such login takes no longer
 
 
 def hash_password(password: str) -> str:
-    """The hash to store, with its algorithm, parameters and a random salt."""
     return str(_context.hash(password.encode()))
 
 
 def check_length(password: str) -> None:
-    """Raises `InvalidRequest` for a password that nobody can have: over 1,024 bytes in UTF-8."""
+    """Raises `InvalidRequest` for a password that nobody can have."""
     if len(password.encode()) > PASSWORD_BYTES:
         raise InvalidRequest(f"The password must have 1 to {PASSWORD_BYTES} bytes.")
 
 
 def verify(password: str, password_hash: str | None, waited: Waited = lambda seconds: None) -> tuple[bool, str | None]:
-    """Whether the password is right, and a new hash to store where the old one is outdated.
-
-    Without a stored hash a dummy is verified, so that the time does not reveal unknown users. At most this process's
-    share of the cores hash at once. `waited` is called with the seconds in the queue. Raises `LoginBusy` after one
-    second there, and at once where the queue is full.
-    """
+    """Whether the password is right, and a new hash to store where the old one is outdated. Raises `LoginBusy`."""
     return in_turn(lambda: _verify(password.encode(), password_hash), waited)
 
 
 def new_hash(password: str, waited: Waited) -> str:
-    """The hash to store, made in the queue of `verify`. Raises `LoginBusy`."""
+    """The hash to store, made in the queue. Raises `LoginBusy`."""
     return in_turn(lambda: hash_password(password), waited)
 
 
@@ -108,14 +88,8 @@ def is_hash(password_hash: str) -> bool:
         return False
 
 
-def original_hash(salt: bytes, key: bytes) -> str:
-    """The hash to store for the salt and the key that UCloud stored."""
-    rounds = OriginalPbkdf2.rounds_of_the_original
-    return str(OriginalPbkdf2(rounds=rounds, salt=salt, checksum=key).to_string())
-
-
 def in_turn(work: Callable[[], Result], waited: Waited) -> Result:
-    """The result of the work, done in the queue of the hashes. Raises `LoginBusy`."""
+    """The result of work in the queue of the hashes, and to `waited` the seconds there. Raises `LoginBusy`."""
     if not _admitted.acquire(blocking=False):
         raise LoginBusy
     asked = time.perf_counter()
@@ -137,7 +111,7 @@ def in_turn(work: Callable[[], Result], waited: Waited) -> Result:
 
 
 def _verify(password: bytes, password_hash: str | None) -> tuple[bool, str | None]:
-    if password_hash is None:
+    if password_hash is None:  # so that the time does not reveal unknown users
         return _context.dummy_verify(), None
     scheme = _context.identify(password_hash)
     if scheme == "argon2":

@@ -10,9 +10,9 @@ def generate() -> str:
     return secrets.token_urlsafe(32)
 
 
-def digest(refresh_token: str) -> bytes:
-    """The token's SHA-256, which the database stores. It needs no salt: 256 random bits cannot be guessed."""
-    return hashlib.sha256(refresh_token.encode()).digest()
+def digest(text: str) -> bytes:
+    """The SHA-256 that the database stores of a token. It needs no salt: 256 random bits cannot be guessed."""
+    return hashlib.sha256(text.encode()).digest()
 
 
 def csrf_token(refresh_token: str) -> str:

@@ -1,63 +1,45 @@
 """Security scopes: `segment(.segment)*:access(:key!base64(value),…)`, and which of them covers which."""
 
 import base64
-import binascii
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from contextlib import suppress
+from typing import NamedTuple
 
 from auth.core.errors import InvalidRequest, MalformedScope
 from auth.core.limits import SCOPE_CHARACTERS, SCOPES_PER_REQUEST
 
-_SEGMENTS = re.compile(r"[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*")
-_KEY = re.compile(r"[A-Za-z0-9_+-]+")
+_SCOPE = re.compile(r"([\w+-]+(?:\.[\w+-]+)*):(read|write)(?::(.+))?", re.ASCII | re.IGNORECASE)
+_PAIR = re.compile(r"([\w+-]+)!(.*)", re.ASCII)
 
 
-class Access(StrEnum):
-    READ = "read"
-    WRITE = "write"
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     segments: tuple[str, ...]
-    access: Access
+    access: str  # "read" or "write"
     metadata: frozenset[tuple[str, str]] = frozenset()
 
     @classmethod
     def parse(cls, text: str) -> "Scope":
         """The scope in its text form. Raises `MalformedScope`."""
-        if text == "api":  # an old name
-            return ALL_WRITE
-        path, _, rest = text.partition(":")
-        access, colon, metadata = rest.partition(":")
-        if len(text) > SCOPE_CHARACTERS or not _SEGMENTS.fullmatch(path) or access.lower() not in _ACCESS:
+        parts = _SCOPE.fullmatch("all:write" if text == "api" else text)  # api: an old name
+        if not parts or len(text) > SCOPE_CHARACTERS:
             raise MalformedScope
-        return cls(tuple(path.split(".")), _ACCESS[access.lower()], _metadata(metadata) if colon else frozenset())
+        path, access, metadata = parts.groups()
+        return cls(tuple(path.split(".")), access.lower(), _metadata(metadata) if metadata else frozenset())
 
     def __str__(self) -> str:
         """The canonical form: access in lower case, metadata sorted by key."""
-        text = f"{'.'.join(self.segments)}:{self.access}"
-        if not self.metadata:
-            return text
         pairs = (f"{key}!{base64.b64encode(value.encode()).decode()}" for key, value in sorted(self.metadata))
-        return f"{text}:{','.join(pairs)}"
+        return f"{'.'.join(self.segments)}:{self.access}:{','.join(pairs)}".removesuffix(":")
 
     def covered_by(self, other: "Scope") -> bool:
         """Whether `other` grants everything that `self` grants."""
-        return (
-            (other.access is Access.WRITE or self.access is Access.READ)
-            and other.metadata <= self.metadata
-            and (
-                (other.segments[0] == "all" and self.segments[0] != "special")
-                or self.segments[: len(other.segments)] == other.segments
-            )
-        )
+        is_in_all = other.segments[0] == "all" and self.segments[0] != "special"
+        is_below = is_in_all or self.segments[: len(other.segments)] == other.segments
+        return is_below and other.access in ("write", self.access) and other.metadata <= self.metadata
 
 
-_ACCESS = {access.value: access for access in Access}
-ALL_WRITE = Scope(("all",), Access.WRITE)
+ALL_WRITE = Scope(("all",), "write")
 
 
 def parse_all(texts: Sequence[str]) -> list[Scope]:
@@ -82,19 +64,16 @@ def narrowed(scopes: Iterable[str], policy: Iterable[str]) -> list[str]:
 
 def _metadata(text: str) -> frozenset[tuple[str, str]]:
     pairs = [_pair(part) for part in text.split(",")]
-    if len({key for key, _ in pairs}) < len(pairs):
+    if len(dict(pairs)) < len(pairs):
         raise MalformedScope
     return frozenset(pairs)
 
 
 def _pair(text: str) -> tuple[str, str]:
-    key, mark, encoded = text.partition("!")
-    if not mark or not _KEY.fullmatch(key):
-        raise MalformedScope
-    try:
-        value = base64.b64decode(encoded, validate=True)
-        if base64.b64encode(value).decode() != encoded:  # spare bits set: another text for the same value
-            raise MalformedScope
-        return key, value.decode()
-    except (binascii.Error, ValueError):
-        raise MalformedScope from None
+    if pair := _PAIR.fullmatch(text):
+        key, encoded = pair.groups()
+        with suppress(ValueError):
+            value = base64.b64decode(encoded, validate=True)
+            if base64.b64encode(value).decode() == encoded:  # no spare bits: one text for a value
+                return key, value.decode()
+    raise MalformedScope

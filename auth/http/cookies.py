@@ -6,77 +6,67 @@ import msgspec
 from werkzeug.http import dump_cookie
 from werkzeug.sansio.http import parse_cookie  # werkzeug.http's fails on bytes that are not UTF-8
 
-from auth.core import errors
-from auth.core.limits import AUTH_STATE_SECONDS, COOKIE_CHARACTERS, REFRESH_COOKIE_SECONDS
+from auth.core import errors, limits, refresh_tokens
 from auth.core.models import OptionalAuthenticationTokens
 from auth.core.origins import origin_of
 from auth.http.request import Request
 
 
-def require_trusted_origin(request: Request) -> None:
-    """Raises `UntrustedOrigin` unless `Origin`, or without it `Referer`, names a trusted origin."""
-    if origin_of(_claimed_origin(request)) not in request.services.config.trusted_origins:
+def check_origin(request: Request, may_be_absent: bool = False) -> None:
+    """Raises `UntrustedOrigin` unless `Origin`, or without it `Referer`, names a trusted origin or may be absent."""
+    claimed = request.headers.get("Origin", "").strip() or request.headers.get("Referer", "").strip()
+    if (claimed or not may_be_absent) and origin_of(claimed) not in request.config.trusted_origins:
         raise errors.UntrustedOrigin
 
 
-def check_origin_if_sent(request: Request) -> None:
-    """As `require_trusted_origin`, but passes where neither header is sent. Raises `UntrustedOrigin`."""
-    if _claimed_origin(request):
-        require_trusted_origin(request)
-
-
-def web_credentials(request: Request) -> tuple[str, str]:
-    """The refresh token of the cookie and the CSRF token of the header; whether they fit is not checked here.
-
-    Raises `UntrustedOrigin`, `MissingCsrfToken`, `InvalidRequest`, `MissingRefreshCookie` and `AmbiguousRefreshCookie`.
-    """
-    require_trusted_origin(request)
+def refresh_token(request: Request, *_: object) -> str:
+    """The refresh token of the cookie, once the origin, the header's CSRF token and the cookie are checked in turn."""
+    check_origin(request)
     if request.headers.get("Sec-Fetch-Site", "").strip().lower() == "cross-site":  # set by the browser, not by the page
         raise errors.UntrustedOrigin
     csrf = request.headers.get("X-CSRFToken")
     if not csrf:
         raise errors.MissingCsrfToken
-    return _refresh_cookie(request), csrf
+    token = _refresh_cookie(request)
+    if not refresh_tokens.is_pair(token, csrf):
+        raise errors.InvalidToken
+    return token
 
 
-def set_refresh_cookie(request: Request, refresh_token: str, ttl_seconds: int | None) -> None:
+def set_refresh_cookie(request: Request, token: str, ttl_seconds: int | None) -> None:
     """Store the refresh token in the browser, hidden from scripts, until it expires; `ttl_seconds` None: 30 days."""
-    max_age = REFRESH_COOKIE_SECONDS if ttl_seconds is None else ttl_seconds
-    _set_cookie(request, _refresh_cookie_name(request), refresh_token, max_age, http_only=True)
+    max_age = limits.REFRESH_COOKIE_SECONDS if ttl_seconds is None else ttl_seconds
+    _set_cookie(request, _refresh_cookie_name(request), token, max_age, http_only=True)
 
 
 def expire_refresh_cookie(request: Request) -> None:
     """Make the browser forget the refresh token, whatever the answer will be."""
-    _set_cookie(request, _refresh_cookie_name(request), "", 0, http_only=True)
+    set_refresh_cookie(request, "", 0)
 
 
 def set_auth_state_cookie(request: Request, tokens: OptionalAuthenticationTokens) -> None:
     """Hand the tokens to the page the browser is sent to, whose script reads it with `decodeURIComponent`."""
-    _set_cookie(request, "authState", quote(msgspec.json.encode(tokens), safe=""), AUTH_STATE_SECONDS)
-
-
-def _claimed_origin(request: Request) -> str:
-    return request.headers.get("Origin", "").strip() or request.headers.get("Referer", "").strip()
+    _set_cookie(request, "authState", quote(msgspec.json.encode(tokens), safe=""), limits.AUTH_STATE_SECONDS)
 
 
 def _refresh_cookie_name(request: Request) -> str:
-    return "__Host-refreshToken" if request.services.config.cookie_secure else "refreshToken"
+    return "__Host-refreshToken" if request.config.cookie_secure else "refreshToken"
 
 
 def _refresh_cookie(request: Request) -> str:
     header = request.headers.get("Cookie", "")
-    if len(header) > COOKIE_CHARACTERS:  # gunicorn joins up to 100 headers; parsing them would take longer than a hash
+    if len(header) > limits.COOKIE_CHARACTERS:  # gunicorn joins up to 100; to parse them would take longer than a hash
         raise errors.InvalidRequest("The Cookie header is too long.")
     values = {value for value in parse_cookie(header).getlist(_refresh_cookie_name(request)) if value}
     if not values:
         raise errors.MissingRefreshCookie
-    refresh_token = values.pop()
-    if values or "," in refresh_token:  # gunicorn joins two Cookie headers with a comma; a token has none
+    token = values.pop()
+    if values or "," in token:  # gunicorn joins two Cookie headers with a comma; a token has none
         raise errors.AmbiguousRefreshCookie
-    return refresh_token
+    return token
 
 
 def _set_cookie(request: Request, name: str, value: str, max_age: int, http_only: bool = False) -> None:
-    secure = request.services.config.cookie_secure
+    secure = request.config.cookie_secure
     cookie = dump_cookie(name, value, max_age, secure=secure, httponly=http_only, samesite="Strict")
     request.cookies_to_set.append(cookie)

@@ -2,35 +2,34 @@
 
 import re
 from collections.abc import Callable
-from contextlib import suppress
-from functools import cache
 from io import BytesIO
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
-from uuid import UUID
 
 import msgspec
 from gunicorn.http.errors import ParseException
-from msgspec import Struct
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
-from auth.core.errors import ApiError, BodyTooLarge, InvalidRequest, UnreadableBody, UnsupportedMediaType
+from auth.core.errors import BodyTooLarge, InvalidRequest, InvalidToken, UnreadableBody, UnsupportedMediaType
 from auth.http.request import Request
 
-Model = TypeVar("Model", bound=Struct)
+Model = TypeVar("Model", bound=msgspec.Struct)
 
 # Far more than any form here needs. Each field, and each byte of a part's headers, costs processor time.
 _FORM_FIELDS: Final = 100
 _PART_HEADER_BYTES: Final = 16 * 1024  # of all parts together
 _KEY: Final = re.compile(r"[!-~]{1,255}")
-_NUMBER: Final = re.compile(r"-?[0-9]+")
+_NUMBERS: Final = {"itemsPerPage", "page"}  # of all queries
+_NUMBER: Final = re.compile(r"-?[0-9]+")  # `int` alone also takes spaces, `+1`, `1_0` and other digits
 
 
-def bearer_token(request: Request) -> str | None:
-    """The token of the Authorization header, or None where it carries no bearer token."""
+def bearer_token(request: Request, *_unused: object) -> str:
+    """The token of the Authorization header. Raises `InvalidToken` where it carries no bearer token."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return token.strip() or None if scheme.lower() == "bearer" else None
+    if scheme.lower() != "bearer" or not token.strip():
+        raise InvalidToken
+    return token.strip()
 
 
 def idempotency_key(request: Request, *_: object) -> str | None:
@@ -42,19 +41,8 @@ def idempotency_key(request: Request, *_: object) -> str | None:
 
 
 def read_query(request: Request, _: bytes, model: type[Model]) -> Model:
-    """The query as the model; of a parameter given twice, the first value. Raises `InvalidRequest`.
-
-    A number is an optional minus and ASCII digits: `int` alone also takes spaces, `+1`, `1_0` and other digits.
-    """
-    return _read("query", model, lambda: msgspec.convert(_query_fields(request, model), model))
-
-
-def reference(text: str, missing: type[ApiError]) -> UUID:
-    """The id in a path. Raises `missing` unless it is a UUID in its usual spelling: one thing has one path."""
-    with suppress(ValueError):
-        if str(UUID(text)) == text:
-            return UUID(text)
-    raise missing
+    """The query as the model; of a parameter given twice, the first value. Raises `InvalidRequest`."""
+    return _read("query", model, lambda: msgspec.convert(_query_fields(request.query_string), model))
 
 
 def read_body(request: Request, limit: int) -> bytes:
@@ -84,15 +72,13 @@ def read_json(request: Request, body: bytes, model: type[Model]) -> Model:
 
 def read_form(request: Request, body: bytes, model: type[Model]) -> Model:
     """A form, of either encoding, or a JSON object as the model. Raises `InvalidRequest` and `UnsupportedMediaType`."""
-    match request.mimetype:
-        case "application/x-www-form-urlencoded":
-            return _read("form", model, lambda: msgspec.convert(_form_fields(body), model))
-        case "multipart/form-data":
-            return _read("form", model, lambda: msgspec.convert(_parts(request, body), model))
-        case "":
-            raise InvalidRequest("The request needs a Content-Type.")
-        case _:
-            return read_json(request, body, model)
+    if request.mimetype == "application/x-www-form-urlencoded":
+        return _read("form", model, lambda: msgspec.convert(_form_fields(body), model))
+    if request.mimetype == "multipart/form-data":
+        return _read("form", model, lambda: msgspec.convert(_parts(request, body), model))
+    if not request.mimetype:
+        raise InvalidRequest("The request needs a Content-Type.")
+    return read_json(request, body, model)
 
 
 def _read(part: str, model: type[Model], read: Callable[[], Model]) -> Model:
@@ -106,21 +92,13 @@ def _read(part: str, model: type[Model], read: Callable[[], Model]) -> Model:
         raise InvalidRequest(f"The {part} of the request could not be parsed.") from None
 
 
-def _query_fields(request: Request, model: type[Struct]) -> dict[str, Any]:
-    fields: dict[str, Any] = _form_fields(request.query_string)
-    for name in _numbers(model) & fields.keys():
+def _query_fields(query: bytes) -> dict[str, Any]:
+    fields: dict[str, Any] = _form_fields(query)
+    for name in _NUMBERS & fields.keys():
         if not _NUMBER.fullmatch(fields[name]):
             raise InvalidRequest(f"{name!r} must be a whole number.")
         fields[name] = int(fields[name])
     return fields
-
-
-@cache
-def _numbers(model: type[Struct]) -> frozenset[str]:
-    """The names of the model's integers."""
-    described = cast(msgspec.inspect.StructType, msgspec.inspect.type_info(model))
-    integer = msgspec.inspect.IntType
-    return frozenset(field.encode_name for field in described.fields if isinstance(field.type, integer))
 
 
 def _form_fields(encoded: bytes) -> dict[str, str]:

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, ClassVar, Final, Literal, cast
+from typing import Any, ClassVar, Final, cast
 
 import flask
 
@@ -18,22 +18,8 @@ from auth.core.tokens import AccessTokens
 from auth.db import Database, Row
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Event = Literal[
-    "login", "refresh", "logout", "one-time token", "claim", "extension", "revocation",
-    "password change", "password reset",
-]  # fmt: skip
 
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._=+/:-]{1,128}", re.ASCII)
-_PREFIX: Final = {4: 32, 6: 64}
-
-
-@dataclass(frozen=True)
-class Services:
-    """The parts of the service that handlers use."""
-
-    config: Config
-    db: Database
-    tokens: AccessTokens
 
 
 @dataclass
@@ -42,14 +28,14 @@ class Record:
 
     started: float
     request_id: str
-    event: Event | None = None
+    event: str | None = None
     principal: str | None = None
     session: str | None = None
     chain: Sequence[str] = ()
     error_code: str | None = None
     cause: str | None = None  # of an error, for the log alone
     exception: Exception | None = None  # an unexpected one, for the log
-    hash_wait_seconds: float | None = None
+    hash_wait_seconds: float | None = None  # for a processor to hash on
     details: dict[str, Any] = field(default_factory=dict)
 
     def set_principal(self, principal: str | None, session: object | None = None, chain: Sequence[str] = ()) -> None:
@@ -58,14 +44,15 @@ class Record:
         self.session = None if session is None else str(session)
 
     def set_hash_wait(self, seconds: float) -> None:
-        """Record how long the request waited for a processor to hash on."""
         self.hash_wait_seconds = seconds
 
 
 class Request(flask.Request):
-    """`services` is set by `request_class_for`, once for each app."""
+    """The parts of the service are attributes of a class of its own for each app, so that no look-up is needed."""
 
-    services: ClassVar[Services]
+    config: ClassVar[Config]
+    db: ClassVar[Database]
+    tokens: ClassVar[AccessTokens]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -73,14 +60,6 @@ class Request(flask.Request):
         request_id = given if REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
         self.record = Record(time.perf_counter(), request_id)
         self.cookies_to_set: list[str] = []  # values of Set-Cookie, for whatever the answer will be
-
-    @property
-    def db(self) -> Database:
-        return self.services.db
-
-    @property
-    def tokens(self) -> AccessTokens:
-        return self.services.tokens
 
     def live_row(self, statement: str, **parameters: object) -> Row:
         """The row of a statement that returns none when the grant has ended. Raises `InvalidToken` then."""
@@ -92,39 +71,26 @@ class Request(flask.Request):
     @property
     def client_address(self) -> str | None:
         """The client's IP address in canonical form (an IPv4-mapped one as IPv4), or None where there is none."""
-        address = self._client()
-        return None if address is None else str(address)
+        return str(address) if (address := self._client()) else None
 
     @property
     def client_network(self) -> str:
         """The network whose guesses are counted together: an IPv4 address or an IPv6 /64; empty where there is none."""
-        address = self._client()
-        return "" if address is None else str(ipaddress.ip_network((address, _PREFIX[address.version]), strict=False))
+        if not (address := self._client()):
+            return ""
+        return str(ipaddress.ip_network((address, 32 if address.version == 4 else 64), strict=False))
 
     @property
     def client_agent(self) -> str | None:
-        """The User-Agent header, cut to what a session keeps, or None where there is none."""
         return self.headers.get("User-Agent", "").replace("\0", "")[:USER_AGENT_CHARACTERS] or None
 
     def _client(self) -> Address | None:
-        """The address that the trusted proxies name, or else the peer's.
-
-        Split here, since Werkzeug's ProxyFix honours quotes: a client's own `"` would swallow what a proxy appends.
-        """
-        proxies = self.services.config.trusted_proxies
+        """The address that the trusted proxies name, or else the peer's."""
+        # Werkzeug's ProxyFix honours quotes: a client's own `"` would swallow what a proxy appends.
+        proxies = self.config.trusted_proxies
         entries = self.headers.get("X-Forwarded-For", "").split(",") if proxies else []
         named = entries[-proxies] if 0 < proxies <= len(entries) else None
         return _address(named) or _address(self.remote_addr)
-
-
-def request_class_for(services: Services) -> type[Request]:
-    """The class of an app's requests."""
-    return type("Request", (Request,), {"services": services})
-
-
-def services_of(app: flask.Flask) -> Services:
-    """The parts of the service that the app's handlers use."""
-    return cast(type[Request], app.request_class).services
 
 
 def current_request() -> Request:

@@ -5,26 +5,19 @@ from typing import Any, Final
 
 import flask
 import msgspec
-from msgspec import Struct
 from werkzeug.exceptions import HTTPException
 
-from auth.core import errors
-from auth.core.errors import ApiError, InternalError
+from auth.core.errors import BY_STATUS, ApiError, InternalError
 from auth.core.models import CommonErrorMessage
 from auth.core.origins import origin_of
 from auth.http.request import Request, current_request
 
-_FRAMEWORK_ERRORS: Final = {
-    error.status: error
-    for error in (
-        errors.BadRequest,
-        errors.NotFound,
-        errors.MethodNotAllowed,
-        errors.BodyTooLarge,
-        errors.UnsupportedMediaType,
-    )
-}
+# For `/auth`: tokens stay out of caches, and only the pages of trusted origins may read an answer.
 _NO_STORE: Final = [("Cache-Control", "no-store, private"), ("Pragma", "no-cache"), ("Vary", "Origin")]
+_CORS: Final = [
+    ("Access-Control-Allow-Credentials", "true"),
+    ("Access-Control-Expose-Headers", "Retry-After, X-Request-Id"),
+]
 _PREFLIGHT: Final = [
     ("Access-Control-Allow-Methods", "GET, POST, DELETE"),
     ("Access-Control-Allow-Headers", "Authorization, Content-Type, X-CSRFToken, X-Request-Id"),
@@ -37,65 +30,33 @@ class Response(flask.Response):
 
     def get_wsgi_response(self, environ: dict[str, Any]) -> tuple[Iterable[bytes], str, list[tuple[str, str]]]:
         body, status, headers = super().get_wsgi_response(environ)
-        return body, status, headers + headers_of(environ["werkzeug.request"])
+        request: Request = environ["werkzeug.request"]
+        headers += [("X-Request-Id", request.record.request_id), ("X-Content-Type-Options", "nosniff")]
+        headers += [("Set-Cookie", cookie) for cookie in request.cookies_to_set]
+        if request.path.startswith("/auth/"):
+            headers += _NO_STORE
+            origin = request.headers.get("Origin")
+            if origin and origin_of(origin) in request.config.trusted_origins:
+                headers += [("Access-Control-Allow-Origin", origin), *_CORS]
+                if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+                    headers += _PREFLIGHT
+        return body, status, headers
 
 
-def json_response(model: Struct | dict[str, Any]) -> Response:
-    """A success with the model as its JSON body."""
-    return Response(msgspec.json.encode(model), mimetype="application/json")
+def json_response(model: msgspec.Struct, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(msgspec.json.encode(model), status, headers, mimetype="application/json")
 
 
-def register_error_handlers(app: flask.Flask) -> None:
-    """Make every error of the app and of the framework a `CommonErrorMessage`."""
-    app.register_error_handler(ApiError, _api_error)
-    app.register_error_handler(HTTPException, _framework_error)
-    app.register_error_handler(Exception, _unexpected_error)
-
-
-def headers_of(request: Request) -> list[tuple[str, str]]:
-    """The headers that every answer to this request carries, whatever it is.
-
-    Those of `/auth` keep tokens out of caches, and let the pages of trusted origins, and no others, read the answer.
-    """
-    headers = [("X-Request-Id", request.record.request_id), ("X-Content-Type-Options", "nosniff")]
-    headers += [("Set-Cookie", cookie) for cookie in request.cookies_to_set]
-    if request.path.startswith("/auth/"):
-        headers += _NO_STORE
-        origin = request.headers.get("Origin")
-        if origin and origin_of(origin) in request.services.config.trusted_origins:
-            headers += _cors_headers(origin, request)
-    return headers
-
-
-def _cors_headers(origin: str, request: Request) -> list[tuple[str, str]]:
-    headers = [
-        ("Access-Control-Allow-Origin", origin),
-        ("Access-Control-Allow-Credentials", "true"),
-        ("Access-Control-Expose-Headers", "Retry-After, X-Request-Id"),
-    ]
-    is_preflight = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
-    return headers + _PREFLIGHT if is_preflight else headers
-
-
-def _api_error(error: ApiError) -> Response:
-    current_request().record.cause = error.cause
-    return _error_response(error.status, error.why, error.error_code, error.headers)
-
-
-def _framework_error(error: HTTPException) -> Response:
-    headers = {name: value for name, value in error.get_headers() if name == "Allow"}
-    if error.code not in _FRAMEWORK_ERRORS:
-        return _error_response(error.code or 500, error.name, None, headers)
-    known = _FRAMEWORK_ERRORS[error.code]()
-    return _error_response(known.status, known.why, known.error_code, headers)
-
-
-def _unexpected_error(error: Exception) -> Response:
-    current_request().record.exception = error
-    return _api_error(InternalError())
-
-
-def _error_response(status: int, why: str, error_code: str | None, headers: Mapping[str, str]) -> Response:
-    current_request().record.error_code = error_code
-    body = msgspec.json.encode(CommonErrorMessage(why, error_code))
-    return Response(body, status, headers, mimetype="application/json")
+def error_response(error: Exception) -> Response:
+    """Every error, of the app and of the framework, is a `CommonErrorMessage`."""
+    record, headers = current_request().record, dict[str, str]()
+    if isinstance(error, HTTPException):
+        headers = {name: value for name, value in error.get_headers() if name == "Allow"}
+        known = BY_STATUS.get(error.code or 500)
+        if known is None:
+            return json_response(CommonErrorMessage(error.name, None), error.code or 500, headers)
+        error = known()
+    elif not isinstance(error, ApiError):
+        record.exception, error = error, InternalError()
+    record.cause, record.error_code = error.cause, error.error_code
+    return json_response(CommonErrorMessage(error.why, error.error_code), error.status, {**headers, **error.headers})

@@ -1,30 +1,28 @@
 """An RPC is declared once. Routing, admission, validation and the OpenAPI document all use the declaration."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from types import UnionType
-from typing import Any, Final, Literal, get_args, get_type_hints
+from typing import Any, Final, Literal, get_args
 
 from flask import Blueprint
 
-from auth.core import refresh_tokens
+from auth.core import errors
 from auth.core.claims import Bearer
-from auth.core.errors import InvalidToken, RoleNotAllowed, ScopeNotCovered, SessionTokenNeeded
 from auth.core.limits import BODY_BYTES, FORM_BODY_BYTES
-from auth.core.models import Role
-from auth.core.scopes import ALL_WRITE, Access, Scope, all_covered
-from auth.http import cookies
-from auth.http.reading import bearer_token, idempotency_key, read_body, read_form, read_json, read_query
-from auth.http.request import Event, Request, current_request
+from auth.core.models import Role, Unit
+from auth.core.scopes import ALL_WRITE, Scope, all_covered
+from auth.http import cookies, reading
+from auth.http.request import Request, current_request
 from auth.http.responses import Response, json_response
 
+__all__ = ["AUTHENTICATED", "END_USERS", "PRIVILEGED", "PUBLIC", "RPCS", "Bearer", "Blueprint", "Request", "rpc"]
+
 PUBLIC: Final = "public"
-END_USERS: Final = frozenset({Role.USER, Role.ADMIN})
+END_USERS: Final = frozenset({Role.USER, Role.ADMIN})  # only with a token of their own session, else 403
 PRIVILEGED: Final = frozenset({Role.ADMIN, Role.SERVICE})
 AUTHENTICATED: Final = END_USERS | PRIVILEGED | {Role.THIRD_PARTY_APP, Role.PROVIDER}
-READ: Final = Access.READ
-WRITE: Final = Access.WRITE
 
 Handler = Callable[..., Any]
 
@@ -33,23 +31,23 @@ Handler = Callable[..., Any]
 class rpc:  # noqa: N801 - a decorator
     """Declares an RPC: its route ("METHOD /path") and its callers; the annotations of the handler are its models.
 
-    The handler gets the request, the variables of the path, the admitted `bearer`, and what `READERS` has for its other
-    parameters.
+    The handler gets the request, the variables of the path, the admitted `bearer`, and by `READERS` the rest.
     """
 
     blueprint: Blueprint
-    name: str
+    name: str  # also of its scope auth.<name>, which is to read for a GET, else to write
     route: str
     roles: frozenset[Role] | Literal["public"]
-    access: Access | None = None  # to the scope auth.<name>; None for public calls
-    event: Event | None = field(default=None, kw_only=True)  # its name in the log
-    own_session: bool = field(default=False, kw_only=True)  # an extended or narrowed token is refused with 403
+    event: str | None = None  # its name in the log
 
     def __call__(self, handler: Handler) -> Handler:
-        """Serve the RPC by the handler."""
         self.method, self.path = self.route.split()
-        self.scope = self.access and Scope(("auth", self.name), self.access)
-        self.models = _models(handler)  # by parameter; "return" is the model of a success
+        scope = Scope(("auth", self.name), "read" if self.method == "GET" else "write")
+        self.scope = None if self.roles == PUBLIC else scope
+        # By parameter; "return" is the model of a success, also where the handler may return a page for browsers.
+        returned = handler.__annotations__["return"] or Unit
+        model = get_args(returned)[0] if isinstance(returned, UnionType) else returned
+        self.models = handler.__annotations__ | {"return": model}
         RPCS[self.name] = self
         self.blueprint.add_url_rule(self.path, self.name, partial(self._serve, handler), methods=[self.method])
         return handler
@@ -59,60 +57,33 @@ class rpc:  # noqa: N801 - a decorator
         request.record.event = self.event
         arguments: dict[str, Any] = {"bearer": self._admitted(request)} if self.scope else {}
         # Also for calls without a body: a bad body is refused, and no bytes are left on the connection.
-        body = read_body(request, FORM_BODY_BYTES if "form" in self.models else BODY_BYTES)
+        body = reading.read_body(request, FORM_BODY_BYTES if "form" in self.models else BODY_BYTES)
         for part, read in READERS.items():
             if part in self.models:
                 arguments[part] = read(request, body, self.models[part])
         answer = handler(request, **arguments, **path)
-        return answer if isinstance(answer, Response) else json_response(answer)
+        return answer if isinstance(answer, Response) else json_response(answer or Unit())
 
     def _admitted(self, request: Request) -> Bearer:
-        token = bearer_token(request)
-        if token is None:
-            raise InvalidToken
-        bearer = request.tokens.verify(token)
-        request.record.set_principal(bearer.principal_id, bearer.session_reference, bearer.extended_by_chain)
+        bearer = request.tokens.verify(reading.bearer_token(request))
+        request.record.set_principal(bearer.principal_id, bearer.session_reference or None, bearer.extended_by_chain)
         if bearer.is_one_time:
-            raise InvalidToken
+            raise errors.InvalidToken
         if bearer.role not in self.roles:
-            raise RoleNotAllowed
+            raise errors.RoleNotAllowed
         if not self.scope or not all_covered([self.scope], bearer.scopes):
-            raise ScopeNotCovered
-        if self.own_session and (bearer.is_extended or ALL_WRITE not in bearer.scopes):
-            raise SessionTokenNeeded
+            raise errors.ScopeNotCovered
+        if self.roles == END_USERS and (bearer.is_extended or ALL_WRITE not in bearer.scopes):
+            raise errors.SessionTokenNeeded
         return bearer
 
 
 RPCS: Final[dict[str, rpc]] = {}
-
-
-def _refresh_token(request: Request, body: bytes, _: Any) -> str:
-    refresh_token = bearer_token(request)
-    if refresh_token is None:
-        raise InvalidToken
-    return refresh_token
-
-
-def _cookie_token(request: Request, body: bytes, _: Any) -> str:
-    refresh_token, csrf = cookies.web_credentials(request)
-    if not refresh_tokens.is_pair(refresh_token, csrf):
-        raise InvalidToken
-    return refresh_token
-
-
-Reader = Callable[[Request, bytes, Any], Any]
-READERS: Final[dict[str, Reader]] = {
-    "refresh_token": _refresh_token,  # from the Authorization header
-    "cookie_token": _cookie_token,  # the refresh token of a web call
-    "idempotency_key": idempotency_key,
-    "query": read_query,  # this part of the request as the annotated model
-    "body": read_json,
-    "form": read_form,
+READERS: Final[dict[str, Handler]] = {
+    "refresh_token": reading.bearer_token,
+    "cookie_token": cookies.refresh_token,
+    "idempotency_key": reading.idempotency_key,
+    "query": reading.read_query,  # this part of the request as the annotated model
+    "body": reading.read_json,
+    "form": reading.read_form,
 }
-
-
-def _models(handler: Handler) -> dict[str, Any]:
-    models = get_type_hints(handler)
-    if isinstance(models["return"], UnionType):  # a model, or a page for browsers
-        models["return"] = get_args(models["return"])[0]
-    return models

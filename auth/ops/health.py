@@ -7,7 +7,6 @@ from flask import Blueprint
 
 from auth.core.errors import DatabaseUnavailable
 from auth.core.models import Unit
-from auth.db import Row
 from auth.http.request import current_request
 from auth.http.responses import Response, json_response
 from auth.migrations import all_migrations
@@ -27,16 +26,12 @@ def livez() -> Response:
 @blueprint.get("/readyz")
 def readyz() -> Response:
     """200 when the database answers within a second and has every migration, else 503."""
-    latest = _latest_migration()
-    if latest is None or latest["version"] < all_migrations()[-1].version:
-        raise DatabaseUnavailable(cause="not migrated")
-    return json_response(Unit())
-
-
-def _latest_migration() -> Row | None:
     asked = _asking.submit(current_request().db.one, "migration_latest")
     try:
-        return asked.result(READY_SECONDS)
+        latest = asked.result(READY_SECONDS)
     except TimeoutError:
         asked.cancel()
         raise DatabaseUnavailable from None
+    if latest is None or latest["version"] < all_migrations()[-1].version:
+        raise DatabaseUnavailable(cause="not migrated")
+    return json_response(Unit())

@@ -1,25 +1,15 @@
-"""The format of log lines: JSON, one object a line, on standard output; gunicorn's own too. Imported by
-gunicorn's master: see gunicorn.conf.py.
-"""
+"""gunicorn's log lines, in JSON on standard output. Imported by gunicorn's master: see gunicorn.conf.py."""
 
 import json
 import logging
 import traceback
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 from gunicorn import glogging
 
-_STANDARD_ATTRIBUTES: Final = {
-    *vars(logging.makeLogRecord({})),
-    "message",
-    "taskName",
-}  # the attributes that are not a record's `extra`
-
 
 class Lines(logging.Formatter):
-    """JSON lines."""
-
     def format(self, record: logging.LogRecord) -> str:
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
@@ -29,8 +19,7 @@ class Lines(logging.Formatter):
         }
         if record.exc_info:
             line["exc_info"] = self.formatException(record.exc_info)
-        extra = {name: value for name, value in vars(record).items() if name not in _STANDARD_ATTRIBUTES}
-        return json.dumps(line | extra, default=str)
+        return json.dumps(line)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802
         return traceback_without_messages(ei[1])
@@ -53,13 +42,9 @@ def traceback_without_messages(error: BaseException | None) -> str:
 
 
 def configuration(level: str) -> dict[str, Any]:
-    """The argument of `logging.config.dictConfig`: lines of gunicorn of that level and above, and errors of libraries.
-    Debug lines are left out: gunicorn's quote what it read.
-    """
-    level = "INFO" if level == "debug" else level.upper()
+    """For `logging.config.dictConfig`: lines of gunicorn of that level and above, and errors of libraries."""
+    level = "INFO" if level == "debug" else level.upper()  # gunicorn's debug lines quote what it read
     return {
-        "version": 1,
-        "disable_existing_loggers": False,
         "formatters": {"lines": {"()": Lines}},
         "handlers": {"out": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "lines"}},
         "root": {"level": "ERROR", "handlers": ["out"]},

@@ -1,6 +1,7 @@
 """Prometheus metrics, summed over all worker processes, and the route that shows them."""
 
 import os
+from functools import partial
 from typing import Any, Final
 
 from flask import Blueprint
@@ -10,39 +11,35 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from auth.http.request import Record
 from auth.http.responses import Response
 
-FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"  # of the library: the folder where the processes count
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 blueprint = Blueprint("metrics", __name__)
 _registry = CollectorRegistry()
+_counter = partial(Counter, registry=_registry)
+_histogram = partial(Histogram, registry=_registry, buckets=SECONDS)
 
-REQUESTS: Final = Counter("auth_requests", "Requests answered.", ["rpc", "status"], registry=_registry)
-LATENCY: Final = Histogram(
-    "auth_request_seconds", "From a request's headers to its answer.", ["rpc"], buckets=SECONDS, registry=_registry
+REQUESTS: Final = _counter("auth_requests", "Requests answered.", ["rpc", "status"])
+LATENCY: Final = _histogram("auth_request_seconds", "From a request's headers to its answer.", ["rpc"])
+EVENTS: Final = _counter(
+    "auth_security_events", "Security events; the outcome is `success` or the errorCode.", ["event", "outcome"]
 )
-EVENTS: Final = Counter(
-    "auth_security_events",
-    "Security events; the outcome is `success` or the errorCode.",
-    ["event", "outcome"],
-    registry=_registry,
-)
-REVOKED: Final = Counter("auth_refresh_tokens_revoked", "Refresh tokens ended by a call.", registry=_registry)
-HASH_WAIT: Final = Histogram(
-    "auth_hash_wait_seconds", "How long logins wait for a processor.", buckets=SECONDS, registry=_registry
-)
-DATABASE_ERRORS: Final = Counter(
-    "auth_database_errors", "Requests answered DATABASE_UNAVAILABLE.", ["kind"], registry=_registry
-)
+REVOKED: Final = _counter("auth_refresh_tokens_revoked", "Refresh tokens ended by a call.")
+HASH_WAIT: Final = _histogram("auth_hash_wait_seconds", "How long logins wait for a processor.")
+DATABASE_ERRORS: Final = _counter("auth_database_errors", "Requests answered DATABASE_UNAVAILABLE.", ["kind"])
 
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
     """All metrics in Prometheus text. They hold no personal data."""
-    return Response(generate_latest(_shown()), content_type=CONTENT_TYPE_LATEST)
+    shown = _registry
+    if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):  # more than one process
+        os.makedirs(folder, 0o700, exist_ok=True)  # a clean-up may have removed it
+        shown = CollectorRegistry()
+        MultiProcessCollector(shown)  # type: ignore[no-untyped-call]
+    return Response(generate_latest(shown), content_type=CONTENT_TYPE_LATEST)
 
 
 def count(record: Record, rpc: str, status: int, seconds: float, event: dict[str, Any]) -> None:
-    """Count one request, its security event, its revoked tokens, its wait and its database fault."""
     REQUESTS.labels(rpc, status).inc()
     LATENCY.labels(rpc).observe(seconds)
     if event:
@@ -53,12 +50,3 @@ def count(record: Record, rpc: str, status: int, seconds: float, event: dict[str
         HASH_WAIT.observe(record.hash_wait_seconds)
     if record.error_code == "DATABASE_UNAVAILABLE":
         DATABASE_ERRORS.labels(record.cause).inc()
-
-
-def _shown() -> CollectorRegistry:
-    if FOLDER_VARIABLE not in os.environ:  # one process
-        return _registry
-    os.makedirs(os.environ[FOLDER_VARIABLE], 0o700, exist_ok=True)  # a clean-up may have removed it
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return registry

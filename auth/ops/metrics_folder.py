@@ -30,10 +30,8 @@ def make() -> Path:
 
 
 def use(folder: Path, slot: int) -> None:
-    """Let this worker process count in the folder. On a full disk it counts in memory, since writing to a mapped file
-    there would kill it. Called before our metrics are imported.
-    """
-    with suppress(OSError):
+    """Let this worker process count in the folder. Called before our metrics are imported."""
+    with suppress(OSError):  # on a full disk it counts in memory, since writing to a mapped file would kill it
         folder.mkdir(0o700, exist_ok=True)  # a clean-up may have removed it
         for kind in ("counter", "histogram"):
             with (folder / f"{kind}_{slot}.db").open("ab") as file:

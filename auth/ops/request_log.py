@@ -8,26 +8,28 @@ from typing import Any, Final
 
 import msgspec
 
-from auth.http.request import Record, Request
+from auth.http.request import Record, Request, current_request
+from auth.http.responses import Response
 from auth.ops import metrics
 from auth.ops.log import traceback_without_messages
 
 STANDARD_OUTPUT: Final = 1
 
 
-def log_request(request: Request, status: int) -> None:
+def log_request(response: Response) -> Response:
     """Count the request, and write its line where LOG_LEVEL asks for it."""
+    request, status = current_request(), response.status_code
     record, seconds = request.record, time.perf_counter() - request.record.started
     rpc = None if request.method == "OPTIONS" or not request.endpoint else request.endpoint.rpartition(".")[2]
     event = _security_event(record, status)
     with suppress(OSError, TypeError):  # raised by prometheus_client after a clean-up has removed its files
         metrics.count(record, rpc or "none", status, seconds, event)
     level = "WARNING" if status >= 500 or event.get("event") == "lockout" else "INFO"
-    if level not in request.services.config.log_levels:
-        return
-    line = {"time": datetime.now(UTC), "level": level, **_fields(request, status, rpc, seconds), **event}
-    with suppress(OSError):  # a full disk must not turn a completed request into an error
-        os.write(STANDARD_OUTPUT, msgspec.json.encode(line) + b"\n")
+    if level in request.config.log_levels:
+        line = {"time": datetime.now(UTC), "level": level, **_fields(request, status, rpc, seconds), **event}
+        with suppress(OSError):  # a full disk must not turn a completed request into an error
+            os.write(STANDARD_OUTPUT, msgspec.json.encode(line) + b"\n")
+    return response
 
 
 def _fields(request: Request, status: int, rpc: str | None, seconds: float) -> dict[str, Any]:
@@ -52,7 +54,6 @@ def _fields(request: Request, status: int, rpc: str | None, seconds: float) -> d
 
 
 def _security_event(record: Record, status: int) -> dict[str, Any]:
-    """The fields of the security event, or none for a request that is no security event."""
     if record.event is None:
         return {}
     outcome = record.error_code or ("success" if status < 400 else str(status))

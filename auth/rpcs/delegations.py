@@ -1,53 +1,24 @@
 """listDelegations, invalidateDelegation and invalidateDelegations: people see and end what acts in their name."""
 
-from flask import Blueprint
-
-from auth.core.claims import Bearer
 from auth.core.errors import NoSuchDelegation
-from auth.core.models import Delegation, Page, PageRequest, Unit
-from auth.db import Row
-from auth.http.reading import reference
-from auth.http.request import Request
-from auth.http.rpc import END_USERS, READ, WRITE, rpc
-from auth.rpcs.sessions import end_all, page_of
+from auth.core.models import Delegation, Page, PageRequest
+from auth.http.rpc import END_USERS, Bearer, Blueprint, Request, rpc
+from auth.rpcs.sessions import end_all, end_one, page_of
 
 blueprint = Blueprint("delegations", __name__)
 
 
-@rpc(blueprint, "listDelegations", "GET /auth/delegations", END_USERS, READ, own_session=True)
+@rpc(blueprint, "listDelegations", "GET /auth/delegations", END_USERS)
 def list_delegations(request: Request, bearer: Bearer, query: PageRequest) -> Page[Delegation]:
-    return page_of(request, "delegation_list", bearer, query, _delegation)
+    return page_of(request, "delegation_list", bearer, query, Delegation)
 
 
-@rpc(
-    blueprint, "invalidateDelegations", "DELETE /auth/delegations", END_USERS, WRITE,
-    event="revocation", own_session=True,
-)  # fmt: skip
-def invalidate_delegations(request: Request, bearer: Bearer) -> Unit:
+@rpc(blueprint, "invalidateDelegations", "DELETE /auth/delegations", END_USERS, event="revocation")
+def invalidate_delegations(request: Request, bearer: Bearer) -> None:
     end_all(request, "delegation_delete_all", bearer)
     request.db.run("principal_mark_ended", id=bearer.principal_id)
-    return Unit()
 
 
-@rpc(
-    blueprint, "invalidateDelegation", "DELETE /auth/delegations/<delegation_id>", END_USERS, WRITE,
-    event="revocation", own_session=True,
-)  # fmt: skip
-def invalidate_delegation(request: Request, bearer: Bearer, delegation_id: str) -> Unit:
-    parameters = {"delegation_id": reference(delegation_id, NoSuchDelegation), **bearer.parameters()}
-    if not request.live_row("delegation_delete", **parameters)["was_there"]:
-        raise NoSuchDelegation
-    request.record.details |= {"ended": delegation_id, "revoked": 1}
-    return Unit()
-
-
-def _delegation(row: Row) -> Delegation:
-    return Delegation(
-        str(row["public_session_reference"]),
-        row["extended_by"],
-        row["extended_by_chain"],
-        row["scopes"],
-        row["created_at_ms"],
-        row["last_used_at_ms"],
-        row["expires_at_ms"],
-    )
+@rpc(blueprint, "invalidateDelegation", "DELETE /auth/delegations/<delegation_id>", END_USERS, event="revocation")
+def invalidate_delegation(request: Request, bearer: Bearer, delegation_id: str) -> None:
+    end_one(request, "delegation_delete", bearer, delegation_id, NoSuchDelegation)

@@ -2,80 +2,58 @@
 
 from functools import partial
 from typing import Any
-from uuid import UUID
 
-from flask import Blueprint
-
-from auth.core import refresh_tokens
-from auth.core.claims import Bearer
-from auth.core.errors import InvalidExpiresIn, InvalidToken, ScopeNotCovered, ScopeNotExtendable, ScopeNotInPolicy
-from auth.core.limits import EXTENDED_REFRESH_TOKEN_DAYS, EXTENDED_TOKEN_MAX_MS
+from auth.core import errors, limits, refresh_tokens
 from auth.core.models import OptionalAuthenticationTokens, Role, TokenExtensionRequest
 from auth.core.scopes import Scope, all_covered, parse_all
 from auth.db import Row
-from auth.http.request import Request
-from auth.http.rpc import PRIVILEGED, WRITE, rpc
+from auth.http.rpc import PRIVILEGED, Bearer, Blueprint, Request, rpc
 
 blueprint = Blueprint("extension", __name__)
 
 
-@rpc(blueprint, "tokenExtension", "POST /auth/extend", PRIVILEGED, WRITE, event="extension")
+@rpc(blueprint, "tokenExtension", "POST /auth/extend", PRIVILEGED, event="extension")
 def token_extension(request: Request, bearer: Bearer, body: TokenExtensionRequest) -> OptionalAuthenticationTokens:
     if bearer.is_extended:  # its `sub` is a person: the chain would name that person, and not the calling service
-        raise InvalidToken
-    user = _verified_user(request, body.valid_jwt)
+        raise errors.InvalidToken
+    user = request.tokens.verify(body.valid_jwt)
+    if user.is_one_time or user.role is Role.UNKNOWN:
+        raise errors.InvalidToken
+    request.record.details["user"] = user.principal_id
     tokens = bearer.parameters() | user.parameters("user") | {"not_after": user.not_after}
     person = request.live_row("extension_find", **tokens)
     scopes = _allowed_scopes(body, person, user)
     chain = [*user.extended_by_chain, bearer.principal_id]
     request.record.details |= {"scopes": scopes, "refreshes": bool(body.allow_refreshes), "newChain": chain}
-    mint = partial(
-        request.tokens.mint, person, scopes, body.expires_in,
-        not_after=person["not_after"], extendedBy=bearer.principal_id, extendedByChain=chain,
-    )  # fmt: skip
+    provenance: dict[str, Any] = {"extendedBy": bearer.principal_id, "extendedByChain": chain}
+    mint = partial(request.tokens.mint, person, scopes, body.expires_in, **provenance)
     if not body.allow_refreshes:
         source = user.grant_reference if user.is_extended else None
         return OptionalAuthenticationTokens(mint(issued_at=person["issued_at"], extendedFrom=source), None, None)
+    tokens |= {"user_is_extended": user.is_extended, "access_token_lifetime_ms": body.expires_in}
     refresh_token = refresh_tokens.generate()
-    reference = _store(request, body, refresh_token, scopes, chain, user_is_extended=user.is_extended, **tokens)
+    reference = _store(request, refresh_token, scopes=scopes, extended_by_chain=chain, **tokens)
     access_token = mint(publicSessionReference=reference)
     return OptionalAuthenticationTokens(access_token, refresh_tokens.csrf_token(refresh_token), refresh_token)
 
 
-def _verified_user(request: Request, valid_jwt: str) -> Bearer:
-    user = request.tokens.verify(valid_jwt)
-    if user.is_one_time or user.role is Role.UNKNOWN:
-        raise InvalidToken
-    request.record.details["user"] = user.principal_id
-    return user
-
-
 def _allowed_scopes(body: TokenExtensionRequest, person: Row, user: Bearer) -> list[str]:
     """The scopes asked for, checked in the order of the contract."""
-    if not 1 <= body.expires_in <= EXTENDED_TOKEN_MAX_MS:
-        raise InvalidExpiresIn
+    if not 1 <= body.expires_in <= limits.EXTENDED_TOKEN_MAX_MS:
+        raise errors.InvalidExpiresIn
     scopes = parse_all(body.requested_scopes)
     if not all_covered(scopes, [Scope.parse(scope) for scope in person["policy"]]):
-        raise ScopeNotInPolicy
+        raise errors.ScopeNotInPolicy
     if any(scope.segments[0] in ("all", "special") for scope in scopes):
-        raise ScopeNotExtendable
+        raise errors.ScopeNotExtendable
     if not all_covered(scopes, user.scopes):
-        raise ScopeNotCovered
+        raise errors.ScopeNotCovered
     return [str(scope) for scope in scopes]
 
 
-def _store(
-    request: Request, body: TokenExtensionRequest, token: str, scopes: list[str], chain: list[str], **parameters: Any
-) -> UUID:
-    stored = request.live_row(
-        "extension_insert",
-        token_hash=refresh_tokens.digest(token),
-        scopes=scopes,
-        access_token_lifetime_ms=body.expires_in,
-        extended_by_chain=chain,
-        ttl_days=EXTENDED_REFRESH_TOKEN_DAYS,
-        **parameters,
-    )
-    reference: UUID = stored["public_session_reference"]
-    request.record.details["newSession"] = str(reference)
+def _store(request: Request, refresh_token: str, **parameters: Any) -> str:
+    parameters |= {"token_hash": refresh_tokens.digest(refresh_token), "ttl_days": limits.EXTENDED_REFRESH_TOKEN_DAYS}
+    stored = request.live_row("extension_insert", **parameters)
+    reference = str(stored["public_session_reference"])
+    request.record.details["newSession"] = reference
     return reference

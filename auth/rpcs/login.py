@@ -2,70 +2,64 @@
 
 from contextlib import suppress
 from html import escape
-from uuid import UUID
-
-from flask import Blueprint
 
 from auth import lockout
-from auth.core import passwords, refresh_tokens
-from auth.core.errors import DatabaseUnavailable, IncorrectCredentials, UnknownLoginService
-from auth.core.limits import ACCESS_TOKEN_MS, CLAIM_DAYS, PURGE_ROWS
+from auth.core import errors, limits, passwords, refresh_tokens
 from auth.core.models import OptionalAuthenticationTokens, PasswordLoginRequest
-from auth.core.scopes import ALL_WRITE
 from auth.db import Row
 from auth.http import cookies
-from auth.http.request import Request
 from auth.http.responses import Response
-from auth.http.rpc import PUBLIC, rpc
+from auth.http.rpc import PUBLIC, Blueprint, Request, rpc
 
 blueprint = Blueprint("login", __name__)
 
-SCOPES = [str(ALL_WRITE)]
+SCOPES = ["all:write"]
 
 
 @rpc(blueprint, "passwordLogin", "POST /auth/login", PUBLIC, event="login")
 def password_login(request: Request, form: PasswordLoginRequest) -> OptionalAuthenticationTokens | Response:
-    cookies.check_origin_if_sent(request)
+    cookies.check_origin(request, may_be_absent=True)
     passwords.check_length(form.password)
     refresh_token = refresh_tokens.generate()
-    with lockout.attempt(request, form.username, "login_find", UnknownLoginService, service=form.service) as login:
+    missing = errors.UnknownLoginService
+    with lockout.attempt(request, form.username, "login_find", missing, service=form.service) as login:
         _verify(request, form.password, login)
         session = _start_session(request, login, refresh_token)
-    with suppress(DatabaseUnavailable):  # the next login will purge
-        request.db.one("expired_delete", batch=PURGE_ROWS, claim_days=CLAIM_DAYS)
+    with suppress(errors.DatabaseUnavailable):  # the next login will purge
+        request.db.one("expired_delete", batch=limits.PURGE_ROWS, claim_days=limits.CLAIM_DAYS)
     return _answer(request, login, session, refresh_token)
 
 
 def _verify(request: Request, password: str, login: Row) -> None:
     matches, new_hash = passwords.verify(password, login["password_hash"], request.record.set_hash_wait)
     if not matches:
-        raise IncorrectCredentials
+        raise errors.IncorrectCredentials
     if new_hash is not None:
         request.db.run("principal_rehash", id=login["id"], old_hash=login["password_hash"], new_hash=new_hash)
 
 
-def _start_session(request: Request, login: Row, refresh_token: str) -> UUID:
+def _start_session(request: Request, login: Row, refresh_token: str) -> str:
     session = request.db.one(
         "session_insert",
         token_hash=refresh_tokens.digest(refresh_token),
         principal_id=login["id"],
         password_generation=login["password_generation"],
         scopes=SCOPES,
-        access_token_lifetime_ms=ACCESS_TOKEN_MS,
+        access_token_lifetime_ms=limits.ACCESS_TOKEN_MS,
         ttl_seconds=login["refresh_token_ttl_seconds"],
         idle_timeout_seconds=login["idle_timeout_seconds"],
         ip_address=request.client_address,
         user_agent=request.client_agent,
     )
     if session is None:  # disabled, deleted or given a new password during the hash
-        raise IncorrectCredentials
-    reference: UUID = session["public_session_reference"]
+        raise errors.IncorrectCredentials
+    reference = str(session["public_session_reference"])
     request.record.set_principal(login["id"], reference)
     return reference
 
 
-def _answer(request: Request, login: Row, session: UUID, refresh_token: str) -> OptionalAuthenticationTokens | Response:
-    access_token = request.tokens.mint(login, SCOPES, ACCESS_TOKEN_MS, publicSessionReference=session)
+def _answer(request: Request, login: Row, session: str, refresh_token: str) -> OptionalAuthenticationTokens | Response:
+    access_token = request.tokens.mint(login, SCOPES, limits.ACCESS_TOKEN_MS, publicSessionReference=session)
     visible = refresh_token if login["mode"] == "APPLICATION" else None
     answer = OptionalAuthenticationTokens(access_token, refresh_tokens.csrf_token(refresh_token), visible)
     cookies.set_refresh_cookie(request, refresh_token, login["refresh_token_ttl_seconds"])
@@ -84,7 +78,6 @@ def _hand_over_page(endpoint: str) -> Response:
         f'<meta http-equiv="refresh" content="0; url={target}"></head>'
         f'<body><p>You are logged in. <a href="{target}">Continue</a></p></body></html>\n'
     )
-    response = Response(page, mimetype="text/html")
-    response.headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
-    response.headers["Referrer-Policy"] = "no-referrer"
-    return response
+    policy = "default-src 'none'; frame-ancestors 'none'"
+    headers = {"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer"}
+    return Response(page, headers=headers, mimetype="text/html")

@@ -1,42 +1,32 @@
 """logout, webLogout and bulkInvalidate: refresh tokens end."""
 
-from flask import Blueprint
-
-from auth.core import refresh_tokens
-from auth.core.claims import Bearer
-from auth.core.errors import InvalidToken
-from auth.core.models import BulkInvalidateRequest, Unit
+from auth.core import errors, models, refresh_tokens
 from auth.http import cookies
-from auth.http.request import Request
-from auth.http.rpc import PRIVILEGED, PUBLIC, WRITE, rpc
+from auth.http.rpc import PRIVILEGED, PUBLIC, Bearer, Blueprint, Request, rpc
 
 blueprint = Blueprint("logout", __name__)
 
 
 @rpc(blueprint, "logout", "POST /auth/logout", PUBLIC, event="logout")
-def logout(request: Request, refresh_token: str) -> Unit:
+def logout(request: Request, refresh_token: str) -> None:
     if not _end(request, refresh_token):
-        raise InvalidToken
-    return Unit()
+        raise errors.InvalidToken
 
 
 @rpc(blueprint, "webLogout", "POST /auth/logout/web", PUBLIC, event="logout")
-def web_logout(request: Request, cookie_token: str) -> Unit:
+def web_logout(request: Request, cookie_token: str) -> None:
+    """The cookie expires with an unknown token too, but not when the database fails: the user can ask again."""
     ended = _end(request, cookie_token)
-    cookies.expire_refresh_cookie(
-        request
-    )  # of an unknown token too; when the database fails it stays, so that the user can ask again
+    cookies.expire_refresh_cookie(request)
     if not ended:
-        raise InvalidToken
-    return Unit()
+        raise errors.InvalidToken
 
 
-@rpc(blueprint, "bulkInvalidate", "POST /auth/logout/bulk", PRIVILEGED, WRITE, event="revocation")
-def bulk_invalidate(request: Request, bearer: Bearer, body: BulkInvalidateRequest) -> Unit:
+@rpc(blueprint, "bulkInvalidate", "POST /auth/logout/bulk", PRIVILEGED, event="revocation")
+def bulk_invalidate(request: Request, bearer: Bearer, body: models.BulkInvalidateRequest) -> None:
     digests = [refresh_tokens.digest(token) for token in body.tokens]
     ended = request.live_row("refresh_token_delete_many", token_hashes=digests, **bearer.parameters())
     request.record.details["revoked"] = ended["revoked"]
-    return Unit()
 
 
 def _end(request: Request, refresh_token: str) -> bool:

@@ -2,50 +2,40 @@
 
 from typing import Any
 
-from flask import Blueprint
-
 from auth import lockout
-from auth.core import password_rules, passwords, refresh_tokens
-from auth.core.claims import Bearer
-from auth.core.errors import IncorrectCredentials, InvalidToken, NoPassword
-from auth.core.models import ChangePasswordRequest, ResetPasswordRequest, Unit
+from auth.core import errors, models, password_rules, passwords, refresh_tokens
 from auth.db import Row
-from auth.http.request import Request
-from auth.http.rpc import END_USERS, PUBLIC, WRITE, rpc
+from auth.http.rpc import END_USERS, PUBLIC, Bearer, Blueprint, Request, rpc
 
 blueprint = Blueprint("passwords", __name__)
 
 
-@rpc(
-    blueprint, "changePassword", "POST /auth/password", END_USERS, WRITE, event="password change", own_session=True
-)  # fmt: skip
-def change_password(request: Request, bearer: Bearer, body: ChangePasswordRequest) -> Unit:
+@rpc(blueprint, "changePassword", "POST /auth/password", END_USERS, event="password change")
+def change_password(request: Request, bearer: Bearer, body: models.ChangePasswordRequest) -> None:
     passwords.check_length(body.current_password)
     person = request.live_row("bearer_find", not_after=None, **bearer.parameters())
     if not person["has_password"]:
-        raise NoPassword
+        raise errors.NoPassword
     _check_rules(request, body.new_password, person)
-    with lockout.attempt(request, person["id"], "password_find", InvalidToken, **bearer.parameters()) as present:
+    with lockout.attempt(request, person["id"], "password_find", errors.InvalidToken, **bearer.parameters()) as present:
         matches, _ = passwords.verify(body.current_password, present["password_hash"], request.record.set_hash_wait)
         if not matches:
-            raise IncorrectCredentials
+            raise errors.IncorrectCredentials
         parameters = {"password_generation": present["password_generation"], **bearer.parameters()}
         if not _replace(request, "password_change", body.new_password, **parameters):
             request.live_row("bearer_find", not_after=None, **bearer.parameters())  # the grant may have ended
-            raise IncorrectCredentials  # another change came first
-    return Unit()
+            raise errors.IncorrectCredentials  # another change came first
 
 
 @rpc(blueprint, "resetPassword", "POST /auth/password/reset", PUBLIC, event="password reset")
-def reset_password(request: Request, body: ResetPasswordRequest) -> Unit:
+def reset_password(request: Request, body: models.ResetPasswordRequest) -> None:
     _check_rules(request, body.new_password)
     token_hash = refresh_tokens.digest(body.reset_token)
     person = request.live_row("password_reset_find", reset_token_hash=token_hash)
     request.record.set_principal(person["id"])
     _check_rules(request, body.new_password, person)
     if not _replace(request, "password_reset", body.new_password, reset_token_hash=token_hash):
-        raise InvalidToken
-    return Unit()
+        raise errors.InvalidToken
 
 
 def _check_rules(request: Request, new_password: str, person: Row | None = None) -> None:

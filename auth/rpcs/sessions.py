@@ -1,69 +1,58 @@
 """listUserSessions, invalidateSessions and invalidateSession: people see and end their own logins."""
 
+import re
 from collections.abc import Callable
 from typing import Final
 
-from flask import Blueprint
-
-from auth.core.claims import Bearer
-from auth.core.errors import InvalidToken, NoSuchSession
-from auth.core.models import DEFAULT_PAGE_SIZE, PAGE_SIZES, Item, Page, PageRequest, Session, Unit
-from auth.db import Row
+from auth.core.errors import ApiError, InvalidToken, NoSuchSession
+from auth.core.models import DEFAULT_PAGE_SIZE, PAGE_SIZES, Item, Page, PageRequest, Session
 from auth.http import cookies
-from auth.http.reading import reference
-from auth.http.request import Request
-from auth.http.rpc import END_USERS, READ, WRITE, rpc
+from auth.http.rpc import END_USERS, Bearer, Blueprint, Request, rpc
 
 BATCH: Final = 2_000  # sessions that one statement ends, well within its time
+_UUID: Final = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 blueprint = Blueprint("sessions", __name__)
 
 
-@rpc(blueprint, "listUserSessions", "GET /auth/sessions", END_USERS, READ, own_session=True)
+@rpc(blueprint, "listUserSessions", "GET /auth/sessions", END_USERS)
 def list_user_sessions(request: Request, bearer: Bearer, query: PageRequest) -> Page[Session]:
-    return page_of(request, "session_list", bearer, query, lambda row: Session.of(row, bearer.session_reference))
+    return page_of(request, "session_list", bearer, query, Session)
 
 
-@rpc(blueprint, "invalidateSessions", "DELETE /auth/sessions", END_USERS, WRITE, event="revocation", own_session=True)
-def invalidate_sessions(request: Request, bearer: Bearer) -> Unit:
+@rpc(blueprint, "invalidateSessions", "DELETE /auth/sessions", END_USERS, event="revocation")
+def invalidate_sessions(request: Request, bearer: Bearer) -> None:
     end_all(request, "session_delete_all", bearer)
     cookies.expire_refresh_cookie(request)
-    return Unit()
 
 
-@rpc(
-    blueprint, "invalidateSession", "DELETE /auth/sessions/<session_id>", END_USERS, WRITE,
-    event="revocation", own_session=True,
-)  # fmt: skip
-def invalidate_session(request: Request, bearer: Bearer, session_id: str) -> Unit:
-    ended = reference(session_id, NoSuchSession)
-    if not request.live_row("session_delete", session_id=ended, **bearer.parameters())["was_there"]:
-        raise NoSuchSession
-    request.record.details |= {"ended": session_id, "revoked": 1}
-    if ended == bearer.session_reference:
+@rpc(blueprint, "invalidateSession", "DELETE /auth/sessions/<session_id>", END_USERS, event="revocation")
+def invalidate_session(request: Request, bearer: Bearer, session_id: str) -> None:
+    end_one(request, "session_delete", bearer, session_id, NoSuchSession)
+    if session_id == str(bearer.session_reference):
         cookies.expire_refresh_cookie(request)
-    return Unit()
 
 
-def page_of(
-    request: Request, statement: str, bearer: Bearer, query: PageRequest, item: Callable[[Row], Item]
-) -> Page[Item]:
+def page_of(request: Request, name: str, bearer: Bearer, query: PageRequest, model: Callable[..., Item]) -> Page[Item]:
     """The page asked for, of the rows of a statement like `session_list`. Raises `InvalidToken`."""
     size = query.items_per_page if query.items_per_page in PAGE_SIZES else DEFAULT_PAGE_SIZE
     number = max(query.page, 0)
-    rows = request.db.many(statement, items_per_page=size, offset=number * size, **bearer.parameters())
+    rows = request.db.many(name, items_per_page=size, offset=number * size, **bearer.parameters())
     if not rows:
         raise InvalidToken
-    items = [item(row) for row in rows if row["public_session_reference"] is not None]
-    return Page(rows[0]["items_in_total"], size, number, items)
+    [in_total, *_] = [row.pop("items_in_total") for row in rows]
+    return Page(in_total, size, number, [model(**row) for row in rows if row["id"]])
+
+
+def end_one(request: Request, statement: str, bearer: Bearer, text: str, missing: type[ApiError]) -> None:
+    """End what the path names by a UUID in its usual spelling: one thing has one path. Raises `missing`."""
+    if not _UUID.fullmatch(text) or not request.live_row(statement, reference=text, **bearer.parameters())["was_there"]:
+        raise missing
+    request.record.details |= {"ended": text, "revoked": 1}
 
 
 def end_all(request: Request, statement: str, bearer: Bearer) -> None:
-    """End what the statement ends, in batches. Raises `InvalidToken` when nothing has ended yet.
-
-    The statement runs until it ends nothing, at least twice: while it waits for a lock, a row that it cannot see may be
-    stored.
-    """
+    """End what the statement ends, in batches, until it ends nothing: a row may be stored while it waits for a lock."""
     parameters = {"batch": BATCH, **bearer.parameters()}
     request.record.details["revoked"] = request.live_row(statement, **parameters)["revoked"]
     while (row := request.db.one(statement, **parameters)) and row["revoked"]:

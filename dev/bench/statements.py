@@ -21,7 +21,7 @@ VALUES: Final = {
     **dict.fromkeys(("ip_address", "network_address"), "'203.0.113.7'"),
     **dict.fromkeys(("offset", "password_generation"), "0"),
     **dict.fromkeys(("bearer_uid", "not_after", "user_uid"), "NULL"),
-    **dict.fromkeys(("bearer_reference", "delegation_id", "session_id", "user_reference"), "md5('t' || :n - 1)::uuid"),
+    **dict.fromkeys(("bearer_reference", "reference", "user_reference"), "md5('t' || :n - 1)::uuid"),
     **dict.fromkeys(("bearer_issued_at", "user_issued_at"), "4102444800"),
     **dict.fromkeys(("is_known_network", "user_is_extended"), "false"),
     **dict.fromkeys(("new_hash", "old_hash", "user_agent"), "'a'"),

@@ -7,12 +7,13 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.cookies import SimpleCookie
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 from flask import Flask
 
 from auth.core.models import CommonErrorMessage
+from auth.http.request import Request
 
 Headers = Mapping[str, str]
 COOKIE = "__Host-refreshToken"
@@ -61,6 +62,11 @@ Send = Callable[[str, str, Headers, bytes | None], Answer]
 def any_address() -> str:
     """An address that no other test has, so that its wrong guesses count for nobody else."""
     return str(ipaddress.IPv4Address(secrets.randbits(32) | 1))
+
+
+def request_class(app: Flask) -> type[Request]:
+    """The class of the app's requests, whose attributes are the parts of the service."""
+    return cast(type[Request], app.request_class)
 
 
 def send_to_app(app: Flask, address: str) -> Send:

@@ -17,7 +17,7 @@ USER = {"user_id": "user-8", "user_uid": 8, "user_reference": uuid4(), "user_iss
 KEYS = {"pair_key": b"x" * 32, "network_key": b"y" * 32, "username_key": b"z" * 32}
 PER_REQUEST: dict[str, dict[str, Any]] = {
     "bearer_find": {"not_after": None, **BEARER},
-    "delegation_delete": {"delegation_id": uuid4(), **BEARER},
+    "delegation_delete": {"reference": uuid4(), **BEARER},
     "delegation_delete_all": {"batch": 100, **BEARER},
     "delegation_list": {"items_per_page": 10, "offset": 0, **BEARER},
     "expired_delete": {"batch": 100, "claim_days": 30},
@@ -44,7 +44,7 @@ PER_REQUEST: dict[str, dict[str, Any]] = {
     "refresh_token_delete": {"token_hash": b"x" * 32},
     "refresh_token_delete_many": {"token_hashes": [b"x" * 32, b"y" * 32], **BEARER},
     "refresh_token_find": {"token_hash": b"x" * 32, "use_seconds": 300},
-    "session_delete": {"session_id": uuid4(), **BEARER},
+    "session_delete": {"reference": uuid4(), **BEARER},
     "session_delete_all": {"batch": 100, **BEARER},
     "session_insert": {
         "token_hash": b"w" * 32, "principal_id": "user-7", "password_generation": 0, "scopes": ["a:read"],

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of every route, made from the declarations that route, guard and validate."""
+"""The public keys, and the OpenAPI 3.1 document of every route, made from the declarations that guard and validate."""
 
 import re
 from functools import cache
@@ -8,20 +8,18 @@ import msgspec
 from flask import Blueprint
 
 from auth import VERSION
+from auth.core.limits import JWKS_SECONDS
 from auth.core.models import CommonErrorMessage, Unit
+from auth.http.request import current_request
 from auth.http.responses import Response
 from auth.http.rpc import RPCS, rpc
 
-blueprint = Blueprint("openapi", __name__)
+blueprint = Blueprint("documents", __name__)
 
-TITLE: Final = "User Authentication"
 TEMPLATE: Final = "#/components/schemas/{name}"
 FORM_TYPES: Final = ("application/x-www-form-urlencoded", "multipart/form-data", "application/json")
-ERROR: Final = {"$ref": "#/components/responses/Error"}
-
-KEY: Final = {"type": "string", "pattern": "^[!-~]{1,255}$"}
 BODIES: Final = {"body": ("application/json",), "form": FORM_TYPES}
-PATH: Final = re.compile("<(.+?)>")
+KEY: Final = {"type": "string", "pattern": "^[!-~]{1,255}$"}
 PLAIN_PATHS: Final = {
     "/livez": ("livez", "The process serves.", "application/json"),
     "/readyz": ("readyz", "The database answers and is migrated.", "application/json"),
@@ -29,7 +27,6 @@ PLAIN_PATHS: Final = {
     "/metrics": ("metrics", "Prometheus text.", "text/plain"),
     "/openapi.json": ("openapi", "This document.", "application/json"),
 }
-
 # By the parameters of a handler.
 SECURITY: Final[dict[str, dict[str, list[str]]]] = {
     "bearer": {"accessToken": []},
@@ -49,9 +46,15 @@ SCHEMES: Final = {
 }
 
 
+@blueprint.get("/.well-known/jwks.json")
+def jwks() -> Response:
+    keys = current_request().tokens.keyring.jwks()
+    headers = {"Cache-Control": f"public, max-age={JWKS_SECONDS}", "Access-Control-Allow-Origin": "*"}
+    return Response(msgspec.json.encode(keys), headers=headers, mimetype="application/jwk-set+json")
+
+
 @blueprint.get("/openapi.json")
 def openapi() -> Response:
-    """This document."""
     return Response(_encoded(), mimetype="application/json")
 
 
@@ -61,31 +64,31 @@ def _encoded() -> bytes:
 
 
 def document() -> dict[str, Any]:
-    """The document, as JSON's types."""
     parts = (*BODIES, "query", "return")
     models = {model for declared in RPCS.values() for part, model in declared.models.items() if part in parts}
     _, schemas = msgspec.json.schema_components([CommonErrorMessage, Unit, *models], ref_template=TEMPLATE)
     paths: dict[str, dict[str, Any]] = {}
     for declared in RPCS.values():
         path = declared.path.replace("<", "{").replace(">", "}")
-        paths.setdefault(path, {})[declared.method.lower()] = _operation(declared)
+        paths.setdefault(path, {})[declared.method.lower()] = _call(declared)
+    for path, (name, description, media_type) in PLAIN_PATHS.items():
+        paths[path] = {"get": _operation(name, "operations", [], description, {media_type: {"schema": {}}})}
     error = {"description": "An error.", "content": _content(CommonErrorMessage)}
     return {
         "openapi": "3.1.0",
-        "info": {"title": TITLE, "version": VERSION},
-        "paths": paths | {path: {"get": _plain(*described)} for path, described in PLAIN_PATHS.items()},
+        "info": {"title": "User Authentication", "version": VERSION},
+        "paths": paths,
         "components": {"schemas": schemas, "responses": {"Error": error}, "securitySchemes": SCHEMES},
     }
 
 
-def _operation(declared: rpc) -> dict[str, Any]:
-    operation: dict[str, Any] = {
-        "operationId": declared.name,
-        "tags": ["auth"],
-        "security": [SECURITY[part] for part in declared.models if part in SECURITY],
-        "parameters": _parameters(declared),
-        "responses": {"200": _success(declared), "default": ERROR},
-    }
+def _call(declared: rpc) -> dict[str, Any]:
+    security = [SECURITY[part] for part in declared.models if part in SECURITY]
+    content = _content(declared.models["return"])
+    if "form" in declared.models:
+        content["text/html"] = {"schema": {"type": "string"}}
+    operation = _operation(declared.name, "auth", security, "Success.", content)
+    operation["parameters"] = _parameters(declared)
     if declared.scope is not None:
         operation["description"] = f"Roles {', '.join(sorted(declared.roles))}; scope `{declared.scope}`."
     for part, media_types in BODIES.items():
@@ -94,40 +97,27 @@ def _operation(declared: rpc) -> dict[str, Any]:
     return operation
 
 
+def _operation(name: str, tag: str, security: list[Any], description: str, content: Any) -> dict[str, Any]:
+    success = {"description": description, "content": content}
+    responses = {"200": success, "default": {"$ref": "#/components/responses/Error"}}
+    return {"operationId": name, "tags": [tag], "security": security, "responses": responses}
+
+
 def _parameters(declared: rpc) -> list[dict[str, Any]]:
-    text = {"type": "string"}
-    parameters = [
-        {"name": name, "in": "path", "required": True, "schema": text} for name in PATH.findall(declared.path)
-    ]
+    parameters = [_parameter("path", name, True, {"type": "string"}) for name in re.findall("<(.+?)>", declared.path)]
     if "idempotency_key" in declared.models:
-        parameters.append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": KEY})
-    if "query" not in declared.models:
-        return parameters
-    schema = next(iter(msgspec.json.schema_components([declared.models["query"]])[1].values()))
-    required = schema.get("required", [])
-    return parameters + [
-        {"name": name, "in": "query", "required": name in required, "schema": described}
-        for name, described in schema["properties"].items()
-    ]
+        parameters.append(_parameter("header", "Idempotency-Key", False, KEY))
+    if "query" in declared.models:
+        [model] = msgspec.json.schema(declared.models["query"])["$defs"].values()
+        for name, schema in model["properties"].items():
+            parameters.append(_parameter("query", name, name in model["required"], schema))
+    return parameters
 
 
-def _success(declared: rpc) -> dict[str, Any]:
-    content = _content(declared.models["return"])
-    if "form" in declared.models:
-        content["text/html"] = {"schema": {"type": "string"}}
-    return {"description": "Success.", "content": content}
+def _parameter(place: str, name: str, required: bool, schema: dict[str, str]) -> dict[str, Any]:
+    return {"name": name, "in": place, "required": required, "schema": schema}
 
 
 def _content(model: Any, *media_types: str) -> dict[str, Any]:
     [schema], _ = msgspec.json.schema_components([model], ref_template=TEMPLATE)
     return {media_type: {"schema": schema} for media_type in media_types or ("application/json",)}
-
-
-def _plain(name: str, description: str, media_type: str) -> dict[str, Any]:
-    success = {"description": description, "content": {media_type: {"schema": {}}}}
-    return {
-        "operationId": name,
-        "tags": ["operations"],
-        "security": [],
-        "responses": {"200": success, "default": ERROR},
-    }
