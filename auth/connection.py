@@ -75,7 +75,7 @@ class Connection(psycopg.Connection[Row]):
                 super().wait(gen, timeout=CANCEL_SECONDS)
         except pg.QueryCanceled:
             pass
-        except psycopg.Error:
+        except (psycopg.Error, TypeError):  # TypeError: psycopg cannot go on with a statement that was not sent whole
             self.close()
 
 

@@ -1,5 +1,5 @@
--- Ends up to %(batch)s of the bearer's sessions, and says how many. The bearer's own session is
--- ended last: the next batch must still find it. Delegations live on. No row when the bearer's grant has ended.
+-- Ends up to %(batch)s of the bearer's sessions, and says how many. The bearer's own is ended when there is no other: the
+-- next batch must still find it. Delegations live on. No row when the bearer's grant has ended.
 WITH bearer AS (
     SELECT principal.id
     FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_reference)s, %(bearer_issued_at)s) AS live
@@ -22,7 +22,7 @@ WITH bearer AS (
     WHERE session.public_session_reference = %(bearer_reference)s
       AND session.principal_id = bearer.id
       AND session.extended_by IS NULL
-      AND (SELECT count(*) FROM other) < %(batch)s
+      AND NOT EXISTS (SELECT FROM other)
     RETURNING session.token_hash
 )
 SELECT (SELECT count(*) FROM ended) + (SELECT count(*) FROM own) AS revoked

@@ -1,9 +1,10 @@
--- A session for a person whose password was just verified; no row when the person was disabled, deleted or given a new
--- password since. FOR SHARE: this statement and such a change run one after the other.
+-- A session for a person whose password was just verified; no row when the person was disabled, deleted (perhaps created
+-- again) or given a new password since. FOR SHARE: this statement and such a change run one after the other.
 WITH person AS (
     SELECT id
     FROM principal
     WHERE id = %(principal_id)s
+      AND uid = %(principal_uid)s
       AND disabled_at IS NULL
       AND password_generation = %(password_generation)s
     FOR SHARE

@@ -261,7 +261,7 @@ def test_only_a_service_has_a_refresh_token_to_rotate(flask: CommandLine, api: A
 def test_mistakes_of_services(flask: CommandLine, world: World) -> None:
     taken = world.service()
     assert "already" in flask.fails("services", "create", taken.id)
-    for service_id in ("a", "__a", "_" + "a" * 255, "_\n"):
+    for service_id in ("a", "_", "__a", "_" + "a" * 255, "_\n"):
         assert "starts with one _" in flask.fails("services", "create", service_id)
     assert "scope looks like" in flask.fails("services", "create", "_fresh", "--scope", "files")
     assert "scope looks like" in flask.fails("services", "scopes", taken.id, "--add", "files")

@@ -1,6 +1,8 @@
 """The connections of a process: how reads and writes share them, and how those that are of no use are given up."""
 
+import os
 import secrets
+import signal
 import threading
 import time
 from collections import Counter
@@ -11,13 +13,16 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
+from auth.core.errors import DatabaseUnavailable
 from auth.core.refresh_tokens import digest
+from auth.db import Database
 
 from .test_faults import BACK, LATEST, Site, healthy, site, unavailable  # noqa: F401
 
 pytestmark = pytest.mark.xdist_group("connections")
 
 CONNECTIONS = 12  # that a server process may have
+WRITE_CONNECTIONS = 8  # that wait for commits at most
 OURS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'auth'"
 
 
@@ -158,3 +163,31 @@ def test_a_refresh_notes_its_use_without_a_standby(site: Site) -> None:  # noqa:
             assert site.api.refresh(token).status == 200
             assert time.monotonic() - started < 1
         assert connection.execute(used, [digest(token)]).fetchone() == (None,)
+
+
+def test_a_statement_that_was_not_sent_whole_gives_its_connection_back(site: Site) -> None:  # noqa: F811
+    """One with many parameters does not fit into the buffers of a backend that hangs."""
+    database, together = Database(site.direct), threading.Barrier(WRITE_CONNECTIONS)
+    bearer = {"bearer_id": "_", "bearer_uid": None, "bearer_reference": None, "bearer_issued_at": 0}
+
+    def connect(_: int) -> None:
+        with database.transaction():
+            together.wait(10)
+
+    def give_up(_: int) -> None:
+        with pytest.raises(DatabaseUnavailable):
+            database.one("refresh_token_delete_many", token_hashes=[secrets.token_bytes(32)] * 50_000, **bearer)
+
+    with ThreadPoolExecutor(WRITE_CONNECTIONS) as pool:
+        list(pool.map(connect, range(WRITE_CONNECTIONS)))
+        backends = [pid for (pid,) in site.rows("SELECT pid FROM pg_stat_activity WHERE application_name = 'auth'")]
+        try:
+            for pid in backends:
+                os.kill(pid, signal.SIGSTOP)
+            list(pool.map(give_up, range(WRITE_CONNECTIONS)))
+        finally:
+            for pid in backends:
+                os.kill(pid, signal.SIGCONT)
+        time.sleep(BACK)
+        assert list(pool.map(lambda _: database.run("jti_claim_insert", jti="a", **bearer), range(100))) == [0] * 100
+    database.close()

@@ -57,6 +57,8 @@ def calls_with(api: Api, world: World, token: str) -> dict[str, Callable[[], Ans
         "tokenExtension": lambda: api.extend(service.access_token, token, "files:read"),
         "tokenExtension, stored": lambda: api.extend(service.access_token, token, "files:read", refreshes=True),
         "invalidateSession": lambda: api.invalidate_session(token, REFERENCE),
+        "invalidateSession, no id": lambda: api.invalidate_session(token, "x"),
+        "invalidateDelegation, no id": lambda: api.invalidate_delegation(token, "x"),
         "invalidateSessions": lambda: api.invalidate_sessions(token),
     }
 

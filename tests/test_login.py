@@ -11,6 +11,7 @@ import pytest
 from flask import Flask
 from passlib.hash import argon2, sha256_crypt
 
+from auth.core import passwords
 from auth.core.errors import DatabaseUnavailable
 from auth.core.limits import REFRESH_COOKIE_SECONDS
 from auth.core.models import Role
@@ -143,12 +144,24 @@ def test_the_right_password_of_somebody_disabled_is_no_different(api: Api, world
 
 
 def test_a_login_under_way_loses_to_a_new_password(api: Api, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from auth.core import passwords
-
     user, verify = world.user(), passwords.verify
 
     def verify_slowly(password: str, password_hash: str | None, _: object) -> tuple[bool, str | None]:
         world.db.one("principal_set_password", id=user, password_hash="another")
+        return verify(password, password_hash)
+
+    monkeypatch.setattr(passwords, "verify", verify_slowly)
+    api.login(user, PASSWORD, world.login_service()).refused(401, "INCORRECT_CREDENTIALS")
+
+
+def test_a_login_under_way_is_none_of_a_new_user(api: Api, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user is deleted during the hash, and another one created with the same id."""
+    user, verify = world.user(), passwords.verify
+
+    def verify_slowly(password: str, password_hash: str | None, _: object) -> tuple[bool, str | None]:
+        world.db.one("principal_delete", id=user, principal_types=["password"])
+        names = {"first_names": "Eve", "last_name": "B", "email": None, "org_id": None, "password_hash": password_hash}
+        world.db.one("principal_insert", id=user, role="ADMIN", principal_type="password", **names)
         return verify(password, password_hash)
 
     monkeypatch.setattr(passwords, "verify", verify_slowly)

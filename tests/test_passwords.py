@@ -284,6 +284,16 @@ def test_bcrypt_reads_72_bytes_and_its_replacement_all(
 GOOD_HASH = KINDS["sha256_crypt"]("a password")
 
 
+ARGON2 = argon2.using(memory_cost=64, time_cost=1, parallelism=4).hash(PASSWORD)
+UNREADABLE = [
+    *(ARGON2.replace("p=4", f"p=4,{more}") for more in ("data=aaaa", "keyid=aaaa")),
+    *(ARGON2.replace("m=64", f"m={memory_kib}") for memory_kib in (1, 2**32 - 1)),
+    scrypt.using(rounds=4).hash(PASSWORD).replace("ln=4", "ln=31"),
+    f"{ARGON2}\n",
+    f"{ARGON2}\0",
+]
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -306,6 +316,7 @@ GOOD_HASH = KINDS["sha256_crypt"]("a password")
         json.dumps(person(passwordHash="$1$abc$hunter2")),
         json.dumps(person(passwordHash="$5$rounds=1000$hunter2")),
         json.dumps(person(passwordHash="$argon2id$v=19$m=1")),
+        *(json.dumps(person(passwordHash=password_hash)) for password_hash in UNREADABLE),
         json.dumps(person(passwordHash=GOOD_HASH, **original("hunter2"))),
         json.dumps(person(hashedPassword=original("hunter2")["hashedPassword"])),
         json.dumps(person(**(original("hunter2") | {"salt": "AAAA"}))),

@@ -1,6 +1,7 @@
 """listUserSessions and invalidateSessions."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -106,6 +107,19 @@ def test_all_sessions_end_and_the_cookie_with_them(api: Api, world: World) -> No
         api.refresh(session.refresh_token).refused(401)
     assert api.refresh(stranger.refresh_token).status == 200
     api.invalidate_sessions(sessions[0].access_token).refused(401, "INVALID_TOKEN")
+
+
+def test_a_login_that_is_answered_while_all_sessions_wait_for_it_ends_too(api: Api, world: World) -> None:
+    mine = world.session()
+    world.session(mine.id)
+    with ThreadPoolExecutor(1) as pool:
+        with world.db.transaction() as transaction:
+            later = World(transaction, world.tokens).session(mine.id)
+            ending = pool.submit(api.invalidate_sessions, mine.access_token)
+            time.sleep(0.3)
+            assert not ending.done()
+        assert ending.result().ok() == {}
+    api.refresh(later.refresh_token).refused(401, "INVALID_TOKEN")
 
 
 def test_only_end_users_have_sessions(api: Api, world: World) -> None:

@@ -115,7 +115,7 @@ def is_person_id(text: str) -> bool:
 
 
 def is_service_id(text: str) -> bool:
-    return is_id(text) and text.startswith("_") and not text.startswith("__")
+    return is_id(text) and text.startswith("_") and text[1:2] not in ("", "_")
 
 
 def problem_with_texts(first_names: str, last_name: str, *optional: str | None) -> str | None:

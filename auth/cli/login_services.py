@@ -39,7 +39,7 @@ def create(name: str, endpoint: str, as_json: bool, **settings: Any) -> None:
     if not is_id(name):
         raise click.ClickException(f"A name has 1 to {ID_CHARACTERS} characters, none of them a control character.")
     if origin_of(endpoint) is None:
-        raise click.ClickException("The endpoint must be an http or https URL without user info.")
+        raise click.ClickException("The endpoint must be an http or https URL in ASCII, without user info and spaces.")
     with database() as opened:
         created = opened.one("login_service_insert", name=name, endpoint=endpoint, **settings)
     inserted(created, f"login service {name}")

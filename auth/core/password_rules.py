@@ -6,11 +6,12 @@ from typing import Final
 
 from zxcvbn import matching, zxcvbn
 
-from auth.core.errors import PasswordTooEasy, PasswordTooLong, PasswordTooShort
+from auth.core.errors import LoginBusy, PasswordTooEasy, PasswordTooLong, PasswordTooShort
 from auth.core.limits import PASSWORD_BYTES
 
 CHARACTERS: Final = 15  # NIST SP 800-63B-4, 3.1.1.2: where a password is the only factor
 SCORED_CHARACTERS: Final = 64  # zxcvbn's time grows with the square of the length
+WAITING: Final = 8  # calls that wait for their score, or have it made; each takes a thread
 SCORE: Final = 3  # of 0 to 4; 3 means at least 10^8 guesses
 
 # zxcvbn tries every combination of characters that may stand for letters (l33t), up to 700 of them, 3 ms each. Above 4,
@@ -20,10 +21,14 @@ _LEET_TO_DIGIT: Final = str.maketrans("@{[<!|$+", "4(((1157")
 _WORDS: Final = re.compile(r"[^\W\d_]{3,}")
 
 _scoring = threading.Lock()  # zxcvbn keeps the user's own words in a global dictionary
+_waiting = threading.BoundedSemaphore(WAITING)
 
 
 def check(password: str, *own_texts: str | None) -> None:
-    """Raises `PasswordTooShort`, `PasswordTooLong` or `PasswordTooEasy`. `own_texts`: the user's id, e-mail, names."""
+    """Raises `PasswordTooShort`, `PasswordTooLong`, `PasswordTooEasy` or `LoginBusy`.
+
+    `own_texts`: the user's id, e-mail and names.
+    """
     if len(password) < CHARACTERS:
         raise PasswordTooShort
     if len(password.encode()) > PASSWORD_BYTES:
@@ -33,7 +38,12 @@ def check(password: str, *own_texts: str | None) -> None:
     letters = matching.relevant_l33t_subtable(scored, matching.L33T_TABLE)
     if len(matching.enumerate_l33t_subs(letters)) > _MOST_COMBINATIONS:
         scored, *own_words = (text.translate(_LEET_TO_DIGIT) for text in (scored, *own_words))
-    with _scoring:
-        score = zxcvbn(scored, own_words)["score"]
+    if not _waiting.acquire(blocking=False):
+        raise LoginBusy
+    try:
+        with _scoring:
+            score = zxcvbn(scored, own_words)["score"]
+    finally:
+        _waiting.release()
     if score < SCORE:
         raise PasswordTooEasy

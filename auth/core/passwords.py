@@ -80,11 +80,14 @@ def new_hash(password: str, waited: Waited) -> str:
 
 
 def is_hash(password_hash: str) -> bool:
-    """Whether this is a complete hash of a kind that `verify` reads."""
+    """Whether `verify` reads this. Verifies a hash of argon2 or scrypt, whose libraries refuse some parameters."""
     try:
         scheme = _context.identify(password_hash)
-        return scheme is not None and _context.handler(scheme).from_string(password_hash).checksum is not None
-    except ValueError:
+        if scheme in ("argon2", "scrypt"):
+            _context.verify("", password_hash)
+        complete = scheme is not None and _context.handler(scheme).from_string(password_hash).checksum is not None
+        return complete and password_hash.isprintable()
+    except Exception:  # these libraries have errors of many kinds
         return False
 
 

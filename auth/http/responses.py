@@ -33,7 +33,7 @@ class Response(flask.Response):
         request: Request = environ["werkzeug.request"]
         headers += [("X-Request-Id", request.record.request_id), ("X-Content-Type-Options", "nosniff")]
         headers += [("Set-Cookie", cookie) for cookie in request.cookies_to_set]
-        if request.path.startswith("/auth/"):
+        if request.path.startswith("/auth"):
             headers += _NO_STORE
             origin = request.headers.get("Origin")
             if origin and origin_of(origin) in request.config.trusted_origins:

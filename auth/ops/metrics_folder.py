@@ -3,30 +3,18 @@
 The files of a worker are named by its slot, and not by its process: the worker that replaces it goes on counting there.
 """
 
-import fcntl
 import os
-import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 - preferred where it exists: other programs clean up and fill /tmp
-NAME: Final = "authentication-metrics-"  # not as in 1.0.0, which locks its folders in another way
 BYTES: Final = 65536  # the size of prometheus_client's new files; ours need no more
 
 
 def make() -> Path:
-    """A new folder, locked while a process of this service lives. Folders of killed services are removed."""
-    parent = MEMORY if os.access(MEMORY, os.W_OK) else Path(tempfile.gettempdir())
-    for left in parent.glob(f"{NAME}*"):
-        with suppress(OSError):
-            lock = _lock(left)
-            shutil.rmtree(left)
-            os.close(lock)
-    made = Path(tempfile.mkdtemp(prefix=f"new-{NAME}", dir=parent))
-    _lock(made)  # before it has a name that another service looks for
-    return made.rename(parent / made.name.removeprefix("new-"))
+    return Path(tempfile.mkdtemp(prefix="metrics-of-auth-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None))
 
 
 def use(folder: Path, slot: int) -> None:
@@ -40,14 +28,3 @@ def use(folder: Path, slot: int) -> None:
         from prometheus_client import values
 
         values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
-
-
-def _lock(folder: Path) -> int:
-    """The descriptor that holds the lock. Raises OSError where a process of another service has it."""
-    lock = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        raise
-    return lock

@@ -43,6 +43,7 @@ def _start_session(request: Request, login: Row, refresh_token: str) -> str:
         "session_insert",
         token_hash=refresh_tokens.digest(refresh_token),
         principal_id=login["id"],
+        principal_uid=login["uid"],
         password_generation=login["password_generation"],
         scopes=SCOPES,
         access_token_lifetime_ms=limits.ACCESS_TOKEN_MS,

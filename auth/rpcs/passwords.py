@@ -16,7 +16,7 @@ def change_password(request: Request, bearer: Bearer, body: models.ChangePasswor
     person = request.live_row("bearer_find", not_after=None, **bearer.parameters())
     if not person["has_password"]:
         raise errors.NoPassword
-    _check_rules(request, body.new_password, person)
+    _check_rules(body.new_password, person)
     with lockout.attempt(request, person["id"], "password_find", errors.InvalidToken, **bearer.parameters()) as present:
         matches, _ = passwords.verify(body.current_password, present["password_hash"], request.record.set_hash_wait)
         if not matches:
@@ -29,19 +29,17 @@ def change_password(request: Request, bearer: Bearer, body: models.ChangePasswor
 
 @rpc(blueprint, "resetPassword", "POST /auth/password/reset", PUBLIC, event="password reset")
 def reset_password(request: Request, body: models.ResetPasswordRequest) -> None:
-    _check_rules(request, body.new_password)
+    password_rules.check(body.new_password)
     token_hash = refresh_tokens.digest(body.reset_token)
     person = request.live_row("password_reset_find", reset_token_hash=token_hash)
     request.record.set_principal(person["id"])
-    _check_rules(request, body.new_password, person)
+    _check_rules(body.new_password, person)
     if not _replace(request, "password_reset", body.new_password, reset_token_hash=token_hash):
         raise errors.InvalidToken
 
 
-def _check_rules(request: Request, new_password: str, person: Row | None = None) -> None:
-    """In the queue of the hashes, since a score costs more than a hash. Raises also `LoginBusy`."""
-    texts = [person[name] for name in ("id", "email", "first_names", "last_name")] if person else []
-    passwords.in_turn(lambda: password_rules.check(new_password, *texts), request.record.set_hash_wait)
+def _check_rules(new_password: str, person: Row) -> None:
+    password_rules.check(new_password, *(person[name] for name in ("id", "email", "first_names", "last_name")))
 
 
 def _replace(request: Request, statement: str, new_password: str, **parameters: Any) -> bool:

@@ -46,7 +46,8 @@ def page_of(request: Request, name: str, bearer: Bearer, query: PageRequest, mod
 
 def end_one(request: Request, statement: str, bearer: Bearer, text: str, missing: type[ApiError]) -> None:
     """End what the path names by a UUID in its usual spelling: one thing has one path. Raises `missing`."""
-    if not _UUID.fullmatch(text) or not request.live_row(statement, reference=text, **bearer.parameters())["was_there"]:
+    reference = text if _UUID.fullmatch(text) else None
+    if not request.live_row(statement, reference=reference, **bearer.parameters())["was_there"]:
         raise missing
     request.record.details |= {"ended": text, "revoked": 1}
 

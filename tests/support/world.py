@@ -107,6 +107,7 @@ class World:
             "session_insert",
             token_hash=refresh_tokens.digest(token),
             principal_id=user_id,
+            principal_uid=self.principal(user_id)["uid"],
             scopes=["all:write"],
             access_token_lifetime_ms=600_000,
             ttl_seconds=ttl,
