@@ -48,7 +48,7 @@ class Service(WSGIApplication):  # type: ignore[misc]
         super().load_config()
         self.cfg.set("when_ready", self._ready)
 
-    def _ready(self, *_: object) -> None:
+    def _ready(self, _: object) -> None:
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))  # the terminal was closed
         print(self.welcome, flush=True)
 
