@@ -14,7 +14,7 @@ from .service import PGBENCH, PROJECT
 # SQL where :n is the number of a person and of a token. A colon is pgbench's own, so a scope is put together.
 KEYS: Final = {f"{name}_key": f"sha256(('{name}' || :n)::bytea)" for name in ("pair", "network", "username")}
 NEW_TOKEN: Final = "sha256(gen_random_uuid()::text::bytea)"
-NUMBERS: Final = "batch claim_days memory_seconds most_severe pair_failures severity_seconds ttl_days window_seconds"
+NUMBERS: Final = "batch memory_seconds most_severe pair_failures severity_seconds ttl_days window_seconds"
 VALUES: Final = {
     **dict.fromkeys((*NUMBERS.split(), "access_token_lifetime_ms", "username_window_seconds", "wide_failures"), "100"),
     **dict.fromkeys(("bearer_id", "id", "principal_id", "user_id", "username"), "'person-' || :n"),
@@ -26,6 +26,7 @@ VALUES: Final = {
     **dict.fromkeys(("is_known_network", "user_is_extended"), "false"),
     **dict.fromkeys(("new_hash", "old_hash", "user_agent"), "'a'"),
     "attempted_at": ":attempted_at",
+    "claim_days": "30",
     "extended_by_chain": "ARRAY['person-' || :n]",
     "items_per_page": "10",
     "jti": "gen_random_uuid()::text",
@@ -87,16 +88,17 @@ def under_pgbench(url: str) -> dict[str, float]:
 
 
 def _under_pgbench(url: str, call: str) -> float:
-    highest = ROWS // SESSIONS_EACH if call == "login" else ROWS
+    highest = ROWS if call == "refresh" else ROWS // SESSIONS_EACH
     with tempfile.NamedTemporaryFile("w") as file:
-        file.write("\n".join([f"\\set n random(1, {highest})", *map(_for_pgbench, SCRIPTS[call])]))
+        file.write("\n".join([f"\\set n random(1, {highest})", *map(for_pgbench, SCRIPTS[call])]))
         file.flush()
         options = ["-n", "-M", "prepared", f"-c{CONNECTIONS}", f"-T{SECONDS}", "-f", file.name]
         output = subprocess.check_output([PGBENCH, *options, url], text=True, stderr=subprocess.STDOUT)
     return float(output.partition("\ntps = ")[2].split()[0])
 
 
-def _for_pgbench(name: str) -> str:
+def for_pgbench(name: str) -> str:
+    """The statement in pgbench's own language, with its values."""
     statement = re.sub(r"(?<!:):(?=[a-z])", ": ", statements()[name])  # of a slice; pgbench takes it for a variable
     ending = "\\gset" if name == "login_attempt_start" else ";"
     return PLACEHOLDER.sub(lambda match: f"({value(name, match[1])})", statement) + f" {ending}"
