@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PEERS := dev/bench/peers
 
-.PHONY: install run test test-pgbouncer check fuzz soak bench
+.PHONY: install run demo test test-pgbouncer check fuzz soak bench
 
 install: $(VENV)/installed
 
@@ -21,6 +21,9 @@ $(VENV)/installed: $(VENV)/run-installed dev/requirements.txt
 
 run: $(VENV)/run-installed
 	@$(BIN)/python -m dev.run
+
+demo: $(VENV)/run-installed
+	@$(BIN)/python -m examples.portal
 
 test: install
 	$(BIN)/python -m pytest
