@@ -131,6 +131,18 @@ def test_while_the_service_is_away_people_stay_signed_in(signed_in: Portal, plac
     assert AWAY not in signed_in.text
 
 
+def test_who_signs_in_meanwhile_is_told_to_wait(open_portal: OpenPortal, world: World, driver: WebDriver) -> None:
+    portal = open_portal()
+    driver.execute_cdp_cmd("Network.enable", {})
+    driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/auth/login"]})
+    portal.sign_in(world.user())
+    portal.sees("The sign-in service cannot be reached. Please try again in a moment.")
+    driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
+    portal.press("Sign in")
+    portal.sees("You are signed in.")
+    assert "cannot be reached" not in portal.text
+
+
 def test_a_link_opens_its_file_once(signed_in: Portal, driver: WebDriver) -> None:
     signed_in.press("Create a link to bread-recipe.txt")
     signed_in.sees("The link to bread-recipe.txt is ready.")
@@ -165,6 +177,18 @@ def test_people_see_their_sessions_and_end_them(open_portal: OpenPortal, world: 
     portal.sees("Chrome on Linux this one")
 
 
+def test_a_session_that_has_just_ended_may_be_ended(open_portal: OpenPortal, world: World, place: Site) -> None:
+    user = world.user()
+    other = world.session(user)
+    portal = open_portal()
+    portal.sign_in(user)
+    portal.sees("You are signed in.")
+    place.server.api.logout(other.refresh_token).ok()
+    portal.press("End the session of curl/8 at 203.0.113.7")
+    portal.sees("The session has ended.")
+    assert "curl/8" not in portal.text
+
+
 def test_a_session_that_ended_elsewhere_leads_to_the_form(signed_in: Portal, place: Site) -> None:
     token = place.server.api.login(signed_in.user, PASSWORD, "portal").ok()["accessToken"]
     place.server.api.invalidate_sessions(token).ok()
@@ -194,6 +218,9 @@ def test_a_job_goes_on_after_sign_out_until_its_owner_ends_it(signed_in: Portal)
 
 
 def test_people_change_their_password(signed_in: Portal, place: Site) -> None:
+    """A wrong current password counts as one guess, and the fifth would make them wait."""
+    fail(place.server.client("127.0.0.1"), signed_in.user, "portal", 3)
+
     def change(current: str, new: str, answer: str, focus: str) -> None:
         signed_in.type("Current password", current)
         signed_in.type("New password", new)
