@@ -1,9 +1,7 @@
 """The alert rules and the dashboard of dev/ops/: their expressions are valid, and read metrics that the service has."""
 
 import json
-import os
 import re
-import shutil
 import subprocess
 import threading
 from collections.abc import Callable
@@ -22,11 +20,11 @@ from auth.core import passwords
 
 from .support.api import Api, send_to_app
 from .support.lockouts import fail, locked
+from .support.programs import program
 from .support.servers import PROJECT
 from .support.world import PASSWORD, World
 
 OPS: Final = PROJECT / "dev/ops"
-PROMTOOL: Final = shutil.which("promtool")
 [GROUP] = yaml.safe_load((OPS / "alerts.yml").read_text())["groups"]
 ALERTS: Final = GROUP["rules"]
 PANELS: Final = [
@@ -37,13 +35,11 @@ PANELS: Final = [
 SELECTOR: Final = re.compile(r"\b(?:auth_\w+|up\b)(?:\{[^}]*\})?")
 PROMETHEUS_OWN: Final = {"series": 'up{job="auth"}', "values": "1x20"}  # by Prometheus, of each server
 
-pytestmark = pytest.mark.skipif(
-    PROMTOOL is None and "REQUIRE_PROMTOOL" not in os.environ, reason="promtool is missing: apt-get install prometheus"
-)
-
 
 def promtool(*arguments: str | Path) -> None:
-    finished = subprocess.run([PROMTOOL or "promtool", *arguments], capture_output=True, text=True, check=False)
+    finished = subprocess.run(
+        [program("promtool", "prometheus"), *arguments], capture_output=True, text=True, check=False
+    )
     assert finished.returncode == 0, finished.stdout + finished.stderr
 
 

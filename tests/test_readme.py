@@ -15,7 +15,7 @@ from .support.servers import BIN, PROJECT, free_port
 from .test_development import Clone, clone, stop  # noqa: F401
 
 README = (PROJECT / "README.md").read_text()
-DOCUMENTS = ("README.md", "docs/walkthrough.md", "docs/operations.md")
+DOCUMENTS = ("README.md", "docs/walkthrough.md", "docs/operations.md", "docs/integrate.md")
 BLOCK = re.compile(r"^ *```sh\n(.*?)^ *```\n(?:^ *```(?:json|text)\n(.*?)^ *```\n)?", re.DOTALL | re.MULTILINE)
 
 
@@ -54,7 +54,7 @@ def test_the_commands_work_when_pasted_in_order(clone: Clone) -> None:  # noqa: 
 
 def test_every_link_leads_to_a_file() -> None:
     for path in (PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")):
-        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text()):
+        for target in re.findall(r"(?:\]\(|src=\")([^)#\"]+)", path.read_text()):
             assert (path.parent / target).is_file(), f"{path.name}: {target}"
 
 
