@@ -1,8 +1,18 @@
-"""Migrations: the numbered files of `sql/migrations`, each applied once, in a transaction, under a lock."""
+"""Migrations: the numbered files of `sql/migrations`, each applied once, in a transaction, under a lock.
+
+A file that says CONCURRENTLY runs outside of a transaction, statement by statement. One that was interrupted runs again.
+docs/operations.md has the rules for new files.
+"""
 
 from dataclasses import dataclass
+from time import sleep
+from typing import Final
 
+from auth.core.errors import DatabaseUnavailable
 from auth.db import SQL_FOLDER, DirectDatabase, Transaction
+
+ATTEMPTS: Final = 300  # of half a second each, when others migrate or use the table in long transactions
+PAUSE_SECONDS: Final = 1.5
 
 
 @dataclass(frozen=True)
@@ -46,13 +56,30 @@ def pending(database: DirectDatabase) -> list[str]:
 
 
 def _apply_next(database: DirectDatabase) -> str | None:
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return _try_next(database)
+        except DatabaseUnavailable as fault:
+            if fault.cause != "LockNotAvailable":
+                raise
+        sleep(PAUSE_SECONDS)
+    return _try_next(database)
+
+
+def _try_next(database: DirectDatabase) -> str | None:
     with database.transaction() as transaction:
+        transaction.one("migration_lock_timeout")
         transaction.one("migration_lock")
         transaction.run("migration_table")
         migration = _next(transaction)
         if migration is None:
             return None
-        transaction.script(migration.sql)
+        if "CONCURRENTLY" in migration.sql:
+            for statement in migration.sql.split(";\n"):
+                database.script(statement)
+        else:
+            transaction.run("migration_keep_vacuum_away")
+            transaction.script(migration.sql)
         transaction.run("migration_insert", version=migration.version, name=migration.name)
         return migration.name
 
