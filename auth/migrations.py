@@ -1,6 +1,6 @@
 """Migrations: the numbered files of `sql/migrations`, each applied once, in a transaction, under a lock.
 
-A file that says CONCURRENTLY runs outside of a transaction, statement by statement. One that was interrupted runs again.
+A file that says CONCURRENTLY runs outside of a transaction, statement by statement, and again after an interruption.
 docs/operations.md has the rules for new files.
 """
 

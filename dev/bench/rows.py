@@ -43,8 +43,8 @@ STOP_INDEXES: Final = """
 """
 
 
-def fill(url: str, rows: int, password_hash: str = "a") -> None:
-    """That many refresh tokens and claims, a tenth as many persons, and persons who log in."""
+def fill(url: str, rows: int, password_hash: str = "a", claims: int | None = None) -> None:
+    """That many refresh tokens and claims (or `claims`), a tenth as many persons, and persons who log in."""
     people = rows // SESSIONS_EACH
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET maintenance_work_mem = '512MB'")
@@ -53,7 +53,7 @@ def fill(url: str, rows: int, password_hash: str = "a") -> None:
         connection.execute(PRINCIPALS.format(people=people, logins=LOGINS, password_hash=password_hash))
         connection.execute(TOKENS.format(letter="t", owner=f"'person-' || 1 + n % {people}", count=rows))
         connection.execute(TOKENS.format(letter="s", owner="'_bench'", count=1))
-        connection.execute(CLAIMS.format(rows=rows))
+        connection.execute(CLAIMS.format(rows=claims or rows))
         for statement in ("REINDEX TABLE refresh_token", "REINDEX TABLE jti_claim", "VACUUM ANALYZE", "CHECKPOINT"):
             connection.execute(statement)
 

@@ -27,16 +27,21 @@ def free_port() -> int:
 
 
 class Server:
-    """One gunicorn with its workers, run from that folder."""
+    """One gunicorn of these programs, with its workers, run from that folder."""
 
     def __init__(
-        self, environment: Mapping[str, str], workers: int = 1, log: Path | None = None, home: Path = PROJECT
+        self,
+        environment: Mapping[str, str],
+        workers: int = 1,
+        log: Path | None = None,
+        home: Path = PROJECT,
+        programs: Path = BIN,
     ) -> None:
         self.port = free_port()
         self.api = self.client()
         output = None if log is None else log.open("wb")
         self.process = subprocess.Popen(
-            [BIN / "gunicorn", "app:app", "--bind", f"127.0.0.1:{self.port}", "--workers", str(workers)],
+            [programs / "gunicorn", "app:app", "--bind", f"127.0.0.1:{self.port}", "--workers", str(workers)],
             cwd=home,
             env={"PATH": os.environ["PATH"], "LOG_LEVEL": "warning", "TRUSTED_PROXIES": "1", **environment},
             stdout=output,
