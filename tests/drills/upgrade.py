@@ -28,7 +28,7 @@ ROWS = int(os.environ.get("DRILL_ROWS", "10_000_000"))
 CLAIMS = ROWS // 20
 PHASE_SECONDS = 8
 READER_SECONDS = 5
-WAITING = "SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"
+WAITING = "SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"
 SETTINGS = ["shared_buffers=1GB", "max_wal_size=8GB", "max_connections=200", "wal_level=minimal", "max_wal_senders=0"]
 
 
