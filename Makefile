@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PEERS := dev/bench/peers
 
-.PHONY: install run demo pictures test test-pgbouncer check fuzz soak bench
+.PHONY: install run demo pictures test test-pgbouncer check fuzz soak upgrade-drill bench
 
 install: $(VENV)/installed
 
@@ -47,6 +47,9 @@ fuzz: install
 
 soak: install
 	SOAK=1 $(BIN)/python -m pytest tests/soak.py tests/test_races_of_endings.py tests/test_ended.py tests/test_delegations.py -n 0 -s 2>/dev/null  # where the broken servers complain
+
+upgrade-drill: install
+	$(BIN)/python -m pytest tests/drills/upgrade.py -n 0 -s
 
 bench: $(VENV)/run-installed $(PEERS)/simplejwt/installed/done $(PEERS)/better_auth/node_modules/done
 	@command -v wrk > /dev/null || { echo "The benchmark needs wrk: apt-get install wrk, or brew install wrk."; exit 1; }

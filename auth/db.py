@@ -52,6 +52,14 @@ class DirectDatabase:
         """How many rows the statement touched."""
         return self._execute(name, parameters, lambda cursor: cursor.rowcount)
 
+    def script(self, text: str) -> None:
+        """Run the statements of a migration, one after another. PostgreSQL makes them one transaction."""
+        connection = self._take(writes=True)
+        try:
+            connection.execute(text)
+        finally:
+            self._give_back(connection, writes=True)
+
     @contextmanager
     def transaction(self) -> Iterator["Transaction"]:
         """One transaction for statements that must agree; rolled back when the block raises."""
@@ -82,9 +90,6 @@ class Transaction(DirectDatabase):
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-
-    def script(self, text: str) -> None:
-        self._connection.execute(text)
 
     def _take(self, writes: bool) -> Connection:
         return self._connection

@@ -1,8 +1,17 @@
-"""Migrations: the numbered files of `sql/migrations`, each applied once, in a transaction, under a lock."""
+"""Migrations: the numbered files of `sql/migrations`, each applied once, in a transaction, under a lock.
 
-from typing import NamedTuple
+A file that says CONCURRENTLY runs outside of a transaction, statement by statement, and again after an interruption.
+docs/operations.md has the rules for new files.
+"""
 
+from time import sleep
+from typing import Final, NamedTuple
+
+from auth.core.errors import DatabaseUnavailable
 from auth.db import SQL_FOLDER, DirectDatabase
+
+ATTEMPTS: Final = 300  # of half a second each, when others migrate or use the table in long transactions
+PAUSE_SECONDS: Final = 1.5
 
 
 class Migration(NamedTuple):
@@ -36,14 +45,32 @@ def pending(database: DirectDatabase) -> list[str]:
 
 
 def _apply_next(database: DirectDatabase) -> str | None:
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return _try_next(database)
+        except DatabaseUnavailable as fault:
+            if fault.cause != "LockNotAvailable":
+                raise
+        sleep(PAUSE_SECONDS)
+    return _try_next(database)
+
+
+def _try_next(database: DirectDatabase) -> str | None:
     with database.transaction() as transaction:
+        transaction.one("migration_lock_timeout")
         transaction.one("migration_lock")  # processes that start together take turns
         transaction.run("migration_table")
         if not (waiting := _waiting(transaction)):
             return None
-        transaction.script(waiting[0].sql)
-        transaction.run("migration_insert", version=waiting[0].version, name=waiting[0].name)
-        return waiting[0].name
+        migration = waiting[0]
+        if "CONCURRENTLY" in migration.sql:
+            for statement in migration.sql.split(";\n"):
+                database.script(statement)
+        else:
+            transaction.run("migration_keep_vacuum_away")
+            transaction.script(migration.sql)
+        transaction.run("migration_insert", version=migration.version, name=migration.name)
+        return migration.name
 
 
 def _waiting(database: DirectDatabase) -> list[Migration]:

@@ -27,7 +27,7 @@ def free_port() -> int:
 
 
 class Server:
-    """One gunicorn with its workers, run from that folder."""
+    """One gunicorn of these programs, with its workers, run from that folder."""
 
     def __init__(
         self,
@@ -36,12 +36,13 @@ class Server:
         log: Path | None = None,
         home: Path = PROJECT,
         port: int | None = None,
+        programs: Path = BIN,
     ) -> None:
         self.port = port or free_port()
         self.api = self.client()
         output = None if log is None else log.open("wb")
         self.process = subprocess.Popen(
-            [BIN / "gunicorn", "app:app", "--bind", f"127.0.0.1:{self.port}", "--workers", str(workers)],
+            [programs / "gunicorn", "app:app", "--bind", f"127.0.0.1:{self.port}", "--workers", str(workers)],
             cwd=home,
             env={"PATH": os.environ["PATH"], "LOG_LEVEL": "warning", "TRUSTED_PROXIES": "1", **environment},
             stdout=output,

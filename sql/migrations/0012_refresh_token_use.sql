@@ -1,6 +1,0 @@
--- When a refresh token last refreshed. A session with an idle timeout has its next expiry in expires_at, which each use
--- moves, and in ends_at the end that no use moves (NULL: none).
-ALTER TABLE refresh_token
-    ADD COLUMN last_used_at timestamptz,
-    ADD COLUMN idle_timeout_seconds bigint,
-    ADD COLUMN ends_at timestamptz;

@@ -1,0 +1,136 @@
+"""An upgrade from the previous release and back, on ten million refresh tokens under load (`make upgrade-drill`)."""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from auth.core.keys import generate_private_key
+from auth.core.passwords import hash_password
+from dev.bench import rows
+from dev.embedded import EmbeddedPostgres
+
+from ..support.copies import wait_until
+from ..support.servers import BIN, PROJECT, Server
+from ..support.world import ORIGIN, PASSWORD
+from .load import Load
+from .locks import LockWatch
+
+ROWS = int(os.environ.get("DRILL_ROWS", "10_000_000"))
+CLAIMS = ROWS // 20
+PHASE_SECONDS = 8
+READER_SECONDS = 5
+WAITING = "SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"
+SETTINGS = ["shared_buffers=1GB", "max_wal_size=8GB", "max_connections=200", "wal_level=minimal", "max_wal_senders=0"]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="auth-upgrade-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def postgres(folder: Path) -> Iterator[EmbeddedPostgres]:
+    server = EmbeddedPostgres(folder / "postgres", SETTINGS)
+    server.start()
+    yield server
+    server.remove()
+
+
+class Release:
+    """A release of the service: its code, its programs, and how it is configured."""
+
+    def __init__(self, home: Path, programs: Path, environment: dict[str, str]) -> None:
+        self._home, self._programs, self._environment = home, programs, environment
+
+    def serve(self) -> Server:
+        return Server(self._environment, home=self._home, programs=self._programs)
+
+    def migrate(self) -> None:
+        environment = {"PATH": os.environ["PATH"], **self._environment}
+        subprocess.run([self._programs / "flask", "db", "migrate"], cwd=self._home, env=environment, check=True)
+
+
+def previous_release(folder: Path, environment: dict[str, str]) -> Release:
+    """The release that docs/CHANGELOG.md names by its commit, installed in that folder."""
+    named = re.search(r"commit `(\w{40})`", (PROJECT / "docs/CHANGELOG.md").read_text())
+    assert named is not None
+    home, venv = folder / "code", folder / "venv"
+    home.mkdir(parents=True)
+    archive = subprocess.run(["git", "archive", named[1]], cwd=PROJECT, stdout=subprocess.PIPE, check=True)
+    subprocess.run(["tar", "-x", "-C", home], input=archive.stdout, check=True)
+    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    install = "-m pip install --quiet --disable-pip-version-check -r requirements.txt"
+    subprocess.run([venv / "bin/python", *install.split()], cwd=home, check=True)
+    return Release(home, venv / "bin", environment)
+
+
+def test_an_upgrade_and_the_way_back_fail_no_request(folder: Path, postgres: EmbeddedPostgres) -> None:
+    environment = {
+        "DATABASE_URL": postgres.url(),
+        "JWT_PRIVATE_KEY": generate_private_key("ES256"),
+        "TRUSTED_ORIGINS": ORIGIN,
+    }
+    previous, current = previous_release(folder / "previous", environment), Release(PROJECT, BIN, environment)
+    previous.migrate()
+    started = time.monotonic()
+    rows.fill(postgres.url(), ROWS, hash_password(PASSWORD), CLAIMS)
+    print(f"\n{ROWS:,} refresh tokens, {ROWS // 10:,} persons, {CLAIMS:,} claims in {time.monotonic() - started:.0f} s")
+    servers = [previous.serve(), previous.serve()]
+    for server in servers:
+        server.wait_until_up()
+    load = Load(servers, ROWS)
+    try:
+        with LockWatch(postgres.url()) as locks, load.running():
+            go_through(load, previous, current, postgres.url())
+    finally:
+        for server in load.servers:
+            server.stop()
+    print(
+        f"longest wait for a lock {locks.longest_wait:.2f} s, longest time between two looks {locks.longest_gap:.2f} s"
+    )
+    print("locks that block writes:", *(f"{name} {seconds:.2f} s," for name, seconds in locks.held.items()))
+    print(f"failures: {load.failures}")
+    assert load.failures == []
+    assert locks.longest_wait < 1
+    assert locks.longest_held < 1
+
+
+def go_through(load: Load, previous: Release, current: Release, url: str) -> None:
+    time.sleep(PHASE_SECONDS)
+    load.report("previous release")
+    migrate_beside_a_reader(current, url)
+    load.report("previous release, migrating")
+    time.sleep(PHASE_SECONDS)
+    load.report("previous release, new schema")
+    for name, release in (("this release", current), ("previous release again", previous)):
+        for old in load.servers:
+            load.replace(old, release.serve())
+        load.report(f"replaced by {name}")
+        time.sleep(PHASE_SECONDS)
+        load.report(name)
+
+
+def migrate_beside_a_reader(release: Release, url: str) -> None:
+    """Migrate while a transaction that reads every table, as a backup does, goes on for some seconds."""
+    started = time.monotonic()
+    with psycopg.connect(url) as reader, ThreadPoolExecutor(1) as pool:
+        reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        for table in ("principal", "refresh_token", "jti_claim", "login_limit", "login_service"):
+            reader.execute(f"SELECT FROM {table} LIMIT 1")
+        migration = pool.submit(release.migrate)
+        wait_until(lambda: reader.execute(WAITING).fetchone())
+        time.sleep(READER_SECONDS)
+        assert not migration.done()
+        reader.rollback()
+        migration.result()
+    print(f"migrated in {time.monotonic() - started:.0f} s, {READER_SECONDS} s of them beside a long reader")

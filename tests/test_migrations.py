@@ -1,0 +1,167 @@
+"""The rule of docs/operations.md for migrations: the previous release works on, and no request waits for a second."""
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+import pytest
+
+from auth import migrations
+from auth.db import DirectDatabase
+from auth.migrations import Migration, all_migrations, migrate
+from dev.bench import rows
+
+from .support.copies import wait_until
+from .support.databases import NewDatabase
+from .support.servers import PROJECT
+
+pytestmark = pytest.mark.xdist_group("migrations")
+
+Database = psycopg.Connection[Any]
+SMALL = {"login_service", "service_scope"}  # some dozens of rows: they may be read under a lock
+
+COLUMNS = """
+    SELECT relname, attname, format_type(atttypid, atttypmod), attnotnull, atthasdef OR attidentity <> ''
+    FROM pg_attribute
+    JOIN pg_class ON pg_class.oid = attrelid
+    WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND attnum > 0 AND NOT attisdropped
+"""
+# What refuses rows, with the columns that it is about.
+CONDITIONS = """
+    SELECT conname, conrelid::regclass::text, attname
+    FROM pg_constraint
+    JOIN pg_attribute ON attrelid = conrelid AND attnum = ANY (conkey)
+    WHERE contype IN ('c', 'f')
+    UNION
+    SELECT indexrelid::regclass::text, indrelid::regclass::text, attname
+    FROM pg_index
+    JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
+    WHERE indisunique
+"""
+# The tables that this transaction keeps others from writing to.
+BLOCKED = """
+    SELECT DISTINCT relation::regclass::text
+    FROM pg_locks
+    WHERE pid = pg_backend_pid() AND locktype = 'relation'
+      AND mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+"""
+# How many rows this transaction, and some before it, have read and changed.
+WORK = """
+    SELECT relname, seq_tup_read + coalesce(idx_tup_fetch, 0), n_tup_ins + n_tup_upd + n_tup_del
+    FROM pg_stat_xact_user_tables
+"""
+FILES = "SELECT relname, relfilenode FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+
+
+def released() -> int:
+    """The previous release's last migration, by docs/CHANGELOG.md, which names the newest one too."""
+    named = re.search(r"`flask db migrate` \((\d{4}) to (\d{4})\)", (PROJECT / "docs/CHANGELOG.md").read_text())
+    assert named is not None
+    assert int(named[2]) == len(all_migrations())
+    return int(named[1]) - 1
+
+
+@pytest.fixture(scope="module")
+def database(postgres_url: str) -> Iterator[Database]:
+    """A database of the previous release, with rows in every table."""
+    with NewDatabase(postgres_url) as url, psycopg.connect(url, autocommit=True) as connection:
+        for migration in all_migrations()[: released()]:
+            connection.execute(migration.sql.encode())
+        rows.fill(url, 1000)
+        connection.execute("INSERT INTO login_limit (key, expires_at) VALUES (sha256('a'), now())")
+        yield connection
+
+
+def breaks(database: Database, *texts: str) -> set[str]:
+    """How these migrations break the rule."""
+    columns, conditions = set(database.execute(COLUMNS)), set(database.execute(CONDITIONS))
+    old = {(table, name) for table, name, *_ in columns}
+    tables = {table for table, _ in old}
+    problems = set[str]().union(*(apply(database, text, tables) for text in texts))
+    now = set(database.execute(COLUMNS))
+    problems |= {f"{table}.{name} has changed" for table, name, *_ in columns - now}
+    for table, name, _, not_null, has_default in now - columns:
+        if table in tables and (table, name) not in old and not_null and not has_default:
+            problems.add(f"{table}.{name} is not known to the previous release")
+    new = set(database.execute(CONDITIONS)) - conditions
+    return problems | {
+        f"{name} is a new condition on {table}.{column}"
+        for name, table, column in new
+        & {(name, table, column) for name, table, column in new if (table, column) in old}
+    }
+
+
+def apply(database: Database, text: str, tables: set[str]) -> set[str]:
+    """Apply a migration as the runner does; how its locks on these tables break the rule."""
+    if "CONCURRENTLY" in text:
+        statements = text.strip().removesuffix(";").split(";\n")
+        if mixed := {f"not CONCURRENTLY: {each}" for each in statements if "CONCURRENTLY" not in each}:
+            return mixed
+        for statement in statements * 2:  # as after an interruption
+            database.execute(statement.encode())
+        return set()
+    files = dict(database.execute(FILES).fetchall())
+    with database.transaction():
+        before = set(database.execute(WORK))
+        database.execute(text.encode())
+        busy = tables - SMALL
+        worked = [(name, read, changed) for name, read, changed in set(database.execute(WORK)) - before if name in busy]
+        blocked = {name for (name,) in database.execute(BLOCKED)} & tables
+        rewritten = {f"{name} is rewritten" for name, _ in files.items() - set(database.execute(FILES))}
+    earlier = {name: changed for name, _, changed in before}
+    problems = {f"{name} is read under a lock" for name, _, _ in worked if name in blocked}
+    problems |= {f"rows of {name} are locked" for name, _, changed in worked if changed > earlier.get(name, 0)}
+    return problems | rewritten | ({f"more than one lock: {blocked}"} if len(blocked) > 1 else set())
+
+
+def test_the_migrations_since_the_previous_release_follow_the_rule(database: Database) -> None:
+    assert breaks(database, *(migration.sql for migration in all_migrations()[released() :])) == set()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ALTER TABLE refresh_token ALTER COLUMN access_token_lifetime_ms TYPE numeric",
+        "ALTER TABLE refresh_token ALTER COLUMN expires_at SET NOT NULL",
+        "ALTER TABLE refresh_token ALTER COLUMN created_at DROP DEFAULT",
+        "ALTER TABLE refresh_token ADD COLUMN late uuid DEFAULT gen_random_uuid()",
+        "ALTER TABLE refresh_token DROP COLUMN user_agent",
+        "ALTER TABLE refresh_token RENAME COLUMN user_agent TO browser",
+        "ALTER TABLE refresh_token RENAME TO token",
+        "ALTER TABLE login_service ADD COLUMN late text NOT NULL DEFAULT ''; "
+        "ALTER TABLE login_service ALTER COLUMN late DROP DEFAULT",
+        "ALTER TABLE jti_claim ADD CHECK (jti <> '')",
+        "ALTER TABLE jti_claim ADD CHECK (jti <> '') NOT VALID",
+        "ALTER TABLE jti_claim ADD COLUMN late text REFERENCES principal (id)",
+        "CREATE INDEX late ON refresh_token (created_at)",
+        "CREATE INDEX CONCURRENTLY late ON refresh_token (created_at);\nALTER TABLE principal ADD COLUMN late int;\n",
+        "UPDATE principal SET email = NULL WHERE role = 'USER'",
+        "ALTER TABLE principal ADD COLUMN late int; ALTER TABLE jti_claim ADD COLUMN late int",
+        "DROP TABLE login_limit",
+    ],
+)
+def test_the_check_finds_what_breaks_the_rule(database: Database, text: str) -> None:
+    with database.transaction(force_rollback=True):
+        problems = breaks(database, text)
+    print(problems)
+    assert problems
+
+
+def test_no_request_waits_behind_a_migration_that_waits(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transaction that goes on for long, such as a backup, has read a table that the migration alters."""
+    late = Migration(9999, "9999_late", "ALTER TABLE refresh_token ADD COLUMN late int")
+    with NewDatabase(postgres_url) as url, psycopg.connect(url) as reader, psycopg.connect(url) as other:
+        migrate(DirectDatabase(url))
+        monkeypatch.setattr(migrations, "all_migrations", lambda: [late])
+        reader.execute("SELECT FROM refresh_token")
+        other.autocommit = True
+        other.execute("SET statement_timeout = '20s'")
+        with ThreadPoolExecutor(1) as pool:
+            migrating = pool.submit(migrate, DirectDatabase(url))
+            wait_until(lambda: other.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone())
+            other.execute("SELECT FROM refresh_token")
+            assert not migrating.done()
+            reader.rollback()
+            assert migrating.result() == ["9999_late"]
