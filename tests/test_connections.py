@@ -11,7 +11,9 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
+from auth.core.limits import LOCKOUT
 from auth.core.refresh_tokens import digest
+from auth.db import Database
 
 from .test_faults import BACK, LATEST, Site, healthy, site, unavailable  # noqa: F401
 
@@ -158,3 +160,22 @@ def test_a_refresh_notes_its_use_without_a_standby(site: Site) -> None:  # noqa:
             assert site.api.refresh(token).status == 200
             assert time.monotonic() - started < 1
         assert connection.execute(used, [digest(token)]).fetchone() == (None,)
+
+
+def test_a_login_waits_for_a_standby_only_to_be_counted_and_to_start_a_session(site: Site) -> None:  # noqa: F811
+    """Otherwise it could take longer than 3 seconds when the standby goes away in the middle of it."""
+    keys, limits = {f"{kind}_key": secrets.token_bytes(32) for kind in ("pair", "network", "username")}, LOCKOUT
+    database = Database(site.direct)
+    counted = database.one("login_attempt_start", is_known_network=False, **keys, **limits)
+    assert counted is not None
+    site.rows(
+        "INSERT INTO login_limit (key, failures, expires_at) VALUES (%s, '{}', now()) RETURNING 1",
+        secrets.token_bytes(32),
+    )
+    with without_standby(site.direct):
+        returned = database.run("login_attempt_return", keys=counted["keys"], attempted_at=counted["attempted_at"])
+        purged = database.one("expired_delete", batch=100, claim_days=30)
+    database.close()
+    assert returned == 3
+    assert purged is not None
+    assert purged["login_limit"] > 0
