@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PEERS := dev/bench/peers
 
-.PHONY: install run demo pictures test test-pgbouncer check fuzz soak upgrade-drill bench
+.PHONY: install run demo pictures test test-pgbouncer check fuzz soak upgrade-drill cluster bench
 
 install: $(VENV)/installed
 
@@ -50,6 +50,9 @@ soak: install
 
 upgrade-drill: install
 	$(BIN)/python -m pytest tests/drills/upgrade.py -n 0 -s
+
+cluster: install
+	$(BIN)/python -m pytest tests/cluster/drill.py -n 0 -s
 
 bench: $(VENV)/run-installed $(PEERS)/simplejwt/installed/done $(PEERS)/better_auth/node_modules/done
 	@command -v wrk > /dev/null || { echo "The benchmark needs wrk: apt-get install wrk, or brew install wrk."; exit 1; }

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from auth.core.errors import DatabaseUnavailable
+from auth.core.limits import LOCKOUT
 from auth.core.refresh_tokens import digest
 from auth.db import Database
 
@@ -191,3 +192,22 @@ def test_a_statement_that_was_not_sent_whole_gives_its_connection_back(site: Sit
         time.sleep(BACK)
         assert list(pool.map(lambda _: database.run("jti_claim_insert", jti="a", **bearer), range(100))) == [0] * 100
     database.close()
+
+
+def test_a_login_waits_for_a_standby_only_to_be_counted_and_to_start_a_session(site: Site) -> None:  # noqa: F811
+    """Otherwise it could take longer than 3 seconds when the standby goes away in the middle of it."""
+    keys, limits = {f"{kind}_key": secrets.token_bytes(32) for kind in ("pair", "network", "username")}, LOCKOUT
+    database = Database(site.direct)
+    counted = database.one("login_attempt_start", is_known_network=False, **keys, **limits)
+    assert counted is not None
+    site.rows(
+        "INSERT INTO login_limit (key, failures, expires_at) VALUES (%s, '{}', now()) RETURNING 1",
+        secrets.token_bytes(32),
+    )
+    with without_standby(site.direct):
+        returned = database.run("login_attempt_return", keys=counted["keys"], attempted_at=counted["attempted_at"])
+        purged = database.one("expired_delete", batch=100, claim_days=30)
+    database.close()
+    assert returned == 3
+    assert purged is not None
+    assert purged["login_limit"] > 0
