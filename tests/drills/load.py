@@ -33,8 +33,8 @@ class Load:
         self._kept: list[tuple[str, str]] = []  # refresh tokens and their sessions
         self._random = random.Random(1)
         api = Api(self._send)
-        for number in range(CLIENTS + 1, CLIENTS + 21):
-            self._keep(api, f"login-{number}")
+        for number in range(20):
+            self._keep(api, f"login-{1 + CLIENTS + number}")
 
     def replace(self, old: Server, new: Server) -> None:
         """Send no more requests to the old server, and then stop it."""
@@ -50,7 +50,10 @@ class Load:
         def work(client: int) -> None:
             api = Api(self._send)
             while not ending.is_set():
-                self._live_a_day(api, f"login-{client}")
+                try:
+                    self._work(api, f"login-{client}")
+                except (OSError, LookupError, TypeError, ValueError) as fault:
+                    self.failures.append(repr(fault))
 
         with ThreadPoolExecutor(CLIENTS) as pool:
             clients = [pool.submit(work, client) for client in range(1, CLIENTS + 1)]
@@ -83,15 +86,6 @@ class Load:
         if answer.status != status:
             self.failures.append((status, answer.status, answer.body))
         return answer.json if answer.body else None
-
-    def _live_a_day(self, api: Api, person: str) -> None:
-        """A failure may end it early: the next one begins with a login."""
-        before = len(self.failures)
-        try:
-            self._work(api, person)
-        except (OSError, KeyError, TypeError, ValueError) as fault:
-            if len(self.failures) == before:
-                self.failures.append(repr(fault))
 
     def _work(self, api: Api, person: str) -> None:
         tokens = self._expect(200, api.login(person, PASSWORD, "app"))

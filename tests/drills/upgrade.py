@@ -123,7 +123,7 @@ def go_through(load: Load, previous: Release, current: Release, url: str) -> Non
 def migrate_beside_a_reader(release: Release, url: str) -> None:
     """Migrate while a transaction that reads every table, as a backup does, goes on for some seconds."""
     started = time.monotonic()
-    with psycopg.connect(url) as reader, ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(url) as reader:
         reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         for table in ("principal", "refresh_token", "jti_claim", "login_limit", "login_service"):
             reader.execute(f"SELECT FROM {table} LIMIT 1")
