@@ -12,6 +12,7 @@ import jwt
 from werkzeug.exceptions import Conflict, ServiceUnavailable, Unauthorized
 
 ISSUER = "cloud.sdu.dk"
+REFUSED = "The token is missing, has expired, or is not for this."
 OWN_TOKEN_SECONDS = 9 * 60  # an access token lives for ten minutes
 
 
@@ -36,9 +37,9 @@ class AuthService:
         except jwt.PyJWKClientConnectionError:
             raise ServiceUnavailable from None
         except jwt.PyJWTError:
-            raise Unauthorized from None
+            raise Unauthorized(REFUSED) from None
         if ("jti" in claims) != one_time or not any(covers(held, scope) for held in claims["aud"]):
-            raise Unauthorized
+            raise Unauthorized(REFUSED)
         return claims
 
     def spend(self, jti: str) -> None:
@@ -82,7 +83,9 @@ class AuthService:
                 return json.load(answer)
         except HTTPError as error:
             error.close()
-            raise {401: Unauthorized, 409: Conflict}.get(error.code, ServiceUnavailable)() from None
+            if error.code == 409:
+                raise Conflict("This token has been used before.") from None
+            raise (Unauthorized if error.code == 401 else ServiceUnavailable) from None
         except (OSError, ValueError):
             raise ServiceUnavailable from None
 

@@ -11,7 +11,7 @@ from werkzeug.exceptions import ServiceUnavailable, Unauthorized
 
 from .auth_service import AuthService
 
-PAUSE_SECONDS = 1
+PAUSE_SECONDS = 1.0
 
 
 @dataclass
@@ -40,5 +40,5 @@ def start(auth: AuthService, user_token: str, scope: str, work: Callable[[str], 
     refresh_token = auth.extend(user_token, scope)
     claims = jwt.decode(auth.refresh(refresh_token), options={"verify_signature": False})  # it comes from the service
     job = Job(claims["publicSessionReference"], claims["sub"], int(time.time() * 1000))
-    threading.Thread(target=job.run, args=(auth, refresh_token, work), daemon=True).start()
+    threading.Thread(target=job.run, args=(auth, refresh_token, work), name="portal job", daemon=True).start()
     return job

@@ -142,10 +142,10 @@ class Page:
             self._driver.find_element(By.NAME, name).send_keys(value)
         self._driver.find_element(By.TAG_NAME, "button").click()
 
-    def wait_until(self, script: str) -> Any:
+    def wait_until(self, script: str, *arguments: object) -> Any:
         """What the script returns once that is something, in whatever page is there by then."""
         leaving = [WebDriverException]  # a page that is on its way out runs nothing
-        return WebDriverWait(self._driver, SECONDS, 0.05, leaving).until(lambda _: self.run(script))
+        return WebDriverWait(self._driver, SECONDS, 0.05, leaving).until(lambda _: self.run(script, *arguments))
 
     @property
     def cookies(self) -> dict[str, dict[str, object]]:

@@ -30,9 +30,14 @@ class Server:
     """One gunicorn with its workers, run from that folder."""
 
     def __init__(
-        self, environment: Mapping[str, str], workers: int = 1, log: Path | None = None, home: Path = PROJECT
+        self,
+        environment: Mapping[str, str],
+        workers: int = 1,
+        log: Path | None = None,
+        home: Path = PROJECT,
+        port: int | None = None,
     ) -> None:
-        self.port = free_port()
+        self.port = port or free_port()
         self.api = self.client()
         output = None if log is None else log.open("wb")
         self.process = subprocess.Popen(

@@ -19,7 +19,10 @@ export function row(title, detail, ...actions) {
 
 // Tell what has happened, and put the focus where the next step is.
 export function say(text, focus) {
-  byId("status").textContent = text;
+  const status = byId("status");
+  status.textContent = text;
+  clearTimeout(status.timer);
+  status.timer = setTimeout(() => (status.textContent = ""), 8000);
   focus?.focus();
 }
 

@@ -1,0 +1,249 @@
+"""The portal of `examples/` in a real browser, by the keyboard alone, as the people who use it see it."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pytest
+from selenium.webdriver.remote.webdriver import WebDriver
+
+from examples.portal import FILES, jobs
+
+from .support.browser import chromium
+from .support.lockouts import fail, pair_key, pass_time
+from .support.portal import Portal, Site, site
+from .support.servers import PROJECT
+from .support.world import PASSWORD, World
+
+pytestmark = pytest.mark.xdist_group("portal")
+
+PICTURES = PROJECT / "docs" / "pictures"
+NEW_PASSWORD = "a lighthouse without its stairs"
+AWAY = "The sign-in service cannot be reached. You stay signed in."
+
+OpenPortal = Callable[[], Portal]
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
+    with chromium(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
+
+
+@pytest.fixture(scope="module")
+def place(driver: WebDriver, environment: dict[str, str]) -> Iterator[Site]:
+    jobs.PAUSE_SECONDS = 0.1
+    with site(environment) as place:
+        yield place
+
+
+@pytest.fixture
+def open_portal(driver: WebDriver, place: Site) -> Iterator[OpenPortal]:
+    """Opens the portal in a new tab of a browser that has no cookies yet."""
+    driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
+    first = driver.current_window_handle
+    yield partial(Portal, driver, place.address)
+    for tab in set(driver.window_handles) - {first}:
+        driver.switch_to.window(tab)
+        driver.close()
+    driver.switch_to.window(first)
+
+
+@pytest.fixture
+def signed_in(open_portal: OpenPortal, world: World) -> Portal:
+    portal = open_portal()
+    portal.sign_in(world.user())
+    portal.sees("Welcome, Ada")
+    return portal
+
+
+def test_tabs_sign_in_and_out_together(open_portal: OpenPortal, world: World) -> None:
+    first, user = open_portal(), world.user()
+    first.sign_in(user)
+    first.sees("You are signed in.")
+    assert first.focus == "Welcome, Ada"
+    second = open_portal()
+    second.sees("Welcome, Ada")
+    first.reload()
+    first.sees("Welcome, Ada")
+    first.press("Sign out")
+    first.sees("You are signed out.")
+    assert first.focus == "Sign in"
+    second.sees("User name")
+    second.sign_in(user)
+    second.sees("Welcome, Ada")
+    first.sees("Welcome, Ada")
+
+
+def test_no_script_finds_a_token_that_opens_a_session(signed_in: Portal) -> None:
+    assert signed_in.run("return [localStorage.length, sessionStorage.length]") == [0, 0]
+    assert signed_in.run("return document.cookie.split('; ').map((cookie) => cookie.split('=')[0])") == ["portal-csrf"]
+
+
+def test_a_wrong_password_is_said_and_a_wait_counts_down(
+    open_portal: OpenPortal, world: World, place: Site, database_url: str
+) -> None:
+    portal, user = open_portal(), world.user()
+    portal.sign_in(user, "wrong")
+    portal.sees("User name or password is wrong.")
+    assert portal.focus == "Password"
+    fail(place.server.client("127.0.0.1"), user, "portal", 4)
+    pass_time(database_url, 3, pair_key("127.0.0.1", user))
+    portal.type("Password", PASSWORD)
+    portal.press("Sign in")
+    portal.sees("Too many attempts. Try again in 2 s.")
+    portal.sees("Too many attempts. Try again in 1 s.")
+    portal.sees("You can try again now.")
+    portal.press("Sign in")
+    portal.sees("Welcome, Ada")
+
+
+def test_while_the_service_is_away_people_stay_signed_in(signed_in: Portal, place: Site) -> None:
+    signed_in.press("Start a backup")
+    signed_in.sees("Running")
+    import time
+
+    t = time.time()
+    place.stop_service()
+    print("stop", time.time() - t)
+    signed_in.press("End what _portal does for me")
+    signed_in.sees(AWAY)
+    signed_in.sees("Waiting for the sign-in service")
+    signed_in.reload()
+    signed_in.sees(AWAY)
+    t = time.time()
+    place.start_service()
+    print("start", time.time() - t)
+    signed_in.sees("The sign-in service is back.")
+    signed_in.sees("Running")
+    assert AWAY not in signed_in.text
+
+
+def test_a_link_opens_its_file_once(signed_in: Portal, driver: WebDriver) -> None:
+    signed_in.press("Create a link to bread-recipe.txt")
+    signed_in.sees("The link to bread-recipe.txt is ready.")
+    assert signed_in.focus == "Open bread-recipe.txt once"
+    tabs = set(driver.window_handles)
+    signed_in.press("Open bread-recipe.txt once")
+    signed_in.wait_for_tab(tabs)
+    signed_in.sees(FILES["bread-recipe.txt"].strip())
+    signed_in.reload()
+    signed_in.sees("This token has been used before.")
+
+
+def test_people_see_their_sessions_and_end_them(open_portal: OpenPortal, world: World, place: Site) -> None:
+    user = world.user()
+    agents = ("Mozilla/5.0 (Windows NT 10.0; rv:140.0) Gecko/20100101 Firefox/140.0", "curl/8", "wget/1")
+    firefox, curl, wget = (world.session(user, user_agent=agent) for agent in agents)
+    portal = open_portal()
+    portal.sign_in(user)
+    portal.sees("Chrome on Linux this one")
+    portal.press("End the session of Firefox on Windows at 203.0.113.7")
+    portal.sees("The session has ended.")
+    assert portal.focus == "My sessions"
+    place.server.api.refresh(firefox.refresh_token).refused(401)
+    place.server.api.refresh(curl.refresh_token).ok()
+    portal.press("End all others")
+    portal.sees("All other sessions have ended.")
+    assert portal.focus == "My sessions"
+    for other in (curl, wget):
+        place.server.api.refresh(other.refresh_token).refused(401)
+    portal.reload()
+    portal.sees("Chrome on Linux this one")
+
+
+def test_a_session_that_ended_elsewhere_leads_to_the_form(signed_in: Portal, place: Site) -> None:
+    token = place.server.api.login(signed_in.user, PASSWORD, "portal").ok()["accessToken"]
+    place.server.api.invalidate_sessions(token).ok()
+    signed_in.press("Create a link to bread-recipe.txt")
+    signed_in.sees("Your session has ended. Please sign in again.")
+    assert signed_in.focus == "Sign in"
+
+
+def test_a_job_goes_on_after_sign_out_until_its_owner_ends_it(signed_in: Portal) -> None:
+    user = signed_in.user
+    signed_in.press("Start a backup")
+    signed_in.sees("The backup has started.")
+    assert signed_in.focus == "Backup"
+    signed_in.sees("_portal files.list:read")
+    signed_in.press("Sign out")
+    signed_in.sees("You are signed out.")
+    before = signed_in.backups()
+    signed_in.sign_in(user)
+    signed_in.sees("Running")
+    assert signed_in.backups() > before
+    signed_in.press("End what _portal does for me")
+    signed_in.sees("Ended. It no longer acts for you.")
+    assert signed_in.focus == "Who acts for me"
+    signed_in.sees("Nobody acts for you.")
+    signed_in.wait_until("return document.querySelector('#jobs .ended')")
+
+
+def test_people_change_their_password(signed_in: Portal, place: Site) -> None:
+    def change(current: str, new: str, answer: str, focus: str) -> None:
+        signed_in.type("Current password", current)
+        signed_in.type("New password", new)
+        signed_in.press("Change password")
+        signed_in.sees(answer)
+        assert signed_in.focus == focus
+
+    change("wrong", NEW_PASSWORD, "The current password is wrong.", "Current password")
+    change(PASSWORD, "short", "Use at least 15 characters.", "New password")
+    change(PASSWORD, "passwordpassword", "The new password is too easy to guess.", "New password")
+    change(PASSWORD, NEW_PASSWORD, "Your password has changed.", "Change password")
+    place.server.api.login(signed_in.user, NEW_PASSWORD, "portal").ok()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everybody_can_use_it(open_portal: OpenPortal, world: World, scheme: str) -> None:
+    """By WCAG 2.2 AA in both colour schemes, and on a narrow screen without scrolling sideways."""
+    user = world.user()
+    world.session(user, user_agent="a-program-with-a-very-long-name-without-any-spaces/1.0")
+    portal = open_portal()
+    portal.colours(scheme)
+    portal.size(360)
+    portal.sign_in(user, "wrong")
+    portal.sees("User name or password is wrong.")
+    assert portal.violations() == []
+    assert portal.overflow() == 0
+    portal.sign_in(user)
+    portal.sees("Welcome, Ada")
+    portal.press("Start a backup")
+    portal.sees("_portal files.list:read")
+    portal.press("Create a link to bread-recipe.txt")
+    portal.sees("Open once")
+    assert portal.violations() == []
+    assert portal.overflow() == 0
+
+
+def digest() -> str:
+    """SHA-256 of the files that the pictures show."""
+    content = b"".join(path.read_bytes() for path in sorted((PROJECT / "examples/portal/page").iterdir()))
+    return hashlib.sha256(content).hexdigest()
+
+
+def test_the_pictures_show_the_page(open_portal: OpenPortal, world: World, flask: CommandLine) -> None:
+    """`make pictures` takes them; without it the story runs all the same."""
+    flask.run("users", "create", "ada@example.org", "--role", "USER", "--first-names", "Ada", "--last-name", "Lovelace", "--password-stdin", stdin=PASSWORD)
+    agents = ("Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) Safari/605", "Mozilla/5.0 (Windows NT 10.0) Firefox/140.0")
+    for agent, address in zip(agents, ("198.51.100.24", "203.0.113.7"), strict=True):
+        world.session("ada@example.org", user_agent=agent, ip_address=address)
+    portal = open_portal()
+    portal.size(1000, 720)
+    portal.sign_in("ada@example.org")
+    portal.sees("Welcome, Ada")
+    portal.press("Start a backup")
+    portal.sees("_portal files.list:read")
+    portal.press("Create a link to travel-plan.txt")
+    portal.sees("Open once")
+    portal.sees("Safari on iPhone")
+    portal.picture("portal")
+    portal.press("Sign out")
+    portal.colours("dark")
+    portal.size(1000, 520)
+    portal.sign_in("ada@example.org", "wrong")
+    portal.sees("User name or password is wrong.")
+    portal.picture("sign-in")
+
+
+def test_the_pictures_are_not_older_than_the_page() -> None:
+    assert (PICTURES / "page.sha256").read_text().strip() == digest(), "run `make pictures`"
