@@ -1,5 +1,6 @@
 """The portal of `examples/` beside a service, and a person who uses it in a browser by the keyboard alone."""
 
+import base64
 import os
 import signal
 import threading
@@ -144,6 +145,16 @@ class Portal(Page):
     def size(self, width: int, height: int = 800) -> None:
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+    def overflow(self) -> int:
+        """By how many pixels the page is wider than the window."""
+        return int(self.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+    def picture(self) -> bytes:
+        """The window as a WebP, which is a third of the same PNG."""
+        self.driver.switch_to.window(self._tab)
+        options = {"format": "webp", "quality": 90}
+        return base64.b64decode(self.driver.execute_cdp_cmd("Page.captureScreenshot", options)["data"])
 
     def violations(self) -> list[tuple[str, Any]]:
         """The rules of WCAG 2.2 AA, and of good practice, that axe-core finds broken, and where."""

@@ -32,7 +32,7 @@ async function createLink(name, button) {
   const audience = `files.download:read:file!${btoa(name)}`;
   const { accessToken } = await call("POST", `${SERVICE}/auth/request?audience=${encodeURIComponent(audience)}`);
   const href = `/files/${encodeURIComponent(name)}?token=${accessToken}`;
-  const link = element("a", { href, target: "_blank", rel: "noopener", "aria-label": `Open ${name} once` }, "Open once");
+  const link = element("a", { href, target: "_blank", rel: "noopener", "aria-label": `Open once: ${name}` }, "Open once");
   button.replaceWith(link);
   setTimeout(() => link.replaceWith(button), 30_000);
   say(`The link to ${name} is ready.`, link);
