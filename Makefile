@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PEERS := dev/bench/peers
 
-.PHONY: install run demo test test-pgbouncer check fuzz soak bench
+.PHONY: install run demo pictures test test-pgbouncer check fuzz soak bench
 
 install: $(VENV)/installed
 
@@ -17,6 +17,7 @@ $(VENV)/run-installed: requirements.txt dev/requirements-run.txt
 
 $(VENV)/installed: $(VENV)/run-installed dev/requirements.txt
 	$(PIP) -r dev/requirements.txt
+	@if command -v npm > /dev/null; then npm install --silent --no-save --prefix $(VENV) axe-core@4.14.1; fi  # reads pages as a screen reader does
 	@touch $@
 
 run: $(VENV)/run-installed
@@ -27,6 +28,9 @@ demo: $(VENV)/run-installed
 
 test: install
 	$(BIN)/python -m pytest
+
+pictures: install
+	PICTURES=1 $(BIN)/python -m pytest tests/test_portal.py -n 0
 
 test-pgbouncer: install
 	PGBOUNCER=1 $(BIN)/python -m pytest

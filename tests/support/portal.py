@@ -102,12 +102,7 @@ class Portal(Page):
 
     def go_to(self, name: str) -> None:
         """Move the focus to that control, by Tab or Shift-Tab."""
-        steps, backwards = self.wait_until(STEPS_TO, name)
-        chain = ActionChains(self.driver)
-        if backwards:
-            chain = chain.key_down(Keys.SHIFT)
-        chain.send_keys(Keys.TAB * steps).key_up(Keys.SHIFT).perform()
-        assert self.focus == name
+        WebDriverWait(self.driver, SECONDS, 0.05).until(lambda _: self._tab_to(name), name)
 
     @property
     def focus(self) -> str:
@@ -143,6 +138,7 @@ class Portal(Page):
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
 
     def size(self, width: int, height: int = 800) -> None:
+        self.driver.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})  # as on a phone
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
@@ -162,6 +158,15 @@ class Portal(Page):
             self.run(_axe())
         found = self.run("return axe.run().then((results) => results.violations)")
         return [(violation["id"], [node["html"] for node in violation["nodes"]]) for violation in found]
+
+    def _tab_to(self, name: str) -> bool:
+        """Whether the focus comes there; a list that was loaded meanwhile may have moved it."""
+        steps, backwards = self.wait_until(STEPS_TO, name)
+        chain = ActionChains(self.driver)
+        if backwards:
+            chain = chain.key_down(Keys.SHIFT)
+        chain.send_keys(Keys.TAB * steps).key_up(Keys.SHIFT).perform()
+        return self.focus == name
 
     def _keys(self, *keys: str) -> None:
         ActionChains(self.driver).send_keys(*keys).perform()
