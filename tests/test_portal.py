@@ -7,12 +7,14 @@ from functools import partial
 
 import psycopg
 import pytest
+from selenium.common.exceptions import JavascriptException
 from selenium.webdriver.remote.webdriver import WebDriver
 
 from examples.portal import FILES, jobs
 
 from .support.browser import chromium
 from .support.command_line import CommandLine
+from .support.guide import blocks
 from .support.lockouts import fail, pair_key, pass_time
 from .support.portal import Portal, Site, site
 from .support.servers import PROJECT
@@ -204,6 +206,21 @@ def test_people_change_their_password(signed_in: Portal, place: Site) -> None:
     change(PASSWORD, "passwordpassword", "The new password is too easy to guess.", "New password")
     change(PASSWORD, NEW_PASSWORD, "Your password has changed.", "Change password")
     place.server.api.login(signed_in.user, NEW_PASSWORD, "portal").ok()
+
+
+def test_the_guides_page_signs_in_and_out(open_portal: OpenPortal, world: World, place: Site) -> None:
+    portal, user = open_portal(), world.user()
+    [code] = [block for block in blocks("js") if "signIn" in block]
+    names = "window.guide = { signIn, refresh, signOut, tokens: () => tokens }"
+    portal.run(f"const AUTH = 'http://localhost:{place.server.port}';{code}{names}")
+    with pytest.raises(JavascriptException):
+        portal.run("return guide.signIn(...arguments)", user, "wrong")
+    portal.run("return guide.signIn(...arguments)", user, PASSWORD)
+    before = portal.run("return guide.tokens()")
+    after = portal.run("return guide.refresh().then(guide.tokens)")
+    assert after["accessToken"] != before["accessToken"]
+    portal.run("return guide.signOut()")
+    place.server.api.sessions(after["accessToken"]).refused(401)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -15,7 +15,7 @@ from .support.servers import BIN, PROJECT, free_port
 from .test_development import Clone, clone, stop  # noqa: F401
 
 README = (PROJECT / "README.md").read_text()
-DOCUMENTS = ("README.md", "docs/walkthrough.md", "docs/operations.md")
+DOCUMENTS = ("README.md", "docs/walkthrough.md", "docs/operations.md", "docs/integrate.md")
 BLOCK = re.compile(r"^ *```sh\n(.*?)^ *```\n(?:^ *```(?:json|text)\n(.*?)^ *```\n)?", re.DOTALL | re.MULTILINE)
 
 
