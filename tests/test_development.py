@@ -1,4 +1,4 @@
-"""`make run`: the service with a database of its own, in a fresh clone of the project."""
+"""`make run` and `make demo`: the service with a database of its own, in a fresh clone of the project."""
 
 import json
 import os
@@ -40,10 +40,11 @@ class Clone:
         for name in ("auth", "dev", "sql"):
             shutil.copytree(PROJECT / name, home / name, ignore=shutil.ignore_patterns("__pycache__"))
 
-    def run(self) -> subprocess.Popen[str]:
+    def run(self, module: str = "dev.run", **variables: str) -> subprocess.Popen[str]:
+        environment = {"PATH": os.environ["PATH"], "PORT": str(self.port), "HOME": str(self.home), **variables}
         return subprocess.Popen(
-            [sys.executable, "-m", "dev.run"], cwd=self.home, stdout=subprocess.PIPE, text=True,
-            env={"PATH": os.environ["PATH"], "PORT": str(self.port), "HOME": str(self.home), "WEB_CONCURRENCY": "1"},
+            [sys.executable, "-m", module], cwd=self.home, stdout=subprocess.PIPE, text=True,
+            env={"WEB_CONCURRENCY": "1", **environment},
         )  # fmt: skip
 
     def flask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -143,6 +144,26 @@ def test_it_runs_stops_and_survives_a_kill(clone: Clone) -> None:
     stop(process)
     assert not clone.postgres()
     assert not (clone.home / ".gunicorn").exists()
+
+
+def test_the_demo_is_the_service_and_the_portal(clone: Clone) -> None:
+    shutil.copytree(PROJECT / "examples", clone.home / "examples")
+    for _ in range(2):  # a fresh database, and one that knows the portal
+        port = free_port()
+        process = clone.run("examples.portal", PORTAL_PORT=str(port))
+        assert process.stdout is not None
+        printed = ""
+        while "Ctrl-C" not in printed:
+            printed += process.stdout.readline()
+        portal = Api(send_to_server(port))
+        assert f"http://localhost:{clone.port}" in portal.call("GET", "/").body.decode()
+        password = printed.split("user@dev")[1].split()[0]
+        token = clone.api().login("user@dev", password, "portal").ok()["accessToken"]
+        assert portal.call("POST", "/jobs", token).ok()["state"] == "running"
+        stop(process)
+        assert not clone.postgres()
+        with pytest.raises(OSError, match="refused"):
+            portal.call("GET", "/")
 
 
 def test_the_database_may_be_killed_too(clone: Clone) -> None:

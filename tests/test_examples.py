@@ -1,9 +1,12 @@
-"""The resource server of `examples/`, against the service as it is deployed."""
+"""The resource server and the portal's server of `examples/`, against the service as it is deployed."""
 
+import base64
 import importlib.util
 import json
 import sys
 from collections.abc import Iterator
+from typing import Any
+from urllib.request import Request, urlopen
 
 import jwt
 import pytest
@@ -11,6 +14,7 @@ from flask.testing import FlaskClient
 
 from auth.core.keys import Keyring, generate_private_key, load_private_key
 from auth.core.tokens import AccessTokens
+from examples.portal import FILES, create_app
 
 from .support.api import Api
 from .support.servers import PROJECT, Server, free_port, serving
@@ -94,3 +98,55 @@ def test_an_outage_is_no_refusal(
         away.setitem(vars(sys.modules["resource_server"]), "AUTH", f"http://127.0.0.1:{free_port()}")
         assert resource.get(f"/download?token={token}").status_code == 503
     assert resource.get(f"/download?token={token}").status_code == 200
+
+
+@pytest.fixture
+def portal(server: Server, world: World) -> FlaskClient:
+    return create_app(f"http://127.0.0.1:{server.port}", world.service("files:read").refresh_token).test_client()
+
+
+def link(api: Api, token: str, name: str) -> str:
+    """A link to that file, made as the page makes it."""
+    audience = f"files.download:read:file!{base64.b64encode(name.encode()).decode()}"
+    return f"/files/{name}?token={api.request_one_time_token(token, audience).ok()['accessToken']}"
+
+
+def test_a_call_of_the_portal_needs_a_scope_that_covers_it(portal: FlaskClient, api: Api, world: World) -> None:
+    def statuses(token: str) -> tuple[int, int]:
+        headers = {"Authorization": f"Bearer {token}"}
+        return portal.get("/files", headers=headers).status_code, portal.post("/jobs", headers=headers).status_code
+
+    user = world.user()
+    assert statuses(world.access_token(user, ["files:write"])) == (200, 401)
+    assert statuses(world.access_token(user, ["files.list.deep:read", "jobs:read"])) == (401, 401)
+    one_time = api.request_one_time_token(world.session(user).access_token, "files:write,jobs:write").ok()
+    assert statuses(one_time["accessToken"]) == (401, 401)
+
+
+def test_a_link_of_the_portal_is_for_one_file(portal: FlaskClient, api: Api, world: World) -> None:
+    session = world.session()
+    path = link(api, session.access_token, "travel-plan.txt")
+    assert portal.get(path.replace("travel-plan", "bread-recipe")).status_code == 401
+    assert portal.get(path).text == FILES["travel-plan.txt"]
+    assert portal.get(path).status_code == 409
+    assert portal.get(f"/files/travel-plan.txt?token={session.access_token}").status_code == 401
+
+
+def test_a_lost_answer_spends_no_link(
+    portal: FlaskClient, api: Api, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, claims = link(api, world.session().access_token, "travel-plan.txt"), list[Request]()
+
+    def lossy(asked: Request, timeout: float) -> Any:
+        answer = urlopen(asked, timeout=timeout)
+        if "/auth/claim" in asked.full_url:
+            claims.append(asked)
+            if len(claims) == 1:
+                answer.close()
+                raise OSError
+        return answer
+
+    monkeypatch.setattr("examples.portal.auth_service.urlopen", lossy)
+    assert portal.get(path).text == FILES["travel-plan.txt"]
+    assert len(claims) == 2
+    assert portal.get(path).status_code == 409
