@@ -1,7 +1,6 @@
 """docs/integrate.md: its code, copied, does against a server what it says."""
 
 import os
-import shutil
 import subprocess
 import threading
 import time
@@ -25,6 +24,7 @@ from examples.portal import auth_service
 
 from .support.api import Api, send_to_server
 from .support.guide import blocks
+from .support.programs import missing, program
 from .support.servers import BIN, Server, free_port, serving
 from .support.world import World
 
@@ -79,7 +79,7 @@ def test_python_verifies_a_token(guide: SimpleNamespace, world: World) -> None:
 def test_node_verifies_a_token(server: Server, world: World, tmp_path: Path) -> None:
     modules = BIN.parent / "node_modules"
     if not (modules / "jose").exists():
-        pytest.skip("jose is not installed: `make install` does it where npm is")
+        missing("jose: `make install`, which needs npm")
     (tmp_path / "node_modules").symlink_to(modules)
     [code] = [block for block in blocks("js") if "jose" in block]
     loop = (
@@ -157,9 +157,6 @@ def running(application: Any) -> Iterator[int]:
 @contextmanager
 def nginx(home: Path, behind: int, verifier: int) -> Iterator[int]:
     """The port of an nginx with the guide's configuration."""
-    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-    if program is None:
-        pytest.skip("nginx is not installed: apt-get install nginx-light")
     port = free_port()
     locations = blocks("nginx")[0].replace("9000", str(behind)).replace("9001", str(verifier))
     folders = " ".join(f"{name}_temp_path {home};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
@@ -167,7 +164,9 @@ def nginx(home: Path, behind: int, verifier: int) -> Iterator[int]:
         f"daemon off; master_process off; pid {home}/pid; error_log stderr; events {{}} "
         f"http {{ access_log off; {folders} server {{ listen 127.0.0.1:{port};\n{locations} }} }}"
     )
-    process = subprocess.Popen([program, "-p", home, "-c", home / "nginx.conf"], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [program("nginx", "nginx-light"), "-p", home, "-c", home / "nginx.conf"], stderr=subprocess.DEVNULL
+    )
     try:
         wait_for(port, process)
         yield port

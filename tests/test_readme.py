@@ -54,7 +54,7 @@ def test_the_commands_work_when_pasted_in_order(clone: Clone) -> None:  # noqa: 
 
 def test_every_link_leads_to_a_file() -> None:
     for path in (PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")):
-        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text()):
+        for target in re.findall(r"(?:\]\(|src=\")([^)#\"]+)", path.read_text()):
             assert (path.parent / target).is_file(), f"{path.name}: {target}"
 
 

@@ -46,6 +46,7 @@ def main() -> None:
     finally:
         service.send_signal(signal.SIGINT)
         service.wait()
+    sys.exit(service.returncode)
 
 
 def read_credentials(lines: Iterator[str]) -> dict[str, str]:
@@ -76,5 +77,4 @@ def flask(*arguments: str) -> str:
     return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False).stdout
 
 
-if __name__ == "__main__":
-    main()
+main()

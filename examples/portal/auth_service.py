@@ -11,9 +11,7 @@ from urllib.request import Request, urlopen
 import jwt
 from werkzeug.exceptions import Conflict, ServiceUnavailable, Unauthorized
 
-ISSUER = "cloud.sdu.dk"
 REFUSED = "The token is missing, has expired, or is not for this."
-OWN_TOKEN_SECONDS = 9 * 60  # an access token lives for ten minutes
 
 
 class AuthService:
@@ -33,7 +31,7 @@ class AuthService:
         try:
             key = self._keys.get_signing_key_from_jwt(token)
             options: Any = {"require": ["exp", "iat", "sub", "role", "aud"], "verify_aud": False}
-            claims = jwt.decode(token, key, [key.algorithm_name], options, issuer=ISSUER, leeway=5)
+            claims = jwt.decode(token, key, [key.algorithm_name], options, issuer="cloud.sdu.dk", leeway=5)
         except jwt.PyJWKClientConnectionError:
             raise ServiceUnavailable from None
         except jwt.PyJWTError:
@@ -71,7 +69,7 @@ class AuthService:
         """This service's own access token. One serves many calls."""
         if time.monotonic() > self._own_token_ends:
             self._own_token = self.refresh(self._refresh_token)
-            self._own_token_ends = time.monotonic() + OWN_TOKEN_SECONDS
+            self._own_token_ends = time.monotonic() + 9 * 60  # it lives for ten minutes
         return self._own_token
 
     def _post(self, path: str, token: str, headers: dict[str, str] | None = None, body: Any = None) -> Any:

@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import jwt
 from werkzeug.exceptions import ServiceUnavailable, Unauthorized
@@ -35,7 +34,7 @@ class Job:
             time.sleep(PAUSE_SECONDS)
 
 
-def start(auth: AuthService, user_token: str, scope: str, work: Callable[[str], Any]) -> Job:
+def start(auth: AuthService, user_token: str, scope: str, work: Callable[[str], object]) -> Job:
     """Start a job with a delegation of that scope. A real portal would store the refresh token, encrypted."""
     refresh_token = auth.extend(user_token, scope)
     claims = jwt.decode(auth.refresh(refresh_token), options={"verify_signature": False})  # it comes from the service

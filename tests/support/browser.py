@@ -1,7 +1,5 @@
 """A real browser, Debian's Chromium, and a page in it that calls the service as a web application would."""
 
-import os
-import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +8,6 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-import pytest
 from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
@@ -21,6 +18,7 @@ from werkzeug.middleware.http_proxy import ProxyMiddleware
 from werkzeug.serving import make_server
 
 from .api import Answer, Api, Headers, any_address
+from .programs import program
 from .servers import free_port, serving
 
 PAGE = Template((Path(__file__).parent / "page.html").read_text())
@@ -41,24 +39,16 @@ SWITCHES = [
 
 @contextmanager
 def chromium(profile: Path) -> Iterator[WebDriver]:
-    """A browser that nobody has used before. Skips the test where there is none, unless REQUIRE_BROWSER is set."""
+    """A browser that nobody has used before. Where there is none, the test is skipped: see `program`."""
     options = webdriver.ChromeOptions()
-    options.binary_location = _program("chromium")
+    options.binary_location = program("chromium", "chromium")
     for switch in [*SWITCHES, f"--user-data-dir={profile}"]:
         options.add_argument(switch)
-    service = webdriver.ChromeService(_program("chromedriver"))  # named, so that Selenium downloads none
-    with webdriver.Chrome(options, service) as chrome:
+    driver = program("chromedriver", "chromium-driver")  # named, so that Selenium downloads none
+    with webdriver.Chrome(options, webdriver.ChromeService(driver)) as chrome:
         chrome.set_script_timeout(SECONDS)
         chrome.set_page_load_timeout(SECONDS)
         yield chrome
-
-
-def _program(name: str) -> str:
-    path = shutil.which(name)
-    if path is None:
-        give_up = pytest.fail if os.environ.get("REQUIRE_BROWSER") else pytest.skip
-        give_up("Chromium is not installed: apt-get install chromium chromium-driver")
-    return path
 
 
 @dataclass(frozen=True)

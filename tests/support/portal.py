@@ -1,7 +1,6 @@
 """The portal of `examples/` beside a service, and a person who uses it in a browser by the keyboard alone."""
 
 import base64
-import os
 import signal
 import threading
 from collections.abc import Iterator, Mapping
@@ -9,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webdriver import WebDriver
@@ -20,6 +18,7 @@ from examples.portal import create_app
 
 from .browser import SECONDS, Page
 from .command_line import CommandLine
+from .programs import missing
 from .servers import BIN, Server, free_port
 from .world import PASSWORD
 
@@ -174,6 +173,5 @@ class Portal(Page):
 
 def _axe() -> str:
     if not AXE.exists():
-        give_up = pytest.fail if os.environ.get("REQUIRE_BROWSER") else pytest.skip
-        give_up("axe-core is not installed: `make install` does it where npm is")
+        missing("axe-core: `make install`, which needs npm")
     return AXE.read_text()
