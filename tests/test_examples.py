@@ -3,6 +3,7 @@
 import base64
 import importlib.util
 import json
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -121,6 +122,14 @@ def test_a_call_of_the_portal_needs_a_scope_that_covers_it(portal: FlaskClient, 
     assert statuses(world.access_token(user, ["files.list.deep:read", "jobs:read"])) == (401, 401)
     one_time = api.request_one_time_token(world.session(user).access_token, "files:write,jobs:write").ok()
     assert statuses(one_time["accessToken"]) == (401, 401)
+
+
+def test_the_portal_has_no_inline_code(portal: FlaskClient) -> None:
+    answer = portal.get("/")
+    policy = answer.headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
+    assert "unsafe" not in policy
+    assert not re.search(r"<style|<script(?! type=\"module\" src=)| style=| on\w+=", answer.text)
 
 
 def test_a_link_of_the_portal_is_for_one_file(portal: FlaskClient, api: Api, world: World) -> None:

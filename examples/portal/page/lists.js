@@ -75,7 +75,7 @@ async function loadDelegations() {
 }
 
 async function endDelegation(id) {
-  await call("DELETE", `${SERVICE}/auth/delegations/${id}`);
+  await end("delegations", id);
   await Promise.all([loadDelegations(), loadJobs()]);
   say("Ended. It no longer acts for you.", byId("delegations-title"));
 }
@@ -99,16 +99,25 @@ async function loadSessions() {
 }
 
 async function endSession(id) {
-  await call("DELETE", `${SERVICE}/auth/sessions/${id}`);
+  await end("sessions", id);
   await loadSessions();
   say("The session has ended.", byId("sessions-title"));
 }
 
 async function endOtherSessions() {
   const others = (await sessions()).filter((session) => !session.current);
-  for (const { id } of others) await call("DELETE", `${SERVICE}/auth/sessions/${id}`);
+  for (const { id } of others) await end("sessions", id);
   await loadSessions();
   say("All other sessions have ended.", byId("sessions-title"));
+}
+
+// What has ended by itself, or in another tab, has ended too.
+async function end(kind, id) {
+  try {
+    await call("DELETE", `${SERVICE}/auth/${kind}/${id}`);
+  } catch (problem) {
+    if (problem.status !== 404) throw problem;
+  }
 }
 
 // A browser and its system in words, or the start of what any other program calls itself.

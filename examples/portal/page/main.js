@@ -34,6 +34,7 @@ function isBack() {
 }
 
 function showForm(text, focus = byId("signed-out").querySelector("h1")) {
+  byId("away").textContent = "";
   byId("signed-in").hidden = byId("account").hidden = true;
   byId("signed-out").hidden = false;
   say(text, focus);
