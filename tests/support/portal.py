@@ -45,14 +45,20 @@ class Site:
     environment: Mapping[str, str]
     server: Server
 
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Meanwhile the service is stopped."""
+        self.stop_service()
+        try:
+            yield
+        finally:
+            self.server = Server(self.environment, port=self.server.port)
+            self.server.wait_until_up()
+
     def stop_service(self) -> None:
         """At once: a graceful stop would wait for the browser's idle connections."""
         self.server.process.send_signal(signal.SIGINT)
         self.server.process.wait(30)
-
-    def start_service(self) -> None:
-        self.server = Server(self.environment, port=self.server.port)
-        self.server.wait_until_up()
 
 
 @contextmanager
