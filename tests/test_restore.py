@@ -11,10 +11,9 @@ import pytest
 from flask import Flask
 
 from auth.config import Config
-from auth.http.request import services_of
 from dev.embedded import INSTALLED
 
-from .support.api import Api, any_address, send_to_app
+from .support.api import Api, any_address, request_class, send_to_app
 from .support.command_line import CommandLine
 from .support.databases import NewDatabase
 from .support.world import PASSWORD, World, claims
@@ -57,7 +56,7 @@ def test_no_token_from_before_a_restore_works(
 ) -> None:
     flask = CommandLine({"DATABASE_URL": url})
     app = deploy(replace(config, database_url=url))
-    api, world = Api(send_to_app(app, any_address())), World(services_of(app).db, services_of(app).tokens)
+    api, world = Api(send_to_app(app, any_address())), World(request_class(app).db, request_class(app).tokens)
     user, login_service, service = world.user(), world.login_service(), world.service(*SCOPES)
     bearer = api.refresh(service.refresh_token).ok()["accessToken"]
     kept, ended = (log_in(api, user, login_service, bearer) for _ in range(2))
@@ -73,7 +72,7 @@ def test_no_token_from_before_a_restore_works(
     api.change_password(kept[0]["accessToken"], PASSWORD, OTHER_PASSWORD).ok()
     late += log_in(api, user, login_service, bearer, OTHER_PASSWORD)
 
-    services_of(app).db.close()
+    request_class(app).db.close()
     run("pg_restore", "--clean", "--if-exists", "--single-transaction", "--dbname", url, tmp_path / "backup")
     api.refresh(ended[0]["refreshToken"]).ok()  # it had ended
     assert flask.json("sessions", "end", "--everyone")["ended"] == 4
