@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -43,7 +44,7 @@ control_socket_disable = True  # it would be a file in the home folder
 
 
 def on_starting(master: Any) -> None:
-    master.metrics = metrics_folder.make()
+    master.metrics = Path(tempfile.mkdtemp(prefix="metrics-of-auth-", dir=metrics_folder.PARENT))
     reload = master.reload
 
     def reload_or_keep_workers() -> None:

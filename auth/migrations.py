@@ -1,8 +1,4 @@
-"""Migrations: the numbered files of `sql/migrations`, each applied once, in a transaction, under a lock.
-
-A file that says CONCURRENTLY runs outside of a transaction, statement by statement, and again after an interruption.
-docs/operations.md has the rules for new files.
-"""
+"""Migrations: the numbered files of `sql/migrations`, each applied once. docs/operations.md has the rules for new ones."""
 
 from time import sleep
 from typing import Final, NamedTuple
@@ -10,8 +6,8 @@ from typing import Final, NamedTuple
 from auth.core.errors import DatabaseUnavailable
 from auth.db import SQL_FOLDER, DirectDatabase
 
-ATTEMPTS: Final = 300  # of half a second each, when others migrate or use the table in long transactions
-PAUSE_SECONDS: Final = 1.5
+ATTEMPTS: Final = 300  # to get the locks, while others migrate or use the tables in long transactions
+PAUSE_SECONDS: Final = 1.5  # after each; it has waited for half a second
 
 
 class Migration(NamedTuple):
@@ -57,13 +53,12 @@ def _apply_next(database: DirectDatabase) -> str | None:
 
 def _try_next(database: DirectDatabase) -> str | None:
     with database.transaction() as transaction:
-        transaction.one("migration_lock_timeout")
         transaction.one("migration_lock")  # processes that start together take turns
         transaction.run("migration_table")
-        if not (waiting := _waiting(transaction)):
+        migration = next(iter(_waiting(transaction)), None)
+        if migration is None:
             return None
-        migration = waiting[0]
-        if "CONCURRENTLY" in migration.sql:
+        if "CONCURRENTLY" in migration.sql:  # cannot run in a transaction; after an interruption it runs again
             for statement in migration.sql.split(";\n"):
                 database.script(statement)
         else:

@@ -4,17 +4,13 @@ The files of a worker are named by its slot, and not by its process: the worker 
 """
 
 import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-MEMORY: Final = Path("/dev/shm")  # noqa: S108 - preferred where it exists: other programs clean up and fill /tmp
+MEMORY: Final = Path("/dev/shm")  # noqa: S108 - other programs clean up and fill /tmp
+PARENT: Final = MEMORY if os.access(MEMORY, os.W_OK) else None  # None: the system's folder for temporary files
 BYTES: Final = 65536  # the size of prometheus_client's new files; ours need no more
-
-
-def make() -> Path:
-    return Path(tempfile.mkdtemp(prefix="metrics-of-auth-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None))
 
 
 def use(folder: Path, slot: int) -> None:
