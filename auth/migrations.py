@@ -1,4 +1,4 @@
-"""Migrations: the numbered files of `sql/migrations`, each applied once. docs/operations.md has the rules for new ones."""
+"""Migrations: the numbered files of `sql/migrations`, each applied once. Their rules are in docs/operations.md."""
 
 from time import sleep
 from typing import Final, NamedTuple
