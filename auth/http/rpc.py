@@ -12,7 +12,7 @@ from auth.core import errors
 from auth.core.claims import Bearer
 from auth.core.limits import BODY_BYTES, FORM_BODY_BYTES
 from auth.core.models import Role, Unit
-from auth.core.scopes import ALL_WRITE, Scope, all_covered
+from auth.core.scopes import ALL_WRITE, Scope
 from auth.http import cookies, reading
 from auth.http.request import Request, current_request
 from auth.http.responses import Response, json_response
@@ -48,6 +48,7 @@ class rpc:  # noqa: N801 - a decorator
         returned = handler.__annotations__["return"] or Unit
         model = get_args(returned)[0] if isinstance(returned, UnionType) else returned
         self.models = handler.__annotations__ | {"return": model}
+        self.readers = {part: read for part, read in READERS.items() if part in self.models}
         RPCS[self.name] = self
         self.blueprint.add_url_rule(self.path, self.name, partial(self._serve, handler), methods=[self.method])
         return handler
@@ -58,9 +59,8 @@ class rpc:  # noqa: N801 - a decorator
         arguments: dict[str, Any] = {"bearer": self._admitted(request)} if self.scope else {}
         # Also for calls without a body: a bad body is refused, and no bytes are left on the connection.
         body = reading.read_body(request, FORM_BODY_BYTES if "form" in self.models else BODY_BYTES)
-        for part, read in READERS.items():
-            if part in self.models:
-                arguments[part] = read(request, body, self.models[part])
+        for part, read in self.readers.items():
+            arguments[part] = read(request, body, self.models[part])
         answer = handler(request, **arguments, **path)
         return answer if isinstance(answer, Response) else json_response(answer or Unit())
 
@@ -71,7 +71,7 @@ class rpc:  # noqa: N801 - a decorator
             raise errors.InvalidToken
         if bearer.role not in self.roles:
             raise errors.RoleNotAllowed
-        if not self.scope or not all_covered([self.scope], bearer.scopes):
+        if not self.scope or not any(map(self.scope.covered_by, bearer.scopes)):
             raise errors.ScopeNotCovered
         if self.roles == END_USERS and (bearer.is_extended or ALL_WRITE not in bearer.scopes):
             raise errors.SessionTokenNeeded
