@@ -46,7 +46,7 @@ def test_files_are_short() -> None:
 @pytest.mark.parametrize(
     ("part", "limit"),
     [
-        pytest.param(SERVICE, 2645, id="service"),  # goal: 2,200
+        pytest.param(SERVICE, 2673, id="service"),  # goal: 2,200
         pytest.param(CLI, 543, id="cli"),
         pytest.param(DEV, 267, id="dev"),  # goal: 260
         pytest.param(BENCH, 800, id="bench"),
