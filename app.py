@@ -30,10 +30,9 @@ def create_app(configuration: Config) -> Flask:
     app.request_class = ServiceRequest
     app.response_class = Response
 
-    for calls in (login, refresh, logout, one_time, extension, sessions, delegations, passwords):
-        app.register_blueprint(calls.blueprint)
-    for others in (documents, health, metrics):
-        app.register_blueprint(others.blueprint)
+    rpcs = (login, refresh, logout, one_time, extension, sessions, delegations, passwords)
+    for part in (*rpcs, documents, health, metrics):
+        app.register_blueprint(part.blueprint)
 
     app.register_error_handler(Exception, error_response)
     app.after_request(log_request)

@@ -1,7 +1,7 @@
 """The limits on guessing: a login is counted as failed before its password is checked."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 
 from auth.core import errors
@@ -27,15 +27,13 @@ def attempt(
     login = find()
     if login is None:
         raise missing
-    counted = _count(request, keys, login, find)
-    try:
-        yield login
-    except errors.IncorrectCredentials:
-        raise
-    except BaseException:
-        _take_back(request, counted)
-        raise
-    _take_back(request, counted)
+    with ExitStack() as at_the_end:
+        at_the_end.callback(_take_back, request, _count(request, keys, login, find))
+        try:
+            yield login
+        except errors.IncorrectCredentials:
+            at_the_end.pop_all()
+            raise
 
 
 def _count(request: Request, keys: dict[str, bytes], login: Row, find: Callable[[], Row | None]) -> Row:

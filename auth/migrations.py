@@ -6,8 +6,7 @@ from typing import Final, NamedTuple
 from auth.core.errors import DatabaseUnavailable
 from auth.db import SQL_FOLDER, DirectDatabase
 
-ATTEMPTS: Final = 300  # to get the locks, while others migrate or use the tables in long transactions
-PAUSE_SECONDS: Final = 1.5  # after each; it has waited for half a second
+PAUSE_SECONDS: Final = 1.5  # for others who migrate, or use the tables in long transactions
 
 
 class Migration(NamedTuple):
@@ -41,14 +40,13 @@ def pending(database: DirectDatabase) -> list[str]:
 
 
 def _apply_next(database: DirectDatabase) -> str | None:
-    for _ in range(ATTEMPTS - 1):
+    while True:
         try:
             return _try_next(database)
         except DatabaseUnavailable as fault:
             if fault.cause != "LockNotAvailable":
                 raise
         sleep(PAUSE_SECONDS)
-    return _try_next(database)
 
 
 def _try_next(database: DirectDatabase) -> str | None:

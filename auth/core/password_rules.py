@@ -25,10 +25,7 @@ _waiting = threading.BoundedSemaphore(WAITING)
 
 
 def check(password: str, *own_texts: str | None) -> None:
-    """Raises `PasswordTooShort`, `PasswordTooLong`, `PasswordTooEasy` or `LoginBusy`.
-
-    `own_texts`: the user's id, e-mail and names.
-    """
+    """Raises an error for the rule that is broken, and `LoginBusy`. `own_texts`: the user's id, e-mail and names."""
     if len(password) < CHARACTERS:
         raise PasswordTooShort
     if len(password.encode()) > PASSWORD_BYTES:

@@ -11,7 +11,7 @@ from auth import VERSION
 from auth.core.limits import JWKS_SECONDS
 from auth.core.models import CommonErrorMessage, Unit
 from auth.http.request import current_request
-from auth.http.responses import Response
+from auth.http.responses import Response, json_response
 from auth.http.rpc import RPCS, rpc
 
 blueprint = Blueprint("documents", __name__)
@@ -55,14 +55,10 @@ def jwks() -> Response:
 
 @blueprint.get("/openapi.json")
 def openapi() -> Response:
-    return Response(_encoded(), mimetype="application/json")
+    return json_response(document())
 
 
 @cache
-def _encoded() -> bytes:
-    return msgspec.json.encode(document())
-
-
 def document() -> dict[str, Any]:
     parts = (*BODIES, "query", "return")
     models = {model for declared in RPCS.values() for part, model in declared.models.items() if part in parts}

@@ -76,9 +76,9 @@ def read_form(request: Request, body: bytes, model: type[Model]) -> Model:
         return _read("form", model, lambda: msgspec.convert(_form_fields(body), model))
     if request.mimetype == "multipart/form-data":
         return _read("form", model, lambda: msgspec.convert(_parts(request, body), model))
-    if not request.mimetype:
-        raise InvalidRequest("The request needs a Content-Type.")
-    return read_json(request, body, model)
+    if request.mimetype:
+        return read_json(request, body, model)
+    raise InvalidRequest("The request needs a Content-Type.")
 
 
 def _read(part: str, model: type[Model], read: Callable[[], Model]) -> Model:

@@ -43,7 +43,7 @@ class Response(flask.Response):
         return body, status, headers
 
 
-def json_response(model: msgspec.Struct, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def json_response(model: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     return Response(msgspec.json.encode(model), status, headers, mimetype="application/json")
 
 

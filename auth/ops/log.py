@@ -18,18 +18,13 @@ class Lines(logging.Formatter):
             "message": record.getMessage(),
         }
         if record.exc_info:
-            line["exc_info"] = self.formatException(record.exc_info)
+            line["exc_info"] = traceback_without_messages(record.exc_info[1])
         return json.dumps(line)
-
-    def formatException(self, ei: Any) -> str:  # noqa: N802
-        return traceback_without_messages(ei[1])
 
 
 class Logger(glogging.Logger):  # type: ignore[misc]
-    """gunicorn's own lines, without its access log, which would show the query and so a jti."""
-
     def access(self, *_: object) -> None:
-        pass
+        """Logs nothing: gunicorn would show the query, and so a jti."""
 
 
 def traceback_without_messages(error: BaseException | None) -> str:

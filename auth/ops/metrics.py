@@ -20,9 +20,7 @@ _histogram = partial(Histogram, registry=_registry, buckets=SECONDS)
 
 REQUESTS: Final = _counter("auth_requests", "Requests answered.", ["rpc", "status"])
 LATENCY: Final = _histogram("auth_request_seconds", "From a request's headers to its answer.", ["rpc"])
-EVENTS: Final = _counter(
-    "auth_security_events", "Security events; the outcome is `success` or the errorCode.", ["event", "outcome"]
-)
+EVENTS: Final = _counter("auth_security_events", "Security events: `success` or the errorCode.", ["event", "outcome"])
 REVOKED: Final = _counter("auth_refresh_tokens_revoked", "Refresh tokens ended by a call.")
 HASH_WAIT: Final = _histogram("auth_hash_wait_seconds", "How long logins wait for a processor.")
 DATABASE_ERRORS: Final = _counter("auth_database_errors", "Requests answered DATABASE_UNAVAILABLE.", ["kind"])

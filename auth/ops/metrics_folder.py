@@ -1,6 +1,6 @@
-"""The folder where the worker processes of a service count. Imported by gunicorn's master: see gunicorn.conf.py.
+"""The folder where workers count, in files that are named by the worker's slot: its successor goes on counting there.
 
-The files of a worker are named by its slot, and not by its process: the worker that replaces it goes on counting there.
+Imported by gunicorn's master: see gunicorn.conf.py.
 """
 
 import os
