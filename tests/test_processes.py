@@ -144,3 +144,35 @@ def test_requests_that_are_stuck_hold_up_no_others(environment: dict[str, str], 
         assert server.api.refresh(token).status == 200
         assert time.monotonic() - started < 1
         assert not any(claim.done() for claim in stuck)
+
+
+FIRST_USES = """
+import importlib, sys, threading
+import msgspec
+
+sys.setswitchinterval(1e-6)
+for _ in range(40):
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("app", "auth")]:
+        del sys.modules[name]
+    importlib.import_module("app")
+    from auth.http.rpc import RPCS
+
+    def use(model, start):
+        start.wait()
+        msgspec.convert(dict.fromkeys(("username", "password", "service"), "a"), model, strict=False)
+
+    start = threading.Barrier(8)
+    threads = [threading.Thread(target=use, args=(RPCS["passwordLogin"].models["form"], start)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+"""
+
+
+def test_the_first_requests_of_a_process_may_come_at_once() -> None:
+    """msgspec ends the process by a fault where two threads are the first to use a model."""
+    finished = subprocess.run(
+        [sys.executable, "-c", FIRST_USES], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert finished.returncode == 0, finished.stderr[-2000:]

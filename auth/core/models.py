@@ -9,7 +9,6 @@ from auth.core.limits import ID_CHARACTERS, JTI_CHARACTERS, PASSWORD_BYTES
 
 PAGE_SIZES: Final = (10, 25, 50, 100, 250)
 DEFAULT_PAGE_SIZE: Final = 50
-LAST_PAGE: Final = 2**31 - 1  # the original's Int
 NO_NUL: Final = r"^[^\x00]*$"  # PostgreSQL cannot store NUL
 
 Item = TypeVar("Item")
@@ -114,7 +113,7 @@ class RequestOneTimeToken(Struct):
 
 class PageRequest(Struct, rename="camel"):
     items_per_page: int = DEFAULT_PAGE_SIZE  # one of `PAGE_SIZES`; any other counts as the default
-    page: Annotated[int, Meta(le=LAST_PAGE)] = 0  # a negative one counts as 0
+    page: Annotated[int, Meta(le=2**31 - 1)] = 0  # as in the original; a negative one counts as 0
 
 
 class TokenExtensionRequest(Struct, rename="camel"):

@@ -6,6 +6,7 @@ from functools import partial
 from types import UnionType
 from typing import Any, Final, Literal, get_args
 
+import msgspec
 from flask import Blueprint
 
 from auth.core import errors
@@ -48,6 +49,8 @@ class rpc:  # noqa: N801 - a decorator
         returned = handler.__annotations__["return"] or Unit
         model = get_args(returned)[0] if isinstance(returned, UnionType) else returned
         self.models = handler.__annotations__ | {"return": model}
+        for model in self.models.values():
+            msgspec.json.Decoder(model)  # prepares the model: msgspec crashes where two threads are the first to use it
         self.readers = {part: read for part, read in READERS.items() if part in self.models}
         RPCS[self.name] = self
         self.blueprint.add_url_rule(self.path, self.name, partial(self._serve, handler), methods=[self.method])

@@ -4,7 +4,7 @@ import os
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -12,8 +12,6 @@ from auth.http.request import Record, Request, current_request
 from auth.http.responses import Response
 from auth.ops import metrics
 from auth.ops.log import traceback_without_messages
-
-STANDARD_OUTPUT: Final = 1
 
 
 def log_request(response: Response) -> Response:
@@ -28,7 +26,7 @@ def log_request(response: Response) -> Response:
     if level in request.config.log_levels:
         line = {"time": datetime.now(UTC), "level": level, **_fields(request, status, rpc, seconds), **event}
         with suppress(OSError):  # a full disk must not turn a completed request into an error
-            os.write(STANDARD_OUTPUT, msgspec.json.encode(line) + b"\n")
+            os.write(1, msgspec.json.encode(line) + b"\n")
     return response
 
 
