@@ -85,9 +85,9 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
 
 
 def identity(principal: Mapping[str, Any]) -> dict[str, Any]:
-    """The claims that describe a row of `principal`; names and the like for people only."""
+    """The claims that describe a row of `principal`, None where it has NULL; names and the like for people only."""
     columns = _OF_PEOPLE if principal["principal_type"] in ("password", "wayf") else _OF_ALL
-    return {claim: value for claim, column in columns.items() if (value := principal[column]) is not None}
+    return dict(zip(columns, map(principal.__getitem__, columns.values()), strict=True))
 
 
 def is_id(text: str) -> bool:

@@ -35,7 +35,7 @@ class AccessTokens:
     def mint(
         self, principal: dict[str, Any], scopes: Sequence[str], lifetime_ms: int, issued_at: int = 0, **provenance: Any
     ) -> str:
-        """A signed access token for a row of `principal`. Claims of `provenance` that are None are left out.
+        """A signed access token for a row of `principal`. Claims that are None are left out.
 
         It ends by the row's `not_after`, in seconds since the epoch; raises `InvalidToken` when no time is left.
         """
@@ -45,9 +45,8 @@ class AccessTokens:
             raise InvalidToken
         exp = min(iat + math.ceil(lifetime_ms / 1000), end)
         claims = {"iss": self._issuer, "sub": principal["id"], "iat": iat, "exp": exp, "aud": scopes}
-        claims |= identity(principal) | {"extendedByChain": []}
-        claims |= {name: value for name, value in provenance.items() if value is not None}
-        signed = self._header + b"." + _encoded(claims)
+        claims |= {**identity(principal), "extendedByChain": [], **provenance}
+        signed = self._header + b"." + _encoded({name: value for name, value in claims.items() if value is not None})
         return (signed + b"." + base64url_encode(self._algorithm.sign(signed, self.keyring.private_key))).decode()
 
     def verify(self, token: str) -> Bearer:
