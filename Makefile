@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PEERS := dev/bench/peers
 
-.PHONY: install run test test-pgbouncer check fuzz soak bench
+.PHONY: install run test test-pgbouncer check fuzz soak cluster bench
 
 install: $(VENV)/installed
 
@@ -40,6 +40,9 @@ fuzz: install
 
 soak: install
 	SOAK=1 $(BIN)/python -m pytest tests/soak.py tests/test_races_of_endings.py tests/test_ended.py -n 0 -s 2>/dev/null  # where the broken servers complain
+
+cluster: install
+	$(BIN)/python -m pytest tests/cluster/drill.py -n 0 -s
 
 bench: $(VENV)/run-installed $(PEERS)/simplejwt/installed/done $(PEERS)/better_auth/node_modules/done
 	@command -v wrk > /dev/null || { echo "The benchmark needs wrk: apt-get install wrk, or brew install wrk."; exit 1; }

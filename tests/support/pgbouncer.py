@@ -45,7 +45,7 @@ def pgbouncer(server_url: str) -> Iterator[str]:
     (folder / "pgbouncer.ini").write_text(SETTINGS.format(server=_quoted(server), port=port))
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
-            [PROGRAM, "pgbouncer.ini"], cwd=folder, stdout=log, stderr=log, **_unprivileged(folder)
+            [PROGRAM, "pgbouncer.ini"], cwd=folder, stdout=log, stderr=log, **unprivileged(folder)
         )
     url = f"postgresql://?{urlencode({**parts, 'host': '127.0.0.1', 'port': port}, quote_via=quote)}"
     try:
@@ -61,8 +61,8 @@ def _quoted(settings: dict[str, Any]) -> str:
     return " ".join(f"{key}='{str(value).replace(chr(39), chr(39) * 2)}'" for key, value in settings.items())
 
 
-def _unprivileged(folder: Path) -> dict[str, Any]:
-    """PgBouncer refuses to run as root, and gets the account that the embedded PostgreSQL has."""
+def unprivileged(folder: Path) -> dict[str, Any]:
+    """Settings of a process that refuses to run as root: it gets the account that the embedded PostgreSQL has."""
     if os.geteuid() != 0:
         return {}
     account = pwd.getpwnam("nobody")
