@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from ..support.api import Answer, Api, any_address, send_to_server
 from ..support.world import PASSWORD, World
 
-PAUSE: Final = 0.05  # seconds of a client between two requests
+PAUSE: Final = 0.1  # seconds of a client between two requests
 
 
 class Record(NamedTuple):

@@ -43,6 +43,7 @@ postgresql:
   authentication: {{superuser: {{username: postgres}}, replication: {{username: standby}}}}
   parameters:
     unix_socket_directories: ""
+    fsync: off # no machine loses its power here
     wal_retrieve_retry_interval: 500ms # otherwise, the next standby follows a new primary after 5 s
   pg_hba: ["host all all 127.0.0.1/32 trust", "host replication all 127.0.0.1/32 trust"]
 watchdog: {{mode: "off"}}
@@ -55,7 +56,7 @@ def start(folder: Path, *command: str | Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, **unprivileged(folder))
 
 
-def wait_for(what: str, condition: Callable[[], Result], seconds: float = 60) -> Result:
+def wait_for(what: str, condition: Callable[[], Result | None], seconds: float = 60) -> Result:
     """The first true value of the condition, tried every 50 ms."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -51,8 +51,8 @@ class Site:
         self.members, self.port, self.world = members, port, world
 
     def primary(self) -> Member:
-        """The member that accepts writes."""
-        return next(member for member in self.members if member.is_primary())
+        """The member that accepts writes, as soon as there is one."""
+        return wait_for("primary", lambda: next((member for member in self.members if member.is_primary()), None))
 
     def standby(self) -> Member:
         """The member that is the synchronous standby."""
