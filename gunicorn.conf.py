@@ -24,7 +24,7 @@ from auth import DEFAULTS  # noqa: E402
 from auth.ops import metrics_folder  # noqa: E402
 from auth.ops.log import configuration  # noqa: E402
 
-# In another process, since this one must not import the service. That process prints the mistakes.
+# Check the configuration in another process, since this one must not import the service. It prints the mistakes.
 if subprocess.run([sys.executable, "-c", "from app import app"], cwd=Path(__file__).parent, check=False).returncode:
     sys.exit(1)
 
@@ -34,7 +34,7 @@ workers = int(variables["WEB_CONCURRENCY"])
 worker_class = "auth.ops.worker.Worker"
 threads = 112  # 36 logins that wait for a hash, 12 database connections, 64 slow clients
 worker_connections = min(1000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 128)  # more wait in the kernel
-keepalive = 5  # seconds between two requests, and before the first
+keepalive = 5  # seconds that a connection without a request stays open
 forwarder_headers = ""  # a SCRIPT_NAME header would change the path after the proxy has checked it
 loglevel = variables["LOG_LEVEL"].lower()
 logger_class = "auth.ops.log.Logger"
@@ -66,7 +66,7 @@ def pre_fork(master: Any, worker: Any) -> None:
 
 
 def post_fork(master: Any, worker: Any) -> None:
-    """Handle SIGTERM from the fork on, and before. Otherwise an early stop would take all of `graceful_timeout`."""
+    """Handle SIGTERM from the fork on, and one sent before. Otherwise an early stop would take `graceful_timeout`."""
     metrics_folder.use(master.metrics, worker.slot)
     signal.signal(signal.SIGTERM, lambda *_: setattr(worker, "alive", False))
     with suppress(queue.Empty):  # the worker's copy of the master's queue

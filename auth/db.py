@@ -1,6 +1,6 @@
 """The statements of `sql/` by their names. They run in autocommit, each one round trip.
 
-Nothing is repeated: when a connection breaks, the outcome is unknown, and only the client may decide to ask again.
+No statement is repeated: when a connection breaks, the outcome is unknown, and only the client may decide to ask again.
 """
 
 import re

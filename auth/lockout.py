@@ -15,9 +15,9 @@ from auth.http.request import Request
 def attempt(
     request: Request, username: str, statement: str, missing: type[errors.ApiError], **parameters: object
 ) -> Iterator[Row]:
-    """Count a failed login, and take the count back after the block unless that raised `IncorrectCredentials`.
+    """Count a failed login, and take the count back after the block unless the block raised `IncorrectCredentials`.
 
-    Yields the row of the statement, like `login_find`. Raises `missing` without one, and `TooManyAttempts`.
+    Yields the row of a statement like `login_find`. Raises `missing` without a row, and `TooManyAttempts`.
     """
     network = request.client_network
     parts = {"pair": (network, username), "network": (network,), "username": (username,)}
@@ -51,5 +51,5 @@ def _count(request: Request, keys: dict[str, bytes], login: Row, find: Callable[
 
 
 def _take_back(request: Request, counted: Row) -> None:
-    with suppress(errors.DatabaseUnavailable):  # a count that is not taken back only makes a later login blocked sooner
+    with suppress(errors.DatabaseUnavailable):  # if a count is not taken back, a later login is only blocked sooner
         request.db.run("login_attempt_return", keys=counted["keys"], attempted_at=counted["attempted_at"])

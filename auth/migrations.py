@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from auth.core.errors import DatabaseUnavailable
 from auth.db import SQL_FOLDER, DirectDatabase
 
-PAUSE_SECONDS: Final = 1.5  # for others who migrate, or use the tables in long transactions
+PAUSE_SECONDS: Final = 1.5  # for other processes that migrate or use the tables in long transactions
 
 
 class Migration(NamedTuple):

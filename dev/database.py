@@ -15,7 +15,7 @@ HOME: Final = Path(__file__).parent.parent / ".data"
 
 @contextmanager
 def running() -> Iterator[str]:
-    """The URL of the database, which is started where it does not run. The last process that uses it stops it."""
+    """The URL of the database, which is started if it does not run. The last process that uses it stops it."""
     HOME.mkdir(exist_ok=True)
     process = os.getpid()
     with (HOME / "lock").open("w") as lock, (HOME / "users").open("w+") as users:
@@ -27,7 +27,7 @@ def running() -> Iterator[str]:
             fcntl.lockf(lock, fcntl.LOCK_UN)
             yield server.url()
         finally:
-            if os.getpid() == process:  # and not one of those workers, which end by an exception too
+            if os.getpid() == process:  # not one of those workers, which also end by an exception
                 fcntl.lockf(lock, fcntl.LOCK_EX)
                 with suppress(BlockingIOError):
                     fcntl.lockf(users, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,7 +1,7 @@
 """A PostgreSQL for development and tests: server programs from a wheel, data in a given folder.
 
-PostgreSQL refuses to run as root, so for root it runs as `nobody`. That account may not enter the project: data and a
-copy of the programs are in a folder of /var/lib then.
+PostgreSQL refuses to run as root, so for root it runs as `nobody`. That account may not read the project, so the data
+and a copy of the programs are in a folder of /var/lib.
 """
 
 import hashlib
@@ -90,7 +90,7 @@ class EmbeddedPostgres:
         return (self.data / "postmaster.pid").read_text().splitlines()
 
     def _wait_for_zombie(self) -> None:
-        """PostgreSQL takes a killed server for one that runs, until the system has removed its process."""
+        """PostgreSQL believes that a killed server still runs, until the system has removed its process."""
         with suppress(OSError):
             status = Path(f"/proc/{self.pid()}/stat")
             for _ in range(100):
@@ -98,7 +98,7 @@ class EmbeddedPostgres:
                     time.sleep(0.1)
 
     def _initialise(self) -> None:
-        """Make the data folder under another name first, so that a kill in the middle leaves nothing half done."""
+        """Create the data folder under another name first, so that an interruption leaves no incomplete folder."""
         fresh = self._base / "postgres.new"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)

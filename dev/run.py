@@ -54,7 +54,7 @@ class Service(WSGIApplication):  # type: ignore[misc]
 
 
 def main() -> None:
-    """Serve until Ctrl-C. After a kill, the next run uses the database that is left."""
+    """Serve until Ctrl-C. After a kill, the next run uses the same database."""
     try:
         with running() as database_url:
             _serve(database_url)
@@ -79,7 +79,7 @@ def _serve(database_url: str) -> None:
 
 
 def _wait_for_port(port: int) -> None:
-    """The workers of a killed service have the port for some seconds more."""
+    """The workers of a killed service keep the port for some more seconds."""
     for _ in range(50):
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return
@@ -105,7 +105,7 @@ def _demo(database_url: str, address: str) -> dict[str, str]:
 
 
 def _kept(name: str, make: Callable[[], str]) -> str:
-    """The text of the file. The first run makes it, whole or not at all, and readable by its owner only."""
+    """The text of the file. The first run creates it, atomically, and readable by its owner only."""
     path = HOME / name
     if not path.exists():
         with NamedTemporaryFile("w", dir=HOME, delete=False) as fresh:

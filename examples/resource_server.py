@@ -41,23 +41,23 @@ def claims_of(token: str, *scopes: str) -> dict[str, Any]:
 @app.get("/files")
 def files() -> dict[str, Any]:
     claims = claims_of(request.headers.get("Authorization", "").removeprefix("Bearer "), "files:read", "all:write")
-    if "jti" in claims:  # good for one use, which nobody could tell from another here
+    if "jti" in claims:  # a one-time token: this call does not claim it
         abort(401)
     return {"owner": claims["sub"], "files": ["thesis.pdf"]}
 
 
 @app.get("/download")
 def download() -> str:
-    """What a browser follows a link to, with a one-time token in it: the link works once."""
+    """The target of a link with a one-time token: the link works once."""
     claims = claims_of(request.args.get("token", ""), "files.download:read")
     if "jti" not in claims:
         abort(401)
     try:
-        _, minted = post("/auth/refresh", REFRESH_TOKEN)  # a busy server keeps the token for its ten minutes
+        _, minted = post("/auth/refresh", REFRESH_TOKEN)  # a busy server would keep this access token for ten minutes
         status, _ = post(f"/auth/claim?jti={quote(claims['jti'], safe='')}", minted["accessToken"])
-    except (OSError, ValueError, KeyError):  # away, or something in between that answers for it
+    except (OSError, ValueError, KeyError):  # the service is unavailable, or a proxy answers in its place
         abort(503)
-    if status != 200:  # only a clear word counts: after anything else the link may still be good
+    if status != 200:  # 409 is final; after any other error the link may still work
         abort(409 if status == 409 else 503)
     return "the content of thesis.pdf\n"
 

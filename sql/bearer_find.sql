@@ -1,5 +1,6 @@
--- The bearer of a live access token, and when a token that is made from it must end, in seconds since the epoch (NULL: at
--- no given time): at %(not_after)s, and not after the delegation that it names. No row when the token's grant has ended.
+-- The bearer of a live access token. `not_after` is the latest end of a token that is made from it, in seconds since the
+-- epoch: %(not_after)s or the expiry of the delegation that it names, whichever comes first; NULL without both. No row when
+-- the token's grant has ended.
 SELECT
     bearer.id, bearer.uid, bearer.role, bearer.principal_type,
     bearer.first_names, bearer.last_name, bearer.email, bearer.org_id,

@@ -1,4 +1,4 @@
--- Ends one of the bearer's delegations, and by the foreign key those made from it; says whether it was there. The principal
+-- Ends one of the bearer's delegations, and by the foreign key those made from it. `was_there`: it existed. The principal
 -- is locked first, see "Lock order" in docs/architecture.md. No row when the bearer's grant has ended.
 WITH bearer AS (
     SELECT principal.id

@@ -1,6 +1,6 @@
--- Ends up to %(batch)s of the bearer's delegations, and by their iat the extensions without a refresh token; says how many
--- delegations. One from which others were made is ended after these, since the foreign key would end them all at once. No
--- row when the bearer's grant has ended.
+-- Ends up to %(batch)s of the bearer's delegations, and returns how many. `tokens_ended_at` ends the extensions without a
+-- refresh token that were issued until now. A delegation from which others were made is left for a later batch, since the
+-- foreign key would end all of them at once. No row when the bearer's grant has ended.
 WITH bearer AS (
     UPDATE principal
     SET tokens_ended_at = clock_timestamp()

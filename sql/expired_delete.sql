@@ -1,7 +1,7 @@
 -- Deletes up to %(batch)s expired rows in all, and skips locked ones. ORDER BY and ARRAY make a generic plan use the
--- indexes too. The commit waits for no standby: what is not deleted is deleted later.
+-- indexes too. The commit does not wait for a standby: a later run repeats a deletion that is lost.
 WITH dead_token AS (
-    -- Not one from which another was made: that one would go with it, in an order that may deadlock. It expires first.
+    -- A token waits until those made from it, which expire first, are deleted: ON DELETE CASCADE could deadlock.
     SELECT token_hash
     FROM refresh_token AS token
     WHERE expires_at <= now()

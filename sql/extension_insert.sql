@@ -1,5 +1,5 @@
 -- Stores a delegation. No row when its source has ended, or has no time left. Locks the principals in the order of their
--- ids, then the source: this statement and one that ends them run one after the other.
+-- ids, then the source, so that this statement and one that ends the source run one after the other.
 WITH locked AS MATERIALIZED (
     SELECT id, uid, disabled_at, tokens_ended_at
     FROM principal

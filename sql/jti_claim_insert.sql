@@ -1,4 +1,4 @@
--- Spends a one-time token. Of any number of callers, on any number of servers, one is the first. No row, and nothing
+-- Spends a one-time token. `is_first` is true for exactly one caller, on any number of servers. No row, and nothing
 -- spent, when the bearer's grant has ended.
 WITH bearer AS (
     SELECT id

@@ -1,5 +1,5 @@
--- Spends a one-time token as jti_claim_insert does. A retry with the same key, by the same principal, counts as first again:
--- the conflicting row is seen in its latest version.
+-- Spends a one-time token as jti_claim_insert does. A retry with the same key, by the same principal, counts as first
+-- again. ON CONFLICT DO UPDATE reads the latest version of the row, so parallel retries are decided one after another.
 WITH bearer AS (
     SELECT id, uid
     FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_reference)s, %(bearer_issued_at)s)

@@ -6,8 +6,8 @@
 -- All statements lock the rows in the same order, so that no two of them wait for each other.
 --
 -- Example, a pair: failures at 10:00, 10:01, 10:02, 10:03 and 10:04 block it until 10:04:05, with severity 1. The next
--- failure, at 10:06, sets cooled_down_at to 10:04:05; failures before that do not count any more. If the fifth from
--- there comes by 11:04:05, it blocks the pair for 25 s, with severity 2.
+-- failure, at 10:06, sets cooled_down_at to 10:04:05; failures before that do not count any more. If the fifth failure
+-- after it comes by 11:04:05, it blocks the pair for 25 s, with severity 2.
 WITH pair AS (
     INSERT INTO login_limit (key, failures, expires_at)
     VALUES (%(pair_key)s, ARRAY[now()], now() + make_interval(secs => %(memory_seconds)s))

@@ -1,5 +1,6 @@
--- Waits for autovacuum, which PostgreSQL then ends after a second, and keeps it away until the transaction ends. ALTER TABLE
--- would wait with requests behind it. Behind this lock no request waits, so it has no timeout.
+-- Keeps autovacuum away from all tables until the transaction ends. PostgreSQL cancels an autovacuum that this lock has
+-- waited for longer than a second. Otherwise ALTER TABLE would wait for autovacuum, and requests for ALTER TABLE. No
+-- request waits for this lock, so it has no timeout.
 DO $$ BEGIN
     SET LOCAL lock_timeout = 0;
     EXECUTE (

@@ -1,5 +1,5 @@
--- A new password for the bearer, in place of the one that was verified. No row when the bearer's grant has ended, or another
--- password came first. The row stays locked until the transaction has ended the person's other tokens too.
+-- Replaces the bearer's password, if it is still the one that was verified. No row otherwise, or when the bearer's
+-- grant has ended. The row stays locked until the transaction has ended the person's other tokens too.
 UPDATE principal
 SET password_hash = %(password_hash)s,
     password_generation = principal.password_generation + 1,

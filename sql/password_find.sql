@@ -1,5 +1,5 @@
--- What a change of the bearer's password reads: the present hash, and for how many seconds a limit still blocks guesses, as
--- in login_find. No row when the bearer's grant has ended.
+-- All that changePassword reads: the bearer's present hash, and for how many seconds a limit still blocks guesses, as in
+-- login_find. No row when the bearer's grant has ended.
 SELECT
     bearer.id, bearer.password_hash, bearer.password_generation,
     known.is_known_network,

@@ -1,5 +1,5 @@
--- Spends a reset token for a new password. No row when it is unknown, expired or spent, or the person disabled. The row stays
--- locked until the transaction has ended the person's tokens too.
+-- Spends a reset token and sets the new password. No row when the token is unknown, expired or spent, or the person is
+-- disabled. The row stays locked until the transaction has ended the person's tokens too.
 UPDATE principal
 SET password_hash = %(password_hash)s,
     password_generation = password_generation + 1,

@@ -1,5 +1,5 @@
--- Removes a principal of one kind; its refresh tokens, and those it extended, go with it (foreign keys). The principals of
--- all these tokens are locked first, in the order of their ids, against deadlocks.
+-- Deletes a principal of the given types. Foreign keys delete its refresh tokens and the delegations that it holds. The
+-- principals of all these tokens are locked first, in the order of their ids, against deadlocks.
 WITH owner AS MATERIALIZED (
     SELECT id
     FROM principal

@@ -1,5 +1,5 @@
--- Ends a principal's tokens: the stored ones but %(kept_reference)s, and by their iat the extensions without a refresh token.
--- Run in the transaction that has changed the principal's row, and so locked it: no token is stored meanwhile.
+-- Ends a principal's stored tokens except %(kept_reference)s, and the extensions without a refresh token that were issued
+-- until now. Run in the transaction that has changed the principal's row, and so locked it: no token is stored meanwhile.
 WITH marked AS (
     UPDATE principal
     SET tokens_ended_at = clock_timestamp()

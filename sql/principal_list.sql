@@ -1,4 +1,4 @@
--- All people, for the command line; services and providers have lists of their own.
+-- All people, for the command line; service_list has the services.
 SELECT
     id, uid, role, principal_type, first_names, last_name, email, org_id,
     password_hash IS NOT NULL AS has_password,

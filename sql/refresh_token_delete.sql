@@ -1,5 +1,5 @@
--- Ends one refresh token, and the delegations made from it (by the foreign key). Says whose it was, and whether it was
--- still good; no row when it is unknown. The principal is locked first, see "Lock order" in docs/architecture.md.
+-- Ends one refresh token, and the delegations made from it (by the foreign key). Returns its owner, and whether it
+-- was live; no row when it is unknown. The principal is locked first, see "Lock order" in docs/architecture.md.
 WITH owner AS (
     SELECT principal.id
     FROM refresh_token AS token

@@ -1,7 +1,8 @@
 -- A live refresh token and its principal, for minting; no row when the token is unknown or expired, or the principal
--- disabled. A delegation has its holder's present policy and its end in seconds since the epoch; else both are NULL.
+-- disabled. `policy` (what its holder may ask for now) and `not_after` (its expiry in seconds since the epoch) are NULL
+-- unless the token is a delegation.
 --
--- Its last use is noted at most once in %(use_seconds)s. That waits for nothing: not for the row's lock, nor for a standby.
+-- Its last use is noted at most once in %(use_seconds)s. This update waits neither for a row lock nor for a standby.
 WITH used AS (
     UPDATE refresh_token
     SET last_used_at = now(),

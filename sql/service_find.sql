@@ -1,5 +1,5 @@
 -- One service, with the scopes it may ask for; no row when there is none. The row stays locked until the
--- transaction has changed what belongs to the service.
+-- transaction ends.
 SELECT
     service.id,
     ARRAY(

@@ -1,4 +1,4 @@
--- Ends one of the bearer's own sessions, and says whether it was there. No row when the bearer's grant has ended.
+-- Ends one of the bearer's own sessions. `was_there`: it existed. No row when the bearer's grant has ended.
 WITH bearer AS (
     SELECT id
     FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_reference)s, %(bearer_issued_at)s)

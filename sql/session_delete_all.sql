@@ -1,5 +1,5 @@
--- Ends up to %(batch)s of the bearer's sessions, and says how many. The bearer's own is ended when there is no other: the
--- next batch must still find it. Delegations live on. No row when the bearer's grant has ended.
+-- Ends up to %(batch)s of the bearer's sessions, and says how many. The bearer's own session is ended last, since the
+-- next batch checks that it is live. Delegations live on. No row when the bearer's grant has ended.
 WITH bearer AS (
     SELECT principal.id
     FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_reference)s, %(bearer_issued_at)s) AS live

@@ -1,4 +1,4 @@
-"""What commands share: a database to work on, one line for a mistake, and output for people or for programs."""
+"""Shared by the commands: their database, error messages of one line, and output as text or JSON."""
 
 import json
 import os
@@ -26,14 +26,14 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 @contextmanager
 def database() -> Iterator[DirectDatabase]:
-    """The database of DATABASE_URL, or the embedded one where there is one. Mistakes end the command in a line."""
+    """The database of DATABASE_URL, else the embedded one. A mistake ends the command with a message of one line."""
     with database_url() as url:
         yield DirectDatabase(url)
 
 
 @contextmanager
 def database_url() -> Iterator[str]:
-    """The address of that database, as long as the block lasts. Mistakes end the command in a line."""
+    """The URL of that database, for the time of the block. A mistake ends the command with a message of one line."""
     try:
         with _url() as url:
             yield url
@@ -68,7 +68,7 @@ def reason(fault: DatabaseUnavailable) -> str:
 
 
 def add_list(commands: click.Group, things: str, statement: str, line: Callable[[Row], str]) -> None:
-    """Give the group a command `list`, which prints the statement's rows, for people by a line each."""
+    """Add a command `list` to the group, which prints the rows of the statement, one line each."""
 
     @commands.command("list", help=f"List all {things}.")
     @as_json
@@ -79,7 +79,7 @@ def add_list(commands: click.Group, things: str, statement: str, line: Callable[
 
 
 def add_delete(commands: click.Group, thing: str, help_text: str, principal_types: list[str]) -> None:
-    """Give the group a command `delete` for one principal of these types."""
+    """Add a command `delete` to the group, for one principal of these types."""
 
     @commands.command("delete", help=help_text)
     @click.argument("principal_id", metavar="ID")

@@ -70,7 +70,7 @@ def _of_database(url: str) -> Iterator[Row]:
         waiting = ", ".join(pending(opened))
         yield finding("migrations", not waiting, f"pending: {waiting}" if waiting else "all applied")
         processes = os.environ.get("WEB_CONCURRENCY") or "2"
-        if processes.isdecimal():  # or the environment's check has named it
+        if processes.isdecimal():  # otherwise the check of the environment fails
             yield _connections(int(processes), facts["connections"])
     except DatabaseUnavailable as fault:
         yield finding("database", False, reason(fault))
@@ -82,7 +82,7 @@ def _kind(facts: Row) -> str:
 
 
 def _clocks(asked: float, answered: float, theirs: float) -> Row:
-    """How far the database's clock is from the span in which it was asked, at least."""
+    """The database's time must lie between the times before and after the query, with some leeway."""
     apart = max(asked - theirs, theirs - answered, 0.0)
     return finding("clocks", apart < LEEWAY_SECONDS, f"the database's clock and ours are {apart:.1f} s apart")
 

@@ -12,7 +12,7 @@ from .common import add_delete, add_list, as_json, database, done, existing, ins
 commands = click.Group("services", help="Services, and the scopes they may ask for when they extend a user's token.")
 
 
-@commands.command("create", help="Create a service. Prints its refresh token: once, and never again.")
+@commands.command("create", help="Create a service. Prints its refresh token once.")
 @click.argument("service_id", metavar="_ID")
 @click.option("--scope", "scopes", multiple=True, help="A scope it may ask for; can be given more than once.")
 @as_json
@@ -45,7 +45,7 @@ def scopes_command(service_id: str, add: tuple[str, ...], remove: tuple[str, ...
     done(service, as_json, _line(service))
 
 
-@commands.command("rotate", help="Print a new refresh token of a service, once, and end the last. Delegations live on.")
+@commands.command("rotate", help="Print a new refresh token of a service, once, and end the previous one.")
 @click.argument("service_id", metavar="_ID")
 @as_json
 def rotate(service_id: str, as_json: bool) -> None:

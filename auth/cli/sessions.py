@@ -1,4 +1,4 @@
-"""flask sessions: the sessions of a user, for an operator who is asked for help."""
+"""flask sessions: list and end the sessions of users."""
 
 import click
 import msgspec

@@ -1,4 +1,4 @@
-"""flask users import: people with the password hashes they have elsewhere."""
+"""flask users import: creates users with their existing password hashes."""
 
 import base64
 from contextlib import suppress
@@ -29,9 +29,9 @@ class ImportedUser(Struct, rename="camel", forbid_unknown_fields=True):
     salt: str | None = None
 
 
-HELP = """Bring users over from a file of JSON lines: all of them, or none.
+HELP = """Create the users of a file of JSON lines: all of them, or none.
 
-Each line is an object with id, role (USER or ADMIN), firstNames, lastName, perhaps email and orgId, and either a
+Each line is an object with id, role (USER or ADMIN), firstNames, lastName, optionally email and orgId, and either a
 passwordHash (argon2, bcrypt, scrypt, pbkdf2_sha256, pbkdf2_sha512, sha256_crypt or sha512_crypt), or the original
 system's hashedPassword and salt. A hash of another kind than ours is replaced at the user's next login.
 """
@@ -61,7 +61,7 @@ def _row(line: bytes) -> dict[str, str | None]:
     except (msgspec.DecodeError, ValueError, RecursionError):
         raise click.ClickException("This is not a user as JSON; see `flask users import --help`.") from None
     if not is_person_id(user.id):
-        raise click.ClickException("This id cannot be a user's.")
+        raise click.ClickException("This is not an id that a user can have.")
     if user.role not in (Role.USER, Role.ADMIN):
         raise click.ClickException("The role must be USER or ADMIN.")
     if problem := problem_with_texts(user.first_names, user.last_name, user.email, user.org_id):

@@ -78,7 +78,7 @@ def _add_switch(command: str, statement: str, help_text: str) -> None:
 
 
 def _change_and_end_tokens(statement: str, user_id: str, **parameters: object) -> None:
-    """The change locks the person's row, so that a login under way either is ended here or comes too late."""
+    """The change locks the person's row: a parallel login is either ended here, or refused."""
     with database() as opened:
         with opened.transaction() as transaction:
             existing(transaction.one(statement, id=user_id, **parameters), f"user {user_id}")

@@ -25,7 +25,7 @@ _OF_PEOPLE: Final = _OF_ALL | {
 
 
 class Bearer(Struct, rename="camel", frozen=True, dict=True):
-    """The claims of a verified access token; other claims may be there. Whether its grant lives is in the database."""
+    """The claims of a verified access token. Only the database knows whether the grant behind the token lives."""
 
     iss: str
     principal_id: str = field(name="sub")
@@ -61,12 +61,12 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
 
     @property
     def not_after(self) -> float | None:
-        """The latest end of what is made from this token, in seconds since the epoch. None: a stored token has it."""
+        """The latest `exp` of tokens made from this one, in seconds since the epoch. None: the stored token sets it."""
         return self.exp if self.is_extended and not self.session_reference else None
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """The claims that trace what is made from this token: its session, and the services that extended it."""
+        """The claims that a token made from this one gets too: its session, and the services that extended it."""
         return {
             "publicSessionReference": self.session_reference or None,
             "extendedBy": self.extended_by or None,
@@ -91,5 +91,5 @@ def identity(principal: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_id(text: str) -> bool:
-    """Whether the text can be the id of anything: 1 to 255 characters, none of them a control or a surrogate."""
+    """Whether the text can be an id: 1 to 255 characters, none of them a control or a surrogate."""
     return 1 <= len(text) <= ID_CHARACTERS and not any(unicodedata.category(c) in ("Cc", "Cs") for c in text)

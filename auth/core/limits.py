@@ -7,7 +7,7 @@ ONE_TIME_TOKEN_MS: Final = 30 * 1000
 EXTENDED_TOKEN_MAX_MS: Final = 24 * 60 * 60 * 1000
 EXTENDED_REFRESH_TOKEN_DAYS: Final = 30
 CLAIM_DAYS: Final = 30
-USE_SECONDS: Final = 5 * 60  # how exact the last use of a refresh token is
+USE_SECONDS: Final = 5 * 60  # the last use of a refresh token is exact to this
 RESET_TOKEN_MINUTES: Final = 30
 IDLE_TIMEOUT_MINIMUM_SECONDS: Final = 600
 REFRESH_COOKIE_SECONDS: Final = 30 * 24 * 60 * 60  # where the refresh token itself does not expire
@@ -26,7 +26,7 @@ COOKIE_CHARACTERS: Final = 16 * 1024  # of one Cookie header; browsers send abou
 SCOPE_CHARACTERS: Final = 1024
 SCOPES_PER_REQUEST: Final = 1000  # a token with more would be too long for a header
 
-PURGE_ROWS: Final = 100  # expired ones that one statement deletes at most, so that no login waits for a clean-up
+PURGE_ROWS: Final = 100  # the most expired rows that one statement deletes, so that no login waits for long
 
 LOCKOUT: Final = {
     "pair_failures": 5,  # of one network for one username

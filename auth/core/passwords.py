@@ -20,7 +20,7 @@ PASSES: Final = 2
 LANES: Final = 1
 
 CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-WAITING: Final = 36  # threads that logins may wait in, for their hash or their turn; gunicorn.conf.py has more
+WAITING: Final = 36  # the most threads in which calls wait for a hash; gunicorn.conf.py has more
 WAIT_SECONDS: Final = 1.0
 BCRYPT_BYTES: Final = 72  # bcrypt ignores the rest; the new hash that replaces it is of the whole password
 
@@ -46,14 +46,14 @@ def context(memory_kib: int, passes: int, lanes: int) -> CryptContext:
     return CryptContext(["argon2", *older], deprecated="auto", **cost)
 
 
-argon2.get_backend()  # loads it: passlib cannot, once there are two contexts
+argon2.get_backend()  # load the backend now: passlib cannot once there are two contexts
 _context = context(MEMORY_KIB, PASSES, LANES)
 _hashing = ThreadPoolExecutor(CORES, "hash")  # few threads, since each keeps the memory of its last hash
 _admitted = threading.BoundedSemaphore(WAITING)
 
 
 def prepare(processes: int) -> None:
-    """Call it before the first hash, in each of so many processes that share the cores."""
+    """Called in each process before its first hash. The processes share the cores."""
     global _hashing
     _hashing = ThreadPoolExecutor(math.ceil(CORES / processes), "hash")
     _context.dummy_verify()  # makes the hash for unknown users, so that the first such login takes no longer
@@ -64,7 +64,7 @@ def hash_password(password: str) -> str:
 
 
 def check_length(password: str) -> None:
-    """Raises `InvalidRequest` for a password that nobody can have."""
+    """Raises `InvalidRequest` for a password that is longer than any stored one can be."""
     if len(password.encode()) > PASSWORD_BYTES:
         raise InvalidRequest(f"The password must have 1 to {PASSWORD_BYTES} bytes.")
 
@@ -92,7 +92,7 @@ def is_hash(password_hash: str) -> bool:
 
 
 def in_turn(work: Callable[[], Result], waited: Waited) -> Result:
-    """The result of work in the queue of the hashes, and to `waited` the seconds there. Raises `LoginBusy`."""
+    """Run `work` in the queue for hashing, and pass the seconds of its wait to `waited`. Raises `LoginBusy`."""
     if not _admitted.acquire(blocking=False):
         raise LoginBusy
     asked = time.perf_counter()

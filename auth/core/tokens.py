@@ -18,7 +18,7 @@ from auth.core.keys import ALGORITHMS, Keyring
 from auth.core.limits import LEEWAY_SECONDS
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
-CACHED_TOKENS: Final = 1024  # by each process, once their signatures are verified
+CACHED_TOKENS: Final = 1024  # in each process, after their signatures are verified
 CACHED_CHARACTERS: Final = 4096  # of a token; longer ones would take too much memory
 _JSON: Final = json.JSONEncoder(separators=(",", ":"), default=str)  # to ASCII, since browsers decode it with atob
 

@@ -13,7 +13,7 @@ from auth.http.request import Request
 
 
 def check_origin(request: Request, may_be_absent: bool = False) -> None:
-    """Raises `UntrustedOrigin` unless `Origin`, or without it `Referer`, names a trusted origin or may be absent."""
+    """Raises `UntrustedOrigin` unless `Origin`, else `Referer`, names a trusted origin, or both may be absent."""
     claimed = request.headers.get("Origin", "").strip() or request.headers.get("Referer", "").strip()
     if (claimed or not may_be_absent) and origin_of(claimed) not in request.config.trusted_origins:
         raise errors.UntrustedOrigin
@@ -45,7 +45,7 @@ def expire_refresh_cookie(request: Request) -> None:
 
 
 def set_auth_state_cookie(request: Request, tokens: OptionalAuthenticationTokens) -> None:
-    """Hand the tokens to the page the browser is sent to, whose script reads it with `decodeURIComponent`."""
+    """Give the tokens to the page of the endpoint, whose script decodes the cookie with `decodeURIComponent`."""
     _set_cookie(request, "authState", quote(msgspec.json.encode(tokens), safe=""), limits.AUTH_STATE_SECONDS)
 
 

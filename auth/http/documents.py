@@ -1,4 +1,4 @@
-"""The public keys, and the OpenAPI 3.1 document of every route, made from the declarations that guard and validate."""
+"""The public keys, and the OpenAPI 3.1 document of every route, made from the declarations of the RPCs."""
 
 import re
 from functools import cache
@@ -27,7 +27,7 @@ PLAIN_PATHS: Final = {
     "/metrics": ("metrics", "Prometheus text.", "text/plain"),
     "/openapi.json": ("openapi", "This document.", "application/json"),
 }
-# By the parameters of a handler.
+# The credentials of a call, by the parameter of its handler.
 SECURITY: Final[dict[str, dict[str, list[str]]]] = {
     "bearer": {"accessToken": []},
     "refresh_token": {"refreshToken": []},

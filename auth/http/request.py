@@ -35,7 +35,7 @@ class Record:
     error_code: str | None = None
     cause: str | None = None  # of an error, for the log alone
     exception: Exception | None = None  # an unexpected one, for the log
-    hash_wait_seconds: float | None = None  # for a processor to hash on
+    hash_wait_seconds: float | None = None  # the wait for a processor
     details: dict[str, Any] = field(default_factory=dict)
 
     def set_principal(self, principal: str | None, session: object | None = None, chain: Sequence[str] = ()) -> None:
@@ -48,7 +48,7 @@ class Record:
 
 
 class Request(flask.Request):
-    """The parts of the service are attributes of a class of its own for each app, so that no look-up is needed."""
+    """Each app has a subclass, whose class attributes are the components of the service: no look-up is needed."""
 
     config: ClassVar[Config]
     db: ClassVar[Database]
@@ -62,7 +62,7 @@ class Request(flask.Request):
         self.cookies_to_set: list[str] = []  # values of Set-Cookie, for whatever the answer will be
 
     def live_row(self, statement: str, **parameters: object) -> Row:
-        """The row of a statement that returns none when the grant has ended. Raises `InvalidToken` then."""
+        """The row of the statement. Raises `InvalidToken` without a row: then the grant has ended."""
         row = self.db.one(statement, **parameters)
         if row is None:
             raise InvalidToken

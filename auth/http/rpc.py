@@ -32,11 +32,11 @@ Handler = Callable[..., Any]
 class rpc:  # noqa: N801 - a decorator
     """Declares an RPC: its route ("METHOD /path") and its callers; the annotations of the handler are its models.
 
-    The handler gets the request, the variables of the path, the admitted `bearer`, and by `READERS` the rest.
+    The handler gets the request, the variables of the path, the admitted `bearer`, and the parameters of `READERS`.
     """
 
     blueprint: Blueprint
-    name: str  # also of its scope auth.<name>, which is to read for a GET, else to write
+    name: str  # its scope is auth.<name>:read for a GET, else auth.<name>:write
     route: str
     roles: frozenset[Role] | Literal["public"]
     event: str | None = None  # its name in the log
@@ -86,7 +86,7 @@ READERS: Final[dict[str, Handler]] = {
     "refresh_token": reading.bearer_token,
     "cookie_token": cookies.refresh_token,
     "idempotency_key": reading.idempotency_key,
-    "query": reading.read_query,  # this part of the request as the annotated model
+    "query": reading.read_query,  # this and the next two: a part of the request as the annotated model
     "body": reading.read_json,
     "form": reading.read_form,
 }

@@ -28,7 +28,7 @@ class Logger(glogging.Logger):  # type: ignore[misc]
 
 
 def traceback_without_messages(error: BaseException | None) -> str:
-    """The types and tracebacks of an exception and of its causes, without their messages, which may quote a client."""
+    """The types and tracebacks of an exception and of its causes, without their messages, which may quote a request."""
     parts: dict[int, str] = {}
     while error is not None and id(error) not in parts:
         parts[id(error)] = "".join(traceback.format_tb(error.__traceback__)) + type(error).__qualname__

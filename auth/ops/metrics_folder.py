@@ -1,4 +1,4 @@
-"""The folder where workers count, in files that are named by the worker's slot: its successor goes on counting there.
+"""The folder of the metrics. A worker's files are named by its slot, and its successor goes on counting in them.
 
 Imported by gunicorn's master: see gunicorn.conf.py.
 """
@@ -14,7 +14,7 @@ BYTES: Final = 65536  # the size of prometheus_client's new files; ours need no 
 
 
 def use(folder: Path, slot: int) -> None:
-    """Let this worker process count in the folder. Called before our metrics are imported."""
+    """Let this worker process store its metrics in the folder. Called before `auth.ops.metrics` is imported."""
     with suppress(OSError):  # on a full disk it counts in memory, since writing to a mapped file would kill it
         folder.mkdir(0o700, exist_ok=True)  # a clean-up may have removed it
         for kind in ("counter", "histogram"):

@@ -56,7 +56,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             del self._started[conn]
 
     def finish_request(self, conn: TConn, fs: Any) -> None:
-        """gunicorn would close a closed connection again, fail, and count it twice."""
+        """Count a connection that `handle` has closed. gunicorn would close it again, fail, and count it twice."""
         if fs.exception() is None and not fs.result():
             self.nr_conns -= 1
         else:

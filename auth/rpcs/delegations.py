@@ -1,4 +1,4 @@
-"""listDelegations, invalidateDelegation and invalidateDelegations: people see and end what acts in their name."""
+"""listDelegations, invalidateDelegation and invalidateDelegations: users list and end their delegations."""
 
 from auth.core.errors import NoSuchDelegation
 from auth.core.models import Delegation, Page, PageRequest

@@ -15,7 +15,7 @@ def logout(request: Request, refresh_token: str) -> None:
 
 @rpc(blueprint, "webLogout", "POST /auth/logout/web", PUBLIC, event="logout")
 def web_logout(request: Request, cookie_token: str) -> None:
-    """The cookie expires with an unknown token too, but not when the database fails: the user can ask again."""
+    """The cookie expires for an unknown token too, but not when the database fails: the user can try again."""
     ended = _end(request, cookie_token)
     cookies.expire_refresh_cookie(request)
     if not ended:

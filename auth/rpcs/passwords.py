@@ -1,4 +1,4 @@
-"""changePassword and resetPassword: people replace their passwords."""
+"""changePassword and resetPassword: users replace their passwords."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""listUserSessions, invalidateSessions and invalidateSession: people see and end their own logins."""
+"""listUserSessions, invalidateSessions and invalidateSession: users list and end their own sessions."""
 
 import re
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def invalidate_session(request: Request, bearer: Bearer, session_id: str) -> Non
 
 
 def page_of(request: Request, name: str, bearer: Bearer, query: PageRequest, model: Callable[..., Item]) -> Page[Item]:
-    """The page asked for, of the rows of a statement like `session_list`. Raises `InvalidToken`."""
+    """One page of the rows of a statement like `session_list`. Raises `InvalidToken` when the grant has ended."""
     size = query.items_per_page if query.items_per_page in PAGE_SIZES else DEFAULT_PAGE_SIZE
     number = max(query.page, 0)
     rows = request.db.many(name, items_per_page=size, offset=number * size, **bearer.parameters())
@@ -45,7 +45,7 @@ def page_of(request: Request, name: str, bearer: Bearer, query: PageRequest, mod
 
 
 def end_one(request: Request, statement: str, bearer: Bearer, text: str, missing: type[ApiError]) -> None:
-    """End what the path names by a UUID in its usual spelling: one thing has one path. Raises `missing`."""
+    """End the session or delegation with that UUID, in its canonical spelling only. Raises `missing`."""
     reference = text if _UUID.fullmatch(text) else None
     if not request.live_row(statement, reference=reference, **bearer.parameters())["was_there"]:
         raise missing
@@ -53,7 +53,7 @@ def end_one(request: Request, statement: str, bearer: Bearer, text: str, missing
 
 
 def end_all(request: Request, statement: str, bearer: Bearer) -> None:
-    """End what the statement ends, in batches, until it ends nothing: a row may be stored while it waits for a lock."""
+    """Run the statement, a batch each time, until it ends nothing: a row may be stored while it waits for a lock."""
     parameters = {"batch": BATCH, **bearer.parameters()}
     request.record.details["revoked"] = request.live_row(statement, **parameters)["revoked"]
     while (row := request.db.one(statement, **parameters)) and row["revoked"]:

@@ -83,7 +83,7 @@ def password_login() -> Work:
 
 
 def bulk_invalidate(exchange: Exchange, database_url: str) -> Work:
-    """Each request ends a hundred live tokens, all of one person without another part in this."""
+    """Each request ends a hundred live tokens of one person, whom no other load uses."""
     add_spare_tokens(database_url, SPARE_TOKENS)
     headers = {**bearer(exchange(SERVICE_TOKEN)), **JSON}
     requests = [request("POST", "/auth/logout/bulk", headers, json.dumps({"tokens": ["b{next}"] * BULK}))]

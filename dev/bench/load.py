@@ -42,7 +42,7 @@ class Measured(NamedTuple):
 
 
 def measure(target: Target, seconds: int = SECONDS, connections: int = CONNECTIONS, rate: float | None = None) -> Load:
-    """Load for that long, as much as the connections carry, or evenly paced at that many requests a second.
+    """Send requests for that long, as many as the connections carry, or that many a second at an even pace.
 
     Raises `RuntimeError` when the first answer is wrong.
     """

@@ -35,7 +35,7 @@ def grown(server_url: str, sizes: Sequence[int]) -> list[Measured]:
 
 
 def hashing() -> float:
-    """How many passwords a second as many processes as the service has hash, when they do nothing else."""
+    """Passwords that are hashed a second, by as many processes as the service has, which do nothing else."""
     with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
         return sum(pool.map(_hashes_a_second, [PASSWORD_HASH] * WORKERS))
 

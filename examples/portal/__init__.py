@@ -44,7 +44,7 @@ def list_files() -> dict[str, Any]:
 
 @blueprint.get("/files/<name>")
 def open_file(name: str) -> Response:
-    """Where a link leads. Its token is good for this file, and for one use."""
+    """The target of a link. Its token is valid for this file, and for one use."""
     pair = f"file!{base64.b64encode(name.encode()).decode()}"
     claims = auth().claims(request.args.get("token", ""), f"{DOWNLOAD}:{pair}", one_time=True)
     auth().spend(claims["jti"])

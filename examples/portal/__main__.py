@@ -72,7 +72,7 @@ def serve(auth_url: str) -> None:
 
 
 def flask(*arguments: str) -> str:
-    """What the command prints. One that finds nothing to do fails, which is fine here."""
+    """The output of the command. It may fail, for example where the row to create exists already."""
     command = [sys.executable, "-m", "flask", *arguments]
     return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False).stdout
 

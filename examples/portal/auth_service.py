@@ -41,9 +41,9 @@ class AuthService:
         return claims
 
     def spend(self, jti: str) -> None:
-        """Claim a one-time token. Raises `Conflict` if it was spent before, `ServiceUnavailable` if nobody can tell.
+        """Claim a one-time token. Raises `Conflict` if it was spent before, `ServiceUnavailable` if it is unknown.
 
-        The key is sent again after a lost answer, so that a claim which has won wins again.
+        The same key is sent again after a lost answer, so that a claim which succeeded succeeds again.
         """
         key = secrets.token_urlsafe()
         for pause in (0.2, 1, None):
@@ -56,7 +56,7 @@ class AuthService:
                 time.sleep(pause)
 
     def extend(self, user_token: str, *scopes: str) -> str:
-        """The refresh token of a delegation: with it this service acts for the user until one of the two ends it."""
+        """The refresh token of a delegation: with it this service acts for the user until either of them ends it."""
         asked = {"validJWT": user_token, "requestedScopes": scopes, "expiresIn": 60_000, "allowRefreshes": True}
         answer = self._post("/auth/extend", self._token(), {"Content-Type": "application/json"}, asked)
         return str(answer["refreshToken"])
@@ -73,7 +73,7 @@ class AuthService:
         return self._own_token
 
     def _post(self, path: str, token: str, headers: dict[str, str] | None = None, body: Any = None) -> Any:
-        """The JSON of a success. A 401 and a 409 are certain; after any other answer, or none, nobody knows."""
+        """The JSON of a success. A 401 and a 409 are final; after any other error the outcome is unknown."""
         data = b"" if body is None else json.dumps(body).encode()
         sent = {"Authorization": f"Bearer {token}", **(headers or {})}
         try:
@@ -89,7 +89,7 @@ class AuthService:
 
 
 def covers(held: str, asked: str) -> bool:
-    """Whether the scope that is held grants everything that the asked one grants: the rule of `Scope.covered_by`."""
+    """Whether the held scope grants everything that the asked scope grants: the rule of `Scope.covered_by`."""
     held_path, held_access, held_pairs = _parts(held)
     path, access, pairs = _parts(asked)
     return (

@@ -22,7 +22,7 @@ class Job:
     runs: int = 0
 
     def run(self, auth: AuthService, refresh_token: str, work: Callable[[str], object]) -> None:
-        """Do the work again and again, each time with a new access token. Only a certain refusal ends the job."""
+        """Do the work again and again, each time with a new access token. Only a 401 ends the job."""
         while self.state != "ended":
             try:
                 work(auth.refresh(refresh_token))

@@ -11,7 +11,7 @@ CREATE TABLE principal (
     org_id text CHECK (char_length(org_id) BETWEEN 1 AND 255),
     -- NULL: cannot log in by password.
     password_hash text,
-    -- Grows with each new password, so that a login that verified the last one comes too late.
+    -- Grows with each new password, so that a login that verified the previous password is refused.
     password_generation integer NOT NULL DEFAULT 0,
     two_factor_authentication boolean NOT NULL DEFAULT false,
     service_license_agreement boolean NOT NULL DEFAULT false,

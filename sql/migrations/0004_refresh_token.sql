@@ -4,10 +4,10 @@ CREATE TABLE refresh_token (
     token_hash bytea PRIMARY KEY CHECK (octet_length(token_hash) = 32),
     principal_id text NOT NULL REFERENCES principal (id) ON DELETE CASCADE,
     public_session_reference uuid NOT NULL DEFAULT gen_random_uuid() UNIQUE,
-    -- What every access token minted from this row gets.
+    -- The scopes and the lifetime of every access token minted from this row.
     scopes text[] NOT NULL CHECK (cardinality(scopes) > 0),
     access_token_lifetime_ms bigint NOT NULL CHECK (access_token_lifetime_ms BETWEEN 1 AND 86400000),
-    -- The service that made it by extension; when the service goes, so do the tokens it holds.
+    -- The service that made it by extension; deleting the service deletes it.
     extended_by text REFERENCES principal (id) ON DELETE CASCADE,
     extended_by_chain text[] NOT NULL DEFAULT '{}',
     created_at timestamptz NOT NULL DEFAULT now(),

@@ -1,5 +1,6 @@
--- The principal of an access token whose grant lives, else no row. The reference is the publicSessionReference of the
--- stored token behind it, or NULL where there is none; issued_at is `iat`, in seconds since the epoch.
+-- The principal of an access token, if the grant behind the token is live, else no row. The reference is the
+-- publicSessionReference of the stored token behind it, or NULL where there is none; issued_at is `iat`, in seconds
+-- since the epoch.
 CREATE FUNCTION live_principal(principal_id text, uid bigint, reference uuid, issued_at bigint)
 RETURNS SETOF principal LANGUAGE sql STABLE AS $$
     SELECT principal.*

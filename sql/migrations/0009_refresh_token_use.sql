@@ -1,5 +1,5 @@
--- When a refresh token last refreshed, and the delegation from whose access token it was made. A session with an idle
--- timeout has its next expiry in expires_at, which each use moves, and in ends_at the end that no use moves (NULL: none).
+-- made_from: the delegation from whose access token this one was made. last_used_at: the last refresh. A session with an
+-- idle timeout expires at expires_at, which each use moves, and at the latest at ends_at, which is fixed (NULL: no end).
 ALTER TABLE refresh_token
     ADD COLUMN made_from bytea,
     ADD COLUMN last_used_at timestamptz,
