@@ -1,16 +1,17 @@
 """changePassword and resetPassword."""
 
 import secrets
+import threading
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
 from typing import Any
 
 import psycopg
 import pytest
 
-from auth.core import passwords, refresh_tokens
+from auth.core import password_rules, passwords, refresh_tokens
 from auth.core.errors import LoginBusy
 
 from .support.api import Api
@@ -219,6 +220,27 @@ def test_a_queue_that_is_full_is_no_guess(api: Api, world: World, monkeypatch: p
             ended_meanwhile(patch, busy)
             api.change_password(user.access_token, PASSWORD, NEW).refused(503, "LOGIN_BUSY")
     api.change_password(user.access_token, PASSWORD, NEW).ok()
+
+
+def test_resets_that_wait_for_their_scores_keep_no_login_waiting(
+    api: Api, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One more than may wait is refused at once."""
+    user, scored = world.user(), threading.Event()
+
+    def score_later(*_: object) -> dict[str, int]:
+        scored.wait(30)
+        return {"score": 4}
+
+    monkeypatch.setattr(password_rules, "zxcvbn", score_later)
+    with ThreadPoolExecutor(password_rules.WAITING + 1) as pool:
+        resets = [pool.submit(api.reset_password, "unknown", NEW) for _ in range(password_rules.WAITING + 1)]
+        try:
+            next(as_completed(resets)).result().refused(503, "LOGIN_BUSY")
+            assert logs_in(api, world, user, PASSWORD)
+        finally:
+            scored.set()
+    assert Counter(reset.result().status for reset in resets) == {401: password_rules.WAITING, 503: 1}
 
 
 def test_a_reset_token_sets_a_password_once(api: Api, world: World, flask: CommandLine) -> None:
