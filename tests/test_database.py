@@ -13,12 +13,13 @@ from psycopg import sql
 from app import create_app
 from auth.config import Config
 from auth.core.errors import DatabaseUnavailable, InternalError
-from auth.db import SQL_FOLDER, STATEMENT_SECONDS, Database, DirectDatabase
+from auth.db import SQL_FOLDER, STATEMENT_SECONDS, STATEMENTS, Database, DirectDatabase
 from auth.migrations import all_migrations, migrate, pending
 
 from .support.api import Api, request_class, send_to_app
 from .support.databases import NewDatabase
 from .support.plans import PER_REQUEST, explain
+from .support.servers import PROJECT
 from .support.world import World
 
 FILL = """
@@ -48,6 +49,12 @@ def filled(server_url: str) -> Any:
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(FILL)
             yield connection
+
+
+def test_the_plan_of_every_statement_of_a_request_is_checked() -> None:
+    files = [*PROJECT.glob("auth/rpcs/*.py"), PROJECT / "auth/lockout.py"]
+    names = {name for path in files for name in re.findall(r'"(\w+)"', path.read_text()) if name in STATEMENTS}
+    assert names == set(PER_REQUEST), "each statement of a request needs its values in tests/support/plans.py"
 
 
 @pytest.mark.parametrize("name", PER_REQUEST)

@@ -14,6 +14,7 @@ from auth.config import Config
 from auth.core import refresh_tokens
 from auth.core.models import Role
 from auth.db import DirectDatabase
+from auth.http.rpc import PUBLIC, RPCS
 from auth.migrations import migrate
 
 from .support.api import Answer, Api, request_class, send_to_app
@@ -56,11 +57,21 @@ def calls_with(api: Api, world: World, token: str) -> dict[str, Callable[[], Ans
         "requestOneTimeTokenWithAudience": lambda: api.request_one_time_token(token, "files:read"),
         "tokenExtension": lambda: api.extend(service.access_token, token, "files:read"),
         "tokenExtension, stored": lambda: api.extend(service.access_token, token, "files:read", refreshes=True),
+        "listDelegations": lambda: api.delegations(token),
         "invalidateSession": lambda: api.invalidate_session(token, REFERENCE),
+        "invalidateDelegation": lambda: api.invalidate_delegation(token, REFERENCE),
+        "invalidateDelegations": lambda: api.invalidate_delegations(token),
+        "changePassword": lambda: api.change_password(token, PASSWORD, NEW_PASSWORD),
         "invalidateSession, no id": lambda: api.invalidate_session(token, "x"),
         "invalidateDelegation, no id": lambda: api.invalidate_delegation(token, "x"),
         "invalidateSessions": lambda: api.invalidate_sessions(token),
     }
+
+
+def test_every_call_with_an_access_token_is_tried_after_its_end(api: Api, world: World) -> None:
+    of_services = {"bulkInvalidate", "claim"}  # see test_the_bearer_of_a_service_ends_too
+    tried = {name.partition(",")[0] for name in calls_with(api, world, "")} | of_services
+    assert tried == {rpc.name for rpc in RPCS.values() if rpc.roles != PUBLIC}, "each RPC with roles needs a line here"
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

@@ -1,4 +1,4 @@
-"""What PostgreSQL does for every statement on large tables.
+"""What PostgreSQL does for the statements that `statements.py` has values for, on large tables.
 
     .venv/bin/python -m dev.bench.plans [rows, 10 million by default]
 
