@@ -36,7 +36,7 @@ def postgres_url() -> Iterator[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with what takes long, so that no processor idles at the end."""
+    """Start with the tests that take long, so that no processor idles at the end."""
     items.sort(key=lambda item: not (item.get_closest_marker("xdist_group") or item.get_closest_marker("slow")))
 
 

@@ -1,4 +1,4 @@
-"""Forged access tokens. Each would let somebody in if one check were missing; all of them are 401."""
+"""Forged access tokens. Each would be accepted if one check were missing; all of them are 401."""
 
 import base64
 import hashlib
@@ -26,7 +26,7 @@ def encoded(data: bytes) -> str:
 
 
 class Forge:
-    """Makes tokens, with the service's own key unless another is given; so that one check alone decides."""
+    """Makes tokens with the key of the service or a given key, so that only one check can refuse each token."""
 
     def __init__(self, config: Config, user: str) -> None:
         self.keyring = config.keyring
@@ -113,7 +113,7 @@ def test_the_key_has_one_algorithm(api: Api, forge: Forge, algorithm: str) -> No
      "'; DROP TABLE jti; --",     "https://evil.example/key", "x" * 100_000, "\0", "é", " "],
     ids=lambda value: repr(value)[:20],
 )  # fmt: skip
-def test_a_key_is_only_found_by_its_name(api: Api, forge: Forge, kid: Any) -> None:
+def test_a_key_is_selected_by_its_kid(api: Api, forge: Forge, kid: Any) -> None:
     refused(api, forge.token(header={"kid": kid}))
 
 
@@ -191,7 +191,9 @@ def test_a_token_has_one_spelling(api: Api, world: World, forge: Forge, spell: C
 
 
 @pytest.mark.parametrize("alphabet", [(b"-", b"+"), (b"_", b"/")])
-def test_only_the_url_safe_alphabet_counts(api: Api, world: World, forge: Forge, alphabet: tuple[bytes, bytes]) -> None:
+def test_only_the_url_safe_alphabet_is_accepted(
+    api: Api, world: World, forge: Forge, alphabet: tuple[bytes, bytes]
+) -> None:
     safe, plain = alphabet
     token = forge.token()
     while safe.decode() not in token:
@@ -229,7 +231,7 @@ def test_every_claim_has_its_type_and_bounds(api: Api, world: World, forge: Forg
 
 
 @pytest.mark.parametrize("role", ["", "user", "ROOT", "UNKNOWN", "USER ", "GUEST", "SERVICE"])
-def test_a_role_lets_in_only_where_it_is_listed(api: Api, forge: Forge, role: str) -> None:
+def test_a_role_may_make_only_the_calls_that_list_it(api: Api, forge: Forge, role: str) -> None:
     api.sessions(forge.token(payload={"role": role})).refused(401, "ROLE_NOT_ALLOWED")
 
 
@@ -263,7 +265,9 @@ def test_a_role_that_is_not_ours_is_not_extended(api: Api, world: World, forge: 
     ],
     ids=lambda value: str(value)[:16],
 )
-def test_what_is_not_an_object_is_no_token(api: Api, forge: Forge, header: bytes | None, payload: bytes | None) -> None:
+def test_header_and_payload_must_be_objects(
+    api: Api, forge: Forge, header: bytes | None, payload: bytes | None
+) -> None:
     good = json.dumps(forge.header).encode(), json.dumps(forge.payload).encode()
     refused(api, forge.signed(header if header is not None else good[0], payload if payload is not None else good[1]))
 

@@ -1,4 +1,4 @@
-"""The web flow in a real browser: what its cookie jar, its CORS and its pages make of our answers."""
+"""The web flow in a real browser: how its cookies, its CORS checks and its pages handle the answers."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ def place(web: Web, request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def stranger(web: Web, request: pytest.FixtureRequest) -> str:
-    """Where some page is that may not call. The other site sends no cookies; the nameless one sends `Origin: null`."""
+    """The URL of a page that may not call the service. Another site sends no cookies; no-referrer: `Origin: null`."""
     return {
         "another port": web.unknown,
         "another site": web.unknown.replace("localhost", "127.0.0.1"),
@@ -66,7 +66,7 @@ def open_page(driver: WebDriver) -> Iterator[Open]:
 
 
 def logged_in(page: Page, world: World, user: str | None = None) -> dict[str, str]:
-    """What the page's script got when somebody logged in with it."""
+    """The tokens that the script of the page gets at a login."""
     form = {"username": user or world.user(), "password": PASSWORD, "service": world.login_service(mode="WEB")}
     tokens: dict[str, str] = page.api.call("POST", "/auth/login", json_body=form, Accept="application/json").ok()
     return tokens
@@ -141,8 +141,8 @@ def test_plain_http_has_a_cookie_of_another_name(open_page: Open, world: World, 
         assert not page.cookies
 
 
-def test_a_link_from_another_site_finds_one_logged_in(open_page: Open, world: World, web: Web) -> None:
-    """The browser keeps a Strict cookie from the link's own request, but not from the page's."""
+def test_a_user_stays_logged_in_after_a_link_from_another_site(open_page: Open, world: World, web: Web) -> None:
+    """The browser sends no Strict cookie with the request of the link, but with those of the page that it opens."""
     tokens = logged_in(open_page(web.trusted), world)
     page = open_page(web.unknown.replace("localhost", "127.0.0.1"))
     page.run("location = arguments[0]", web.trusted)
@@ -161,7 +161,7 @@ def test_two_tabs_refresh_at_once_and_log_out_together(open_page: Open, world: W
     second.refresh(csrf).refused(400, "MISSING_REFRESH_COOKIE")  # tabs share their cookies
 
 
-def test_a_session_that_ended_elsewhere_is_over_here(open_page: Open, world: World, web: Web) -> None:
+def test_a_session_that_was_ended_by_another_client_is_refused(open_page: Open, world: World, web: Web) -> None:
     page = open_page(web.trusted)
     tokens = logged_in(page, world)
     web.anybody.invalidate_sessions(tokens["accessToken"]).ok()
@@ -173,7 +173,7 @@ def test_a_session_that_ended_elsewhere_is_over_here(open_page: Open, world: Wor
 
 @pytest.fixture
 def victim(open_page: Open, world: World, web: Web) -> Iterator[Victim]:
-    """Somebody logged in at the service, who in the end still is, and as nobody else."""
+    """A user who is logged in at the service. After the test the same user must still be logged in."""
     page = open_page(web.service)
     tokens = logged_in(page, world)
     before = page.cookies
@@ -184,13 +184,13 @@ def victim(open_page: Open, world: World, web: Web) -> Iterator[Victim]:
 
 @pytest.fixture
 def bait(world: World) -> dict[str, str]:
-    """An account of the stranger's own, to log the victim in to."""
+    """Credentials of an account of the stranger, who wants the victim to log in with them."""
     return {"username": world.user(), "password": PASSWORD, "service": world.login_service(mode="WEB")}
 
 
 @STRANGERS
 def test_a_stranger_reads_no_answer(open_page: Open, victim: Victim, bait: dict[str, str], stranger: str) -> None:
-    """Neither one that came nor one that the browser did not even ask for; not with the victim's tokens either."""
+    """The browser hides the answer or sends no request, even with the tokens of the victim."""
     page = open_page(stranger)
     calls: list[Callable[[], object]] = [
         lambda: page.api.login(**bait),
@@ -207,17 +207,17 @@ def test_a_stranger_reads_no_answer(open_page: Open, victim: Victim, bait: dict[
 
 
 @STRANGERS
-def test_a_stranger_who_reads_nothing_does_nothing(
+def test_requests_without_preflight_from_a_stranger_change_nothing(
     open_page: Open, victim: Victim, bait: dict[str, str], stranger: str
 ) -> None:
-    """Requests for which a browser asks nobody are sent; with cookies, where the site is the same."""
+    """The browser sends simple requests without a preflight, and with cookies to the same site."""
     page = open_page(stranger)
     for path in ("login", "refresh/web", "logout/web"):
         assert page.run("return sendBlindly(...arguments)", f"/auth/{path}", urlencode(bait), victim.csrf) == "opaque"
 
 
 @STRANGERS
-def test_a_strangers_form_does_nothing(
+def test_a_form_of_a_stranger_is_refused(
     open_page: Open, victim: Victim, bait: dict[str, str], stranger: str, web: Web
 ) -> None:
     page = open_page(stranger)

@@ -99,7 +99,7 @@ def test_mistakes_about_sessions_end_nothing(flask: CommandLine, api: Api, world
 def test_after_a_restored_backup_everyone_logs_in_again(
     config: Config, postgres_url: str, deploy: Callable[[Config], App]
 ) -> None:
-    """All that people have ends, also extensions without a refresh token; services go on."""
+    """All tokens of people end, also extensions without a refresh token. Tokens of services stay."""
     with NewDatabase(postgres_url) as url:
         migrate(DirectDatabase(url))
         app, flask = deploy(replace(config, database_url=url)), CommandLine({"DATABASE_URL": url})
@@ -314,7 +314,7 @@ def test_a_command_for_users_does_not_touch_a_service(flask: CommandLine, api: A
     assert api.refresh(service.refresh_token).status == 200
 
 
-def test_what_cannot_be_stored_is_one_line(flask: CommandLine, world: World) -> None:
+def test_a_value_that_cannot_be_stored_is_one_line(flask: CommandLine, world: World) -> None:
     odd = os.fsdecode(b"a\xff")
     for command in (["users", "disable", odd], ["services", "scopes", odd], ["login-services", "delete", odd]):
         assert flask.fails(*command).startswith("Error: ")

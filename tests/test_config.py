@@ -75,7 +75,7 @@ def test_a_mistake_is_one_line(name: str, value: str) -> None:
     assert "PRIVATE KEY---" not in line
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_mistakes_are_printed_at_once() -> None:
     with pytest.raises(Misconfigured) as refusal:
         from_environment({"COOKIE_SECURE": "x"})
     assert [line.split()[0] for line in str(refusal.value).splitlines()] == [

@@ -1,4 +1,4 @@
-"""The connections of a process: how reads and writes share them, and how those that are of no use are given up."""
+"""The connections of a process: how reads and writes share them, and when they are closed."""
 
 import os
 import secrets
@@ -84,7 +84,7 @@ def test_reads_go_on_while_commits_wait_for_a_standby(site: Site) -> None:  # no
 
 
 def test_a_commit_that_waits_is_not_left_in_the_database(site: Site) -> None:  # noqa: F811
-    """What a 503 gave up does not go on waiting in PostgreSQL."""
+    """After a 503, its statement does not go on waiting in PostgreSQL."""
     bearer = site.world.service().access_token
     with without_standby(site.direct):
         unavailable(site.api.claim(bearer, secrets.token_hex(8)))
@@ -146,7 +146,7 @@ def test_calls_that_queue_for_a_connection_are_answered_in_time(site: Site) -> N
 
 
 def test_a_refresh_notes_its_use_without_a_standby(site: Site) -> None:  # noqa: F811
-    """Its commit waits for no standby, so refreshes go on, and a row that somebody has locked is left as it is."""
+    """Its commit waits for no standby, so refreshes go on, and a locked row is not changed."""
     token = site.world.service().refresh_token
     old = "UPDATE refresh_token SET created_at = now() - interval '1 hour', last_used_at = NULL WHERE token_hash = %s"
     used = "SELECT last_used_at > now() - interval '1 minute' FROM refresh_token WHERE token_hash = %s"

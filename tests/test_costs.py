@@ -116,7 +116,7 @@ def test_large_headers_cost_less_than_a_hash(api: Api, method: str, path: str, h
     ids=["digits", "symbols", "repeated"],
 )
 def test_a_reset_costs_less_than_three_hashes(password: str) -> None:
-    """A hash takes some 20 ms, and a call of somebody who is not logged in may take 50."""
+    """A hash takes some 20 ms, and a call without a login may take 50."""
 
     def score() -> None:
         with suppress(ApiError):

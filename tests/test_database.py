@@ -141,7 +141,7 @@ INSERT_SERVICE = "INSERT INTO principal (id, role, principal_type) VALUES ({}, {
         (INSERT_SERVICE, ("a", "PROVIDER", "provider")),
     ],
 )  # fmt: skip
-def test_the_schema_refuses_what_cannot_be(
+def test_the_schema_refuses_inconsistent_principals(
     filled: psycopg.Connection[Any], template: str, values: tuple[str, ...]
 ) -> None:
     with pytest.raises(psycopg.errors.CheckViolation), filled.transaction():
@@ -158,7 +158,7 @@ def test_the_schema_refuses_what_cannot_be(
         ("user_agent", "repeat('a', 4097)"),
     ],
 )
-def test_the_schema_refuses_tokens_that_cannot_be(filled: psycopg.Connection[Any], columns: str, values: str) -> None:
+def test_the_schema_refuses_inconsistent_tokens(filled: psycopg.Connection[Any], columns: str, values: str) -> None:
     statement = (
         f"INSERT INTO refresh_token (token_hash, principal_id, scopes, access_token_lifetime_ms, {columns}) "
         f"VALUES (sha256('x'), 'user-7', '{{a:read}}', 1, {values})"

@@ -173,8 +173,10 @@ def test_only_the_owners_own_session_may(api: Api, world: World) -> None:
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )  # fmt: skip
 @given(steps=st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 9)), max_size=12))
-def test_the_list_is_what_lives(api: Api, world: World, database_url: str, steps: list[tuple[str, int]]) -> None:
-    """Whatever was extended, refreshed, ended or expired: the list has the rows of a model, in the model's order."""
+def test_the_list_has_exactly_the_live_delegations(
+    api: Api, world: World, database_url: str, steps: list[tuple[str, int]]
+) -> None:
+    """After any sequence of extensions, refreshes, ends and expiries, the list equals a model, in the same order."""
     user, services = world.session(), [world.service("files:write") for _ in range(2)]
     deleted = set[str]()
     alive: dict[str, dict[str, Any]] = {}  # newest last; "from" names the delegation that one was made from
@@ -223,7 +225,7 @@ def test_the_list_is_what_lives(api: Api, world: World, database_url: str, steps
 
 
 def test_a_delegation_that_is_being_stored_ends_too(api: Api, world: World) -> None:
-    """The end waits for the extension's lock, and then sees what it stored."""
+    """The end waits for the lock of the extension, and then sees the delegation that it stored."""
     user, service, token = world.session(), world.service(*SCOPES), refresh_tokens.generate()
     bearers = [world.tokens.verify(each.access_token) for each in (service, user)]
     with ThreadPoolExecutor(1) as pool:

@@ -125,14 +125,14 @@ def test_the_procfile_is_all_a_platform_needs(slug: Slug) -> None:
 
 
 def runs(process: psutil.Process) -> bool:
-    """Whether a process does, and is not a dead one that nobody has asked for its exit code."""
+    """Whether the process runs and is not a zombie."""
     with suppress(psutil.NoSuchProcess):
         return bool(process.status() != psutil.STATUS_ZOMBIE)
     return False
 
 
 def test_a_platforms_sigterm_stops_every_process(slug: Slug) -> None:
-    """Every process gets it, also a worker that was forked a moment ago; nobody has to be killed."""
+    """Every process gets it, also a worker that was forked a moment ago; no process has to be killed."""
     slug.run(*slug.procfile("release"))
     with slug.serving() as process:
         started = process.children(recursive=True)
@@ -167,7 +167,7 @@ def test_the_image_is_what_the_procfile_runs() -> None:
 
 
 def test_the_image_installs_all_that_is_imported(slug: Slug) -> None:
-    """What only the requirements in dev/ bring is missing where it counts."""
+    """Packages that only the requirements in dev/ install are not in the image."""
     load = "import app, auth.ops.worker, runpy; app.app; runpy.run_path('gunicorn.conf.py')"
     program = f"import sys; before = {{*sys.modules}}; {load}; print(*{{*sys.modules}} - before)"
     imported = {name.partition(".")[0] for name in slug.run("python", "-c", program).split()}

@@ -63,7 +63,7 @@ def test_a_sound_deployment(examine: Examine, environment: Environment) -> None:
     ],
     ids=["http", "https", "pool", "no key", "bad key", "private key", "proxies", "processes"],
 )
-def test_what_is_wrong_is_named(examine: Examine, changes: Environment, check: str, told: str) -> None:
+def test_a_mistake_fails_its_check(examine: Examine, changes: Environment, check: str, told: str) -> None:
     ok, message = examine(sound=False, **changes)[check]
     assert not ok
     assert told in message

@@ -1,4 +1,4 @@
-"""Ended is ended: no call of ours honours an access token whose grant has ended, and no delegation grows."""
+"""No call accepts an access token whose grant has ended, and no delegation outlives its source."""
 
 import os
 import time
@@ -187,7 +187,7 @@ DAY_MS = 86_400_000
 
 
 def test_an_extension_that_is_not_stored_does_not_renew_itself(api: Api, world: World, database_url: str) -> None:
-    """A service extends its own extension again and again: each ends when the first one does."""
+    """A service extends its own extension again and again: each ends with the first one."""
     service, user = world.service("files:read"), world.session()
     token = api.extend(service.access_token, user.access_token, "files:read", expires_in=30_000).ok()["accessToken"]
     end_of_first = claims(token)["exp"]
@@ -200,7 +200,7 @@ def test_an_extension_that_is_not_stored_does_not_renew_itself(api: Api, world: 
         assert claims(minted)["exp"] <= end_of_first
 
 
-def test_a_second_of_another_service_stays_a_second(api: Api, world: World) -> None:
+def test_a_service_cannot_prolong_the_extension_of_another(api: Api, world: World) -> None:
     one, other, user = world.service("files:read"), world.service("files:read"), world.session()
     token = api.extend(one.access_token, user.access_token, "files:read", expires_in=1000).ok()["accessToken"]
     time.sleep(1.1)  # the leeway still lets it in
@@ -210,7 +210,7 @@ def test_a_second_of_another_service_stays_a_second(api: Api, world: World) -> N
         )
 
 
-def test_what_is_made_from_a_delegation_ends_when_it_does(api: Api, world: World, database_url: str) -> None:
+def test_a_token_that_is_made_from_a_delegation_expires_with_it(api: Api, world: World, database_url: str) -> None:
     one, other, user = world.service("files:read", "auth:write"), world.service("files:read"), world.session()
     first = api.extend(
         one.access_token, user.access_token, "files:read", "auth:write", expires_in=DAY_MS, refreshes=True
@@ -310,7 +310,7 @@ WHEN (get_byte(OLD.token_hash, 0) < 26) EXECUTE FUNCTION wait();
 """
 
 
-def test_more_sessions_end_than_one_statement_has_time_for(
+def test_sessions_end_in_batches_when_one_statement_would_time_out(
     server_url: str, config: Config, deploy: Callable[[Config], App], address: str
 ) -> None:
     """The database is slow: it takes 1 ms for every tenth session. One statement for all would not end in its 1.5 s."""

@@ -86,7 +86,7 @@ def test_a_link_works_once(resource: FlaskClient, api: Api, world: World) -> Non
 def test_an_outage_is_no_refusal(
     resource: FlaskClient, api: Api, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the link cannot be spent there is no file; and it is not called spent, so that it works later."""
+    """A link that cannot be claimed now opens no file. The answer is 503 and not 409, and the link works later."""
     token = api.request_one_time_token(world.session().access_token, "files.download:read").json["accessToken"]
     assert status(resource, token) == 401  # a one-time token is for one use; and the keys are known from here on
     with monkeypatch.context() as away:

@@ -87,12 +87,12 @@ def test_without_refreshes_nothing_is_stored(api: Api, world: World) -> None:
     assert world.db.run("principal_end_tokens", id=user.id, kept_reference=None) == 1
 
 
-def test_an_admin_is_let_in_but_has_no_policy(api: Api, world: World) -> None:
+def test_an_admin_may_call_but_has_no_policy(api: Api, world: World) -> None:
     admin = world.access_token(world.user(Role.ADMIN))
     api.extend(admin, world.session().access_token, "files:read").refused(401, "SCOPE_NOT_IN_POLICY")
 
 
-def test_a_user_is_not_let_in(api: Api, world: World) -> None:
+def test_a_user_may_not_call(api: Api, world: World) -> None:
     user = world.session()
     for bearer in (None, user.access_token, "x"):
         answer = api.extend(bearer, user.access_token, "files:read").refused(401)
@@ -140,7 +140,7 @@ def test_all_and_special_are_never_extended(api: Api, world: World, scope: str) 
     api.extend(service.access_token, token, scope).refused(401, "SCOPE_NOT_EXTENDABLE")
 
 
-def test_the_user_must_still_be_somebody(api: Api, world: World) -> None:
+def test_a_disabled_or_deleted_user_is_not_extended(api: Api, world: World) -> None:
     service, disabled, deleted = world.service("files:write"), world.session(), world.session()
     world.db.one("principal_disable", id=disabled.id)
     world.db.one("principal_delete", id=deleted.id, principal_types=["password"])

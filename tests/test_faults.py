@@ -1,4 +1,4 @@
-"""When the database is away, in every way it can be: always 503, quickly, and afterwards as if nothing had been.
+"""Faults of the database: always 503, quickly, and afterwards the service works as before.
 
 Each test says what clients see, and what must be true in the database when it is back.
 """
@@ -44,7 +44,7 @@ pytestmark = [
 NEW_PASSWORD = "seventeen violet kettles"
 UNKNOWN = ("invalidateSession", "invalidateDelegation")  # their ids are unknown
 LATEST = 3.0  # seconds in which an outage is answered
-LATEST_SILENCE = 6.0  # and one by a peer that accepts and never answers
+LATEST_SILENCE = 6.0  # and an outage by a server that accepts connections and never answers
 BACK = 2.0  # seconds until the first success
 
 
@@ -105,7 +105,7 @@ def healthy(site: Site) -> Iterator[None]:
 
 
 def every_call(site: Site) -> dict[str, Callable[[], Answer]]:
-    """All RPCs, each with what would make it succeed."""
+    """All RPCs, each with arguments with which it would succeed."""
     api, world = site.api, site.world
     user, service = world.session(), world.service("files:read")
     name, login_service, jti = world.user(), world.login_service(), secrets.token_hex(8)
@@ -176,7 +176,7 @@ def test_a_stopped_server(site: Site, mode: str) -> None:
 
 
 def test_no_errors_are_left_after_five_seconds(site: Site) -> None:
-    """Whatever was queued or broken is gone: 5 seconds after the return, no call fails any more."""
+    """No request and no broken connection is left over: 5 seconds after the return, no call fails."""
     token = site.world.service().refresh_token
     site.postgres.stop("immediate")
     with ThreadPoolExecutor(16) as pool:
@@ -212,7 +212,7 @@ def claiming(site: Site, threads: int = 8) -> Iterator[dict[str, list[int | None
 
 
 def assert_kept(site: Site, seen: dict[str, list[int | None]]) -> None:
-    """Every acknowledged claim is stored, none was given twice, and nobody was told anything but 200, 409 or 503."""
+    """Every acknowledged claim is stored, none succeeded twice, and no answer is anything but 200, 409 or 503."""
     stored = {row[0] for row in site.rows("SELECT jti FROM jti_claim")}
     counted = Counter(status for statuses in seen.values() for status in statuses)
     assert set(counted) <= {200, 409, 503, None}, counted
@@ -224,7 +224,7 @@ def assert_kept(site: Site, seen: dict[str, list[int | None]]) -> None:
 
 
 def test_a_server_killed_under_load(site: Site) -> None:
-    """No acknowledged claim is lost or given twice. What was in flight may or may not be stored, and was not a 409."""
+    """No acknowledged claim is lost or succeeds twice. A claim in flight may be stored or not, and is not a 409."""
     with claiming(site) as seen:
         time.sleep(0.5)
         os.kill(site.postgres.pid(), signal.SIGKILL)
@@ -247,7 +247,7 @@ def test_a_link_cut_under_load(site: Site) -> None:
 
 
 def test_a_link_cut_before_the_statement(site: Site) -> None:
-    """503, and nothing has happened."""
+    """503, and nothing was stored."""
     service, jti = site.world.service(), secrets.token_hex(8)
     site.proxy.cut_before_the_next_request()
     unavailable(site.api.claim(service.access_token, jti))
@@ -257,7 +257,7 @@ def test_a_link_cut_before_the_statement(site: Site) -> None:
 
 @pytest.mark.parametrize("answer_bytes", [0, 1, 20])
 def test_a_link_cut_in_the_answer(site: Site, answer_bytes: int) -> None:
-    """503 and not 409: the claim is stored, but nobody can know, and nobody asked a second time."""
+    """503 and not 409: the claim is stored, but the service cannot know, and does not repeat the statement."""
     service, jti = site.world.service(), secrets.token_hex(8)
     assert site.api.claim(service.access_token, secrets.token_hex(8)).status == 200
     site.proxy.cut_after(answer_bytes)
@@ -320,7 +320,7 @@ def test_a_server_that_is_read_only(site: Site) -> None:
 
 
 def test_no_connection_left(site: Site) -> None:
-    """Somebody else has all of max_connections: 503 until they let go, and then at once."""
+    """Another client has all of max_connections: 503 until it closes them, and then successes at once."""
     token = site.world.service().refresh_token
     site.proxy.cut()
     held = []

@@ -1,7 +1,7 @@
-"""Input that nobody thought of: made from our own OpenAPI document, and by the byte.
+"""Generated requests: from the OpenAPI document, and from random bytes.
 
-`make test` tries some hundreds, `make fuzz` 20,000. Whatever comes, there is no 5xx, every answer is as the document
-says, and a refused call has stored nothing.
+`make test` tries some hundreds, `make fuzz` 20,000. There is no 5xx, every answer matches the
+document, and a refused call has stored nothing.
 """
 
 import os
@@ -52,7 +52,7 @@ OPERATIONS: dict[str, Any] = {
 }
 
 
-# What schemathesis does inside its strategies, not we.
+# Warnings from inside the strategies of schemathesis.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Do not use the `random` module:hypothesis.errors.HypothesisDeprecationWarning"
 )
@@ -92,7 +92,7 @@ def counting(database_url: str) -> Iterator[psycopg.Connection[Any]]:
 
 
 def stored(counting: psycopg.Connection[Any]) -> tuple[int, ...] | None:
-    """How much there is of all that a call may store."""
+    """The number of rows of every kind that a call may store."""
     return counting.execute(
         "SELECT (SELECT count(*) FROM refresh_token), (SELECT count(*) FROM jti_claim), "
         "(SELECT count(*) FROM principal), (SELECT count(reset_token_hash) FROM principal)"

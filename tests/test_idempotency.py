@@ -1,4 +1,4 @@
-"""claim with an Idempotency-Key: whoever's answer was lost asks again."""
+"""claim with an Idempotency-Key: a client whose answer was lost asks again."""
 
 import secrets
 from collections import Counter

@@ -1,4 +1,4 @@
-"""docs/integrate.md: its code, copied, does against a server what it says."""
+"""docs/integrate.md: its code, when copied, works against a server."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The limits on guessing. Time passes in these tests by moving what the database remembers into the past."""
+"""The limits on guessing. To let time pass, these tests move the stored times into the past."""
 
 import secrets
 import time
@@ -21,7 +21,7 @@ At = Callable[..., Api]
 
 @pytest.fixture
 def at(app: Flask) -> At:
-    """Somebody at an address: a given one, or one of their own."""
+    """A client at the given address, or at an address that no other test has."""
     return lambda address=None: Api(send_to_app(app, address or any_address()))
 
 
@@ -44,7 +44,7 @@ def test_the_fifth_failure_starts_a_cooldown(
     fail(api, username, service, 1)
 
 
-def test_no_password_is_looked_at_in_a_cooldown(
+def test_no_password_is_verified_in_a_cooldown(
     at: At, world: World, service: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api, user = at(), world.user()
@@ -154,10 +154,10 @@ def raising(error: type[Exception]) -> Callable[..., None]:
     return raise_error
 
 
-def test_a_session_that_comes_too_late_counts(
+def test_a_user_who_is_disabled_during_the_hash_counts_as_a_failure(
     at: At, world: World, service: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The password was right, but the person was disabled while it was hashed: that must not be told."""
+    """The answer must not reveal that the password was right."""
     api, user = at(), world.user()
 
     def disabling(*_: object) -> tuple[bool, None]:
@@ -212,7 +212,7 @@ def test_a_network_has_a_hundred_failures(at: At, world: World, service: str, da
     assert api.login(user, PASSWORD, service).status == 200
 
 
-def test_a_name_has_a_hundred_failures_an_hour_but_where_its_owner_is(
+def test_a_name_has_a_hundred_failures_an_hour_except_from_a_known_network(
     at: At, world: World, service: str, database_url: str
 ) -> None:
     user, home = world.user(password_hash=QUICK_HASH), any_address()
@@ -274,7 +274,7 @@ def test_a_name_typed_into_the_login_is_not_kept(at: At, service: str, database_
     assert typed.encode().hex() not in content
 
 
-def test_what_a_login_is_counted_in_is_purged(world: World, database_url: str) -> None:
+def test_expired_limits_are_purged(world: World, database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         insert = "INSERT INTO login_limit (key, expires_at) VALUES (%s, now())"
         connection.cursor().executemany(insert, [[secrets.token_bytes(32)] for _ in range(3)])

@@ -1,4 +1,4 @@
-"""What the service writes down: a line a request, a line a security event, and no secret in any of them."""
+"""The log: one line for each request, with its security event, and no secret in any line."""
 
 import json
 import secrets
@@ -67,7 +67,7 @@ def logged(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 
 @dataclass
 class Call:
-    """An answer, and what its lines are to tell."""
+    """An answer, and the expected content of its lines."""
 
     answer: Answer
     rpc: str | None
@@ -203,7 +203,7 @@ def test_lines_tell_the_session_and_the_chain(logged: Logged, world: World) -> N
     assert (refreshed["session"], refreshed["extendedByChain"]) == (new_session, [service.id])
 
 
-def test_the_request_and_the_claim_of_a_jti_are_found_together(logged: Logged, world: World) -> None:
+def test_request_and_claim_of_a_jti_log_the_same_hash(logged: Logged, world: World) -> None:
     told = [
         logged.event(call.answer)["jtiHash"]
         for _ in range(2)
@@ -233,7 +233,7 @@ def test_a_lockout_and_a_foreign_key_are_events(logged: Logged, world: World) ->
     assert [line["cause"] for line in lines] == [cause]
 
 
-def test_no_line_and_no_answer_tells_a_secret(logged: Logged, world: World) -> None:
+def test_no_line_and_no_answer_contains_a_secret(logged: Logged, world: World) -> None:
     api, password = logged.api, secrets.token_hex(16)
     user, service, name = world.user(password=password), world.service("files:write"), world.login_service()
     tokens = api.login(user, password, name).ok()
@@ -289,7 +289,9 @@ def raw(port: int, request: bytes) -> bytes:
     ],
     ids=["no protocol", "long line", "long header", "unknown coding"],
 )
-def test_what_is_no_request_gets_an_error_of_the_usual_form(logged: Logged, request_bytes: bytes, status: int) -> None:
+def test_an_unreadable_request_gets_an_error_of_the_usual_form(
+    logged: Logged, request_bytes: bytes, status: int
+) -> None:
     head, _, body = raw(logged.server.port, request_bytes).partition(b"\r\n\r\n")
     assert int(head.split()[1]) == status
     assert set(json.loads(body)) == {"why", "errorCode"}
@@ -321,14 +323,16 @@ def test_a_request_id_is_made(api: Api, given: str | None) -> None:
     assert all(uuid.UUID(made) for made in ids)
 
 
-def test_errors_that_cause_each_other_are_told_once() -> None:
+def test_errors_that_cause_each_other_are_logged_once() -> None:
     one, other = ValueError(), KeyError()
     one.__cause__, other.__cause__ = other, one
     told = traceback_without_messages(one)
     assert (told.count("ValueError"), told.count("KeyError")) == (1, 1)
 
 
-def test_a_bug_is_told_without_what_was_sent(config: Config, address: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_unexpected_error_is_logged_without_request_data(
+    config: Config, address: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     def fail(secret: str) -> str:
         raise ValueError(f"cannot read {secret}") from KeyError(secret)
 

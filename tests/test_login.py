@@ -1,4 +1,4 @@
-"""passwordLogin: who gets in, in which form, and with what."""
+"""passwordLogin: credentials, formats of requests and answers, refusals."""
 
 import json
 import re
@@ -97,7 +97,7 @@ def test_a_browser_gets_a_page_that_sends_it_on(api: Api, world: World, accept: 
     assert all(part in raw for part in ("Max-Age=300", "Path=/", "SameSite=Strict", "Secure"))
 
 
-def test_nobody_learns_which_half_was_wrong(api: Api, world: World) -> None:
+def test_all_login_failures_have_the_same_answer(api: Api, world: World) -> None:
     service, disabled = world.login_service(), world.user()
     world.db.one("principal_disable", id=disabled)
     attempts = {
@@ -132,8 +132,8 @@ def test_every_refusal_costs_one_hash(api: Api, world: World, monkeypatch: pytes
         assert len(hashed) == 1
 
 
-def test_the_right_password_of_somebody_disabled_is_no_different(api: Api, world: World) -> None:
-    """Nothing follows from it that a wrong one would not do: an old hash, say, is not replaced."""
+def test_the_right_password_of_a_disabled_user_has_no_effect(api: Api, world: World) -> None:
+    """It has no more effect than a wrong one: for example, an old hash is not replaced."""
     user, old = world.user(), sha256_crypt.using(rounds=1000).hash(PASSWORD)
     world.db.one("principal_set_password", id=user, password_hash=old)
     world.db.one("principal_disable", id=user)
@@ -143,7 +143,7 @@ def test_the_right_password_of_somebody_disabled_is_no_different(api: Api, world
     assert world.password_hash(user) == old
 
 
-def test_a_login_under_way_loses_to_a_new_password(api: Api, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_login_under_way_fails_after_a_new_password(api: Api, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     user, verify = world.user(), passwords.verify
 
     def verify_slowly(password: str, password_hash: str | None, _: object) -> tuple[bool, str | None]:
@@ -154,7 +154,9 @@ def test_a_login_under_way_loses_to_a_new_password(api: Api, world: World, monke
     api.login(user, PASSWORD, world.login_service()).refused(401, "INCORRECT_CREDENTIALS")
 
 
-def test_a_login_under_way_is_none_of_a_new_user(api: Api, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_login_under_way_fails_for_a_new_user_with_the_same_id(
+    api: Api, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The user is deleted during the hash, and another one created with the same id."""
     user, verify = world.user(), passwords.verify
 
@@ -276,7 +278,7 @@ EXPIRED = {
 
 
 @pytest.mark.parametrize("kind", EXPIRED)
-def test_a_login_sweeps_up_what_has_expired(api: Api, world: World, database_url: str, kind: str) -> None:
+def test_a_login_purges_expired_rows(api: Api, world: World, database_url: str, kind: str) -> None:
     values, (insert, find) = {"key": secrets.token_bytes(32), "user": world.user()}, EXPIRED[kind]
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(insert, values)
@@ -286,8 +288,8 @@ def test_a_login_sweeps_up_what_has_expired(api: Api, world: World, database_url
 
 
 @pytest.fixture
-def sweeps(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Which sweeps were asked for. They fail; what had expired before is gone."""
+def purges(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The purges that were asked for. They fail; rows that had expired before are deleted first."""
     db, asked = request_class(app).db, list[str]()
     one = db.one
     while any((one("expired_delete", batch=100, claim_days=30) or {}).values()):
@@ -303,8 +305,8 @@ def sweeps(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
-def test_a_sweep_that_fails_does_not_fail_the_login(api: Api, world: World, sweeps: list[str]) -> None:
+def test_a_purge_that_fails_does_not_fail_the_login(api: Api, world: World, purges: list[str]) -> None:
     world.session(ttl=-1)
     tokens = api.login(world.user(), PASSWORD, world.login_service()).ok()
     assert api.refresh(tokens["refreshToken"]).status == 200
-    assert sweeps
+    assert purges

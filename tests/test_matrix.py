@@ -1,4 +1,4 @@
-"""What a browser may and may not send: every combination that matters, good and bad, with its status.
+"""What a browser may and may not send: every relevant combination of headers, good and bad, with its status.
 
 Also CORS, and the address that a proxy reports.
 """

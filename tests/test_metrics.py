@@ -89,8 +89,8 @@ def test_ended_tokens_and_waits_for_a_processor_are_counted(server: Server, worl
     assert growth(api, lambda: api.login(user, PASSWORD, name), "auth_hash_wait_seconds_count") == 1
 
 
-def test_what_is_no_path_makes_no_series(server: Server) -> None:
-    """Nobody can fill the memory of whoever reads the metrics."""
+def test_an_unknown_path_makes_no_series(server: Server) -> None:
+    """Otherwise a client could fill the memory of Prometheus."""
     for path in ("/secret-1", "/secret-2", "/auth/sessions/secret-3"):
         server.api.call("DELETE", path)
     assert "secret" not in server.api.call("GET", "/metrics").body.decode()
@@ -120,7 +120,7 @@ def test_faults_of_the_database_are_counted(environment: dict[str, str], databas
 def test_metrics_that_cannot_be_kept_change_no_answer(
     environment: dict[str, str], world: World, tmp_path: Path
 ) -> None:
-    """Somebody cleans the folder up while workers come and go."""
+    """The folder is deleted while workers start and stop."""
     token = world.session().refresh_token
     with serving(environment) as [server]:
         folder = folder_of(server)
@@ -148,7 +148,7 @@ def folder_of(server: Server) -> Path:
     return folder
 
 
-def test_what_is_no_request_is_counted(server: Server) -> None:
+def test_an_unreadable_request_is_counted(server: Server) -> None:
     def nonsense() -> None:
         with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
             connection.sendall(b"nonsense\r\n\r\n")

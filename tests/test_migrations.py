@@ -28,7 +28,7 @@ COLUMNS = """
     JOIN pg_class ON pg_class.oid = attrelid
     WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND attnum > 0 AND NOT attisdropped
 """
-# What refuses rows, with the columns that it is about.
+# The constraints that refuse rows, with their columns.
 CONDITIONS = """
     SELECT conname, conrelid::regclass::text, attname
     FROM pg_constraint

@@ -1,4 +1,4 @@
-"""requestOneTimeTokenWithAudience and claim."""
+"""requestOneTimeTokenWithAudience and claim: tokens that are spent once."""
 
 import secrets
 import time
@@ -53,7 +53,7 @@ def test_of_two_audiences_the_first_counts(api: Api, world: World) -> None:
 
 
 @pytest.mark.parametrize("audience", ["all:write", "jobs:read", "files:read,jobs:read", "special.x:read", "file:read"])
-def test_nobody_asks_for_more_than_they_have(api: Api, world: World, audience: str) -> None:
+def test_an_audience_beyond_the_scopes_of_the_bearer_is_refused(api: Api, world: World, audience: str) -> None:
     bearer = world.access_token(world.user(), ["files:write", "auth:write"])
     api.request_one_time_token(bearer, audience).refused(401, "SCOPE_NOT_COVERED")
 
@@ -65,7 +65,7 @@ def test_metadata_narrows(api: Api, world: World) -> None:
     api.request_one_time_token(bearer, "files:read:path!L2V0Yw==").refused(401, "SCOPE_NOT_COVERED")
 
 
-def test_the_bearer_must_still_be_somebody(api: Api, world: World) -> None:
+def test_a_disabled_or_deleted_bearer_is_refused(api: Api, world: World) -> None:
     disabled, deleted = world.session(), world.session()
     world.db.one("principal_disable", id=disabled.id)
     world.db.one("principal_delete", id=deleted.id, principal_types=["password"])
@@ -100,7 +100,7 @@ def test_a_jti_is_claimed_once(api: Api, world: World, role: Role) -> None:
         api.claim(bearer, jti).refused(409, "ALREADY_CLAIMED")
 
 
-def test_a_claim_need_not_be_of_ours(api: Api, world: World) -> None:
+def test_a_jti_of_another_issuer_can_be_claimed(api: Api, world: World) -> None:
     bearer = world.service().access_token
     for jti in (secrets.token_hex(127) + "é", "%ff" + secrets.token_hex(8), " " + secrets.token_hex(8)):
         assert api.claim(bearer, jti).status == 200

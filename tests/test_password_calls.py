@@ -132,7 +132,7 @@ def test_only_the_owners_own_session_may_change_it(api: Api, world: World) -> No
     assert logs_in(api, world, user.id, PASSWORD)
 
 
-def test_without_a_password_there_is_none_to_change(api: Api, world: World) -> None:
+def test_a_user_without_a_password_cannot_change_it(api: Api, world: World) -> None:
     user = world.session(world.user(password=None))
     api.change_password(user.access_token, PASSWORD, NEW).refused(403, "NO_PASSWORD")
 
@@ -156,8 +156,8 @@ def test_of_sixty_four_changes_one_wins(api: Api, world: World) -> None:
     assert passwords.verify(winner, world.password_hash(user.id))[0]
 
 
-def test_a_login_beside_a_change_came_before_or_fails(api: Api, world: World) -> None:
-    """A session that a login with the old password started is not there afterwards."""
+def test_no_login_with_the_old_password_survives_a_change(api: Api, world: World) -> None:
+    """A login before the change is ended by it, and a later one is refused."""
     service, changed = world.login_service(), 0
     for _ in range(5):
         user = world.session()
@@ -175,7 +175,7 @@ def test_a_login_beside_a_change_came_before_or_fails(api: Api, world: World) ->
 
 
 def ended_meanwhile(monkeypatch: pytest.MonkeyPatch, end: Callable[[], object]) -> None:
-    """Do that when the new password is being hashed."""
+    """Calls the function while the new password is hashed."""
     new_hash = passwords.new_hash
 
     def hash_later(password: str, waited: passwords.Waited) -> str:
@@ -266,7 +266,7 @@ def test_a_refused_password_does_not_spend_the_token(
 
 
 def test_the_users_id_is_no_password(api: Api, world: World, flask: CommandLine) -> None:
-    """Hard to guess, but for those who know the user."""
+    """It is hard to guess, except for people who know the user."""
     user = world.session()
     api.change_password(user.access_token, PASSWORD, user.id).refused(400, "PASSWORD_TOO_EASY")
     token = reset_token(flask, user.id)

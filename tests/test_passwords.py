@@ -1,4 +1,4 @@
-"""Passwords: what a hash costs, how many run at once, which new ones are taken, and how old hashes are replaced."""
+"""Passwords: what a hash costs, how many run at once, the rules for new ones, and how old hashes are replaced."""
 
 import base64
 import hashlib
@@ -110,7 +110,7 @@ def test_a_login_waits_a_second_for_its_turn(api: Api, world: World, monkeypatch
     assert api.login(user, PASSWORD, service).status == 200
 
 
-def test_when_too_many_wait_the_next_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_queue_refuses_the_next_login_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = Slow(monkeypatch)
     most = passwords.WAITING
     with ThreadPoolExecutor(most) as pool:
@@ -235,7 +235,7 @@ KINDS: dict[str, Callable[[str], str]] = {
 
 
 def original(password: str) -> dict[str, str]:
-    """As UCloud stores it."""
+    """The hash and the salt as UCloud stores them."""
     salt = secrets.token_bytes(16)
     key = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, 10_000, 32)
     return {"hashedPassword": base64.b64encode(key).decode(), "salt": base64.b64encode(salt).decode()}
@@ -246,7 +246,7 @@ def person(**fields: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "original"])
-def test_people_are_brought_over_and_their_hashes_replaced(
+def test_users_are_imported_and_their_hashes_replaced(
     flask: CommandLine, api: Api, world: World, tmp_path: Path, kind: str
 ) -> None:  # fmt: skip
     password = "pässwörd of old"
@@ -325,7 +325,7 @@ UNREADABLE = [
     ],
     ids=map(str, itertools.count()),
 )
-def test_a_mistake_brings_nobody_over(flask: CommandLine, tmp_path: Path, line: str) -> None:
+def test_a_mistake_imports_nobody(flask: CommandLine, tmp_path: Path, line: str) -> None:
     good = [person(passwordHash=GOOD_HASH) for _ in range(2)]
     file = tmp_path / "users.jsonl"
     file.write_text(f"{json.dumps(good[0])}\n{line}\n{json.dumps(good[1])}\n")
@@ -335,7 +335,7 @@ def test_a_mistake_brings_nobody_over(flask: CommandLine, tmp_path: Path, line: 
     assert good[0]["id"] not in flask.run("users", "list").stdout
 
 
-def test_an_id_that_is_taken_brings_nobody_over(flask: CommandLine, world: World, tmp_path: Path) -> None:
+def test_an_id_that_is_taken_imports_nobody(flask: CommandLine, world: World, tmp_path: Path) -> None:
     good, taken = person(passwordHash=GOOD_HASH), person(passwordHash=GOOD_HASH, id=world.user())
     file = tmp_path / "users.jsonl"
     for lines, number in (([good, taken], 2), ([good, good], 2), ([taken, good], 1)):

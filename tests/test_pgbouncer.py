@@ -50,7 +50,7 @@ def test_everybody_logs_in_refreshes_and_claims(server: Server, lent_url: str, c
 
 
 def test_the_sessions_are_lent(lent_url: str) -> None:
-    """This is the transaction mode: what a client sets, others find, or it does not find again."""
+    """This is the transaction mode: another client may see a setting of a client, or the client may lose it."""
     name = f"auth.a{secrets.token_hex(4)}"
     with psycopg.connect(lent_url, autocommit=True) as one, psycopg.connect(lent_url, autocommit=True) as other:
         one.execute(f"SET {name} = 'mine'")

@@ -1,4 +1,4 @@
-"""The portal of `examples/` in a real browser, by the keyboard alone, as the people who use it see it."""
+"""The portal of `examples/` in a real browser, by the keyboard alone."""
 
 import hashlib
 import os
@@ -92,7 +92,7 @@ def test_no_script_finds_a_token_that_opens_a_session(signed_in: Portal) -> None
     assert signed_in.run("return document.cookie.split('; ').map((cookie) => cookie.split('=')[0])") == ["portal-csrf"]
 
 
-def test_a_wrong_password_is_said(open_portal: OpenPortal, world: World) -> None:
+def test_a_wrong_password_shows_a_message(open_portal: OpenPortal, world: World) -> None:
     portal = open_portal()
     portal.sign_in(world.user(), "wrong")
     portal.sees("User name or password is wrong.")
@@ -127,7 +127,7 @@ def test_while_the_service_is_away_people_stay_signed_in(signed_in: Portal, plac
     assert AWAY not in signed_in.text
 
 
-def test_who_signs_in_meanwhile_is_told_to_wait(open_portal: OpenPortal, world: World, driver: WebDriver) -> None:
+def test_a_sign_in_during_an_outage_shows_a_message(open_portal: OpenPortal, world: World, driver: WebDriver) -> None:
     portal = open_portal()
     driver.execute_cdp_cmd("Network.enable", {})
     driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/auth/login"]})

@@ -1,4 +1,4 @@
-"""What becomes of requests when a worker is killed or the service is stopped under load."""
+"""Requests while a worker is killed, or the service is stopped under load."""
 
 import http.client
 import os
@@ -39,7 +39,7 @@ def stored(database_url: str, jtis: list[str]) -> set[str]:
 def test_a_killed_worker_loses_no_acknowledged_write(
     environment: dict[str, str], world: World, database_url: str
 ) -> None:
-    """Claims go on while workers are killed: each acknowledged one is stored, and the service is whole again."""
+    """Claims go on while workers are killed: each acknowledged one is stored, and all workers run again."""
     bearer, acknowledged, statuses = world.service().access_token, list[str](), Counter[int]()
     stop = threading.Event()
 
@@ -107,7 +107,7 @@ def test_a_stop_under_load_answers_every_request_that_had_an_effect(
     assert stored(database_url, unanswered) == set()
 
 
-def test_a_stop_right_after_the_start_is_heard(environment: dict[str, str]) -> None:
+def test_a_stop_right_after_the_start_takes_effect_at_once(environment: dict[str, str]) -> None:
     """Also by a worker that was forked a moment ago; otherwise it would take the 30 seconds of a graceful stop."""
     for _ in range(2):
         server = Server(environment, workers=2)

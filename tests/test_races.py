@@ -83,7 +83,7 @@ def test_of_many_logouts_of_one_session_one_wins(apis: list[Api], world: World) 
 def test_a_new_password_ends_logins_that_are_under_way(
     apis: list[Api], environment: dict[str, str], world: World
 ) -> None:
-    """Whatever a login with the old password came to, its session does not outlive the change."""
+    """A login with the old password may succeed or fail, but its session does not outlive the change."""
     service = world.login_service()
     for _ in range(2):
         user, tokens = world.user(), list[str]()

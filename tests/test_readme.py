@@ -20,7 +20,7 @@ BLOCK = re.compile(r"^ *```sh\n(.*?)^ *```\n(?:^ *```(?:json|text)\n(.*?)^ *```\
 
 
 def matches(shown: str, printed: str) -> bool:
-    """Whether this was printed, where an ellipsis stands for anything."""
+    """Whether the output matches the expected text, in which an ellipsis stands for any text."""
     return re.fullmatch(".+?".join(map(re.escape, shown.split("…"))), printed, re.DOTALL) is not None
 
 

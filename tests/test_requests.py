@@ -1,4 +1,4 @@
-"""Bad requests of every kind: a clear 4xx with a stable code, and nothing happens."""
+"""Bad requests of every kind: a clear 4xx with a stable code, and no effect."""
 
 import io
 from typing import Any
@@ -112,7 +112,7 @@ def test_a_body_over_the_limit_is_413(app: Flask, path: str, announced: bool) ->
         assert (response.get_json()["errorCode"] == "BODY_TOO_LARGE") is (size > LIMITS[path])
 
 
-def test_a_failure_of_ours_tells_nothing(app: Flask, api: Api, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_internal_error_reveals_nothing(app: Flask, api: Api, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     from auth.core.tokens import AccessTokens
 
     def fail(*_: object) -> str:

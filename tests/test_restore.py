@@ -44,7 +44,7 @@ def log_in(api: Api, user: str, login_service: str, bearer: str, password: str =
 
 
 def statuses(api: Api, bearer: str, made: Tokens) -> set[int]:
-    """Of every use of these tokens."""
+    """The statuses of every use of these tokens."""
     answers = [api.refresh(each["refreshToken"]) for each in made if each["refreshToken"]]
     answers += [api.request_one_time_token(each["accessToken"], "files:read") for each in made]
     answers += [api.extend(bearer, each["accessToken"], "files:read") for each in made]

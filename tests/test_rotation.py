@@ -36,7 +36,7 @@ class Deployment:
         self.serving = [self._start({})]
 
     def deploy(self, **changes: str) -> None:
-        """Both kinds serve side by side for a while, as in every rolling deployment."""
+        """The old and the new server run side by side for a while, as in every rolling deployment."""
         old, new = self.serving, [self._start(changes)]
         for serving in ([*old, *new], new):
             self.serving = serving
@@ -55,7 +55,7 @@ class Deployment:
 
 
 class Client(threading.Thread):
-    """Refreshes, verifies by a key set that it caches, and calls: what fails, it remembers."""
+    """Refreshes, verifies by a key set that it caches, and makes calls. It records every failure."""
 
     def __init__(self, deployment: Deployment, refresh_token: str, number: int) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ def clients(environment: Environment, world: World) -> Iterator[tuple[Deployment
 
 
 def test_no_request_fails(environment: Environment, world: World) -> None:
-    """Publish, sign, retire: the steps of docs/operations.md. The new key is of another algorithm, even."""
+    """Publish, sign, retire: the steps of docs/operations.md. The new key also has another algorithm."""
     last, new = environment["JWT_PRIVATE_KEY"], generate_private_key("EdDSA")
     with clients(environment, world) as (deployment, running):
         deployment.deploy(JWT_PUBLIC_KEYS=public(new))
@@ -124,8 +124,8 @@ def test_no_request_fails(environment: Environment, world: World) -> None:
     assert [len(client.signers) for client in running] == [2, 2, 2]
 
 
-def test_without_the_first_step_some_do(environment: Environment, world: World) -> None:
-    """So the test above would see it."""
+def test_without_the_first_step_some_requests_fail(environment: Environment, world: World) -> None:
+    """This shows that the test above can fail."""
     last, new = environment["JWT_PRIVATE_KEY"], generate_private_key("ES256")
     with clients(environment, world) as (deployment, running):
         deployment.deploy(JWT_PRIVATE_KEY=new, JWT_PUBLIC_KEYS=public(last))

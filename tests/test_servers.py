@@ -78,7 +78,7 @@ def test_three_services_act_for_a_user_in_turn(one: Api, other: Api, world: Worl
 
 
 def test_a_download_happens_once(servers: list[Server], one: Api, other: Api, world: World) -> None:
-    """A resource server that has nothing but the key set's address lets the bearer of a token in one time."""
+    """A resource server that has nothing but the key set's address accepts each one-time token once."""
     session, storage = world.session(), world.service()
     minted = one.request_one_time_token(session.access_token, "files.download:write").ok()
     keys = jwt.PyJWKClient(f"http://127.0.0.1:{servers[1].port}/.well-known/jwks.json")
@@ -161,7 +161,7 @@ def test_a_dump_holds_no_secret(one: Api, world: World, database_url: str) -> No
     content = dump(database_url)
     assert user in content
     for text in secret:
-        for part in (text[:16], text[-16:]):  # a part would be too much already
+        for part in (text[:16], text[-16:]):  # no part may be in the dump either
             assert part not in content
             assert part.encode().hex() not in content
         assert secrets_bytes(text).hex() not in content

@@ -27,7 +27,7 @@ def test_a_session_remembers_where_it_came_from(api: Api, world: World, address:
     assert abs(session["createdAt"] / 1000 - time.time()) < 5
 
 
-def test_what_is_not_known_is_said_so(api: Api, world: World) -> None:
+def test_an_unknown_address_or_device_is_named_unknown(api: Api, world: World) -> None:
     session = world.session(ip_address=None, user_agent=None)
     [item] = api.sessions(session.access_token).ok()["items"]
     assert (item["ipAddress"], item["userAgent"]) == ("Unknown location", "Unknown device")

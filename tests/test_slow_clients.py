@@ -1,4 +1,4 @@
-"""Clients that are silent, slow or stay connected: they delay no other client, and each of them is disconnected."""
+"""Clients that are silent, slow or stay connected: they delay no other client, and the service disconnects them."""
 
 import resource
 import socket

@@ -1,4 +1,4 @@
-"""Access tokens: what they say, how any JOSE library verifies them, and which keys may sign and verify."""
+"""Access tokens: their claims, their verification by any JOSE library, and the keys that may sign and verify."""
 
 import base64
 import hashlib
@@ -37,7 +37,7 @@ def public_pem(private_pem: str) -> str:
 
 
 def verified(api: Api, token: str) -> dict[str, object]:
-    """What a resource server that knows only the key set reads from the token."""
+    """The claims of the token, verified by the key set alone, as a resource server does."""
     header = jwt.get_unverified_header(token)
     key = jwt.PyJWKSet.from_dict(api.jwks())[header["kid"]]
     decoded: dict[str, object] = jwt.decode(
@@ -156,7 +156,7 @@ def test_a_token_that_was_verified_before_expires_all_the_same(
     api.sessions(token).refused(401, "INVALID_TOKEN")
 
 
-def test_a_token_that_was_verified_before_lends_nothing_to_another(api: Api, world: World) -> None:
+def test_a_verified_token_does_not_make_a_forged_one_valid(api: Api, world: World) -> None:
     """Also one that is too long to be remembered is verified each time."""
     user = world.user()
     for scopes in (["all:write"], ["all:write", *(f"files.of{number}:read" for number in range(500))]):
@@ -175,7 +175,7 @@ def test_another_issuers_token_is_invalid(api: Api, config: Config, world: World
     api.sessions(foreign).refused(401, "INVALID_TOKEN")
 
 
-def test_a_role_that_is_not_known_is_let_in_nowhere() -> None:
+def test_an_unknown_role_may_make_no_call() -> None:
     assert Role("ROOT") is Role.UNKNOWN
     assert Role("user") is Role.UNKNOWN
 
@@ -213,6 +213,6 @@ def test_a_weak_or_foreign_key_cannot_sign(pem: str) -> None:
 @pytest.mark.parametrize(
     "pem", ["secret", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----", generate_private_key("ES256")]
 )
-def test_what_is_no_public_key_does_not_verify(pem: str) -> None:
+def test_text_that_is_no_public_key_is_refused(pem: str) -> None:
     with pytest.raises(UnusableKey):
         load_public_keys(pem)

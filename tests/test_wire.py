@@ -1,4 +1,4 @@
-"""What comes over the socket and is no good: a clear 4xx, never a 500, and never a second request out of the first."""
+"""Malformed requests over a socket: a clear 4xx, never a 500, and never read as two requests."""
 
 import json
 import socket
@@ -27,7 +27,7 @@ def server(environment: dict[str, str]) -> Iterator[Server]:
 
 
 def exchange(server: Server, data: bytes, half_close: bool = True, seconds: float = 10) -> bytes:
-    """All that the server answers to these bytes until it closes, or falls silent."""
+    """All that the server answers to these bytes until it closes the connection or sends no more."""
     received = b""
     with socket.create_connection(("127.0.0.1", server.port), timeout=seconds) as connection:
         try:
@@ -155,7 +155,7 @@ def test_a_body_that_ends_early(server: Server, world: World) -> None:
         assert json.loads(received.partition(b"\r\n\r\n")[2])["errorCode"] == "UNREADABLE_BODY"
 
 
-def test_doubled_headers_are_one_that_does_not_fit(server: Server, world: World) -> None:
+def test_two_authorization_headers_are_refused(server: Server, world: World) -> None:
     session = world.session()
     good = f"Authorization: Bearer {session.access_token}\r\n".encode()
     head = b"GET /auth/sessions HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
@@ -164,7 +164,7 @@ def test_doubled_headers_are_one_that_does_not_fit(server: Server, world: World)
     assert statuses(exchange(server, head + b"Authorization: Bearer x\r\n" + good + b"\r\n")) == [401]
 
 
-def test_slow_senders_neither_stop_the_service_nor_stay(server: Server, world: World) -> None:
+def test_slow_senders_are_disconnected_and_do_not_stop_the_service(server: Server, world: World) -> None:
     """With one in each of the 112 threads, each is cut off, and then every client is served."""
     token = world.session().refresh_token
 

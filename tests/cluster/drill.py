@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.joi
 SECONDS: Final = 10.0  # of load before the fault, between it and the return of the server, and afterwards
 BACK: Final = 5.0  # seconds after which no request fails
 LATEST: Final = 3.0  # seconds in which an outage is answered
-LATEST_SILENCE: Final = 6.0  # and one by a server that accepts connections and never answers
+LATEST_SILENCE: Final = 6.0  # and an outage by a server that accepts connections and never answers
 
 
 class Fault(NamedTuple):
@@ -42,7 +42,7 @@ def killed_primary(site: Site) -> Fault:
 
 
 def frozen_primary(site: Site) -> Fault:
-    """When it goes on, it takes itself for the primary."""
+    """When it goes on, it still acts as the primary."""
     old = site.primary()
     return Fault(partial(site.is_promoted, old), old.freeze(), LATEST_SILENCE)
 

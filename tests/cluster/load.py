@@ -1,4 +1,4 @@
-"""Clients that log in, refresh, claim, extend and log out all the time, and a record of what they were told."""
+"""Clients that log in, refresh, claim, extend and log out all the time, and a record of the answers."""
 
 import http.client
 import random
@@ -133,7 +133,7 @@ class Load:
         return status == 200
 
     def _winners(self, jti: str) -> str:
-        """Every key asks again. One of them wins, and no other one ever did."""
+        """Repeats the claim with every key. One of them wins, and no other one has ever won."""
         bearer = self._service.access_token
         statuses = {key: self._api().claim(bearer, jti, key).status for key in self.asked[jti]}
         assert set(statuses.values()) <= {200, 409}, statuses

@@ -76,7 +76,7 @@ class Site:
 
 @contextmanager
 def site() -> Iterator[Site]:
-    """All of it, in a folder that is deleted in the end. haproxy starts first, and so knows no server that is away."""
+    """All of it, in a folder that is deleted in the end. haproxy starts first, before it has seen any server fail."""
     folder, etcd, database, service = (
         Path(tempfile.mkdtemp(prefix="auth-cluster-")),
         free_port(),

@@ -17,7 +17,7 @@ from ..support.servers import Server
 from ..support.world import ORIGIN, PASSWORD, claims
 
 CLIENTS = 4
-PAUSE_SECONDS = 0.02  # of a client before each request: the load is to leave some of the processor unused
+PAUSE_SECONDS = 0.02  # of a client before each request, so that the load does not use all of the processor
 DRAIN_SECONDS = 1  # from the choice of a server to the end of its connections
 
 

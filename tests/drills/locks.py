@@ -23,7 +23,7 @@ SAMPLE_SECONDS = 0.02
 
 @dataclass
 class LockWatch:
-    """The longest wait for a lock, the longest time that a lock blocked writes, and the longest time without a look."""
+    """The longest wait for a lock, the longest block of writes by a lock, and the longest time between two samples."""
 
     url: str
     longest_wait: float = 0
@@ -52,9 +52,9 @@ class LockWatch:
                 rows = connection.execute(LOCKS, [BLOCKING]).fetchall()
                 now = time.monotonic()
                 self.longest_wait = max([self.longest_wait, *(row[4] or 0 for row in rows if not row[3])])
-                for (_, table, mode), start in since.items():  # held up to this look at the latest
+                for (_, table, mode), start in since.items():  # held until this sample at the latest
                     name = f"{table} {mode}"
                     self.held[name] = max(self.held.get(name, 0), now - start)
-                # A lock that is new here was taken after the last look.
+                # A lock that is new here was taken after the last sample.
                 since = {row[:3]: since.get(row[:3], last) for row in rows if row[3]}
                 self.longest_gap, last = max(self.longest_gap, now - last), now

@@ -60,7 +60,7 @@ Send = Callable[[str, str, Headers, bytes | None], Answer]
 
 
 def any_address() -> str:
-    """An address that no other test has, so that its wrong guesses count for nobody else."""
+    """An address that no other test has, so that its wrong guesses count in no other test."""
     return str(ipaddress.IPv4Address(secrets.randbits(32) | 1))
 
 

@@ -39,7 +39,7 @@ SWITCHES = [
 
 @contextmanager
 def chromium(profile: Path) -> Iterator[WebDriver]:
-    """A browser that nobody has used before. Where there is none, the test is skipped: see `program`."""
+    """A browser with an empty profile. Without Chromium, the test is skipped: see `program`."""
     options = webdriver.ChromeOptions()
     options.binary_location = program("chromium", "chromium")
     for switch in [*SWITCHES, f"--user-data-dir={profile}"]:
@@ -53,7 +53,7 @@ def chromium(profile: Path) -> Iterator[WebDriver]:
 
 @dataclass(frozen=True)
 class Web:
-    """Who is where: the service and its own pages, a page whose origin it trusts, and one that it does not know."""
+    """The URLs of the service with its own pages, of a page with a trusted origin, and of one with an unknown one."""
 
     service: str
     trusted: str
@@ -63,7 +63,7 @@ class Web:
 
 @contextmanager
 def neighbours(environment: Mapping[str, str]) -> Iterator[Web]:
-    """All of them on localhost, which browsers hold to be as safe as https, and one site whatever the port."""
+    """All of them on localhost: browsers treat it like https, and all of its ports as one site."""
     service, trusted, unknown = (f"http://localhost:{free_port()}" for _ in range(3))
     with (
         serving({**environment, "TRUSTED_ORIGINS": f"{service},{trusted}"}) as [server],
@@ -133,7 +133,7 @@ class Page:
         self._driver.find_element(By.TAG_NAME, "button").click()
 
     def wait_until(self, script: str, *arguments: object) -> Any:
-        """What the script returns once that is something, in whatever page is there by then."""
+        """The first true value that the script returns, in the page that is loaded by then."""
         leaving = [WebDriverException]  # a page that is on its way out runs nothing
         return WebDriverWait(self._driver, SECONDS, 0.05, leaving).until(lambda _: self.run(script, *arguments))
 

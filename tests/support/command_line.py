@@ -40,7 +40,7 @@ class CommandLine:
         return json.loads(finished.stdout)
 
     def fails(self, *arguments: str, stdin: str = "") -> str:
-        """The one line that a mistake gets."""
+        """The error message, of one line, of a command that must fail."""
         finished = self.run(*arguments, stdin=stdin)
         assert finished.returncode != 0
         assert finished.stdout == ""

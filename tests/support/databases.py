@@ -1,4 +1,4 @@
-"""Databases of one's own on the tests' PostgreSQL."""
+"""Databases for single tests on the PostgreSQL of the tests."""
 
 import secrets
 from urllib.parse import quote, urlencode
@@ -8,7 +8,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 
 class NewDatabase:
-    """A database of one's own, dropped in the end; its URL."""
+    """A new database, which is dropped in the end. Yields its URL."""
 
     def __init__(self, server_url: str, options: str = "") -> None:
         self._server_url = server_url

@@ -1,4 +1,4 @@
-"""The code of docs/integrate.md, as somebody would copy it."""
+"""The code of docs/integrate.md, as a reader would copy it."""
 
 import re
 

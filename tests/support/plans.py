@@ -56,7 +56,7 @@ PER_REQUEST: dict[str, dict[str, Any]] = {
 
 
 def explain(connection: psycopg.Connection[Any], name: str, values: Mapping[str, Any], options: str) -> Any:
-    """What EXPLAIN says of the statement's one plan for all values, run with these; its effects are rolled back."""
+    """The output of EXPLAIN for the statement's generic plan, run with these values. The effects are rolled back."""
     text = (SQL_FOLDER / f"{name}.sql").read_text()
     parameters = list(dict.fromkeys(PLACEHOLDER.findall(text)))
     statement = PLACEHOLDER.sub(lambda found: f"${parameters.index(found[1]) + 1}", text)

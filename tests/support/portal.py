@@ -47,7 +47,7 @@ class Site:
 
     @contextmanager
     def away(self) -> Iterator[None]:
-        """Meanwhile the service is stopped."""
+        """Stops the service for the time of the block."""
         self.stop_service()
         try:
             yield
@@ -111,7 +111,7 @@ class Portal(Page):
 
     @property
     def focus(self) -> str:
-        """What a screen reader calls the element that has the focus."""
+        """The accessible name of the element that has the focus."""
         return self.driver.switch_to.active_element.accessible_name
 
     def sees(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""A link to PostgreSQL that can be broken in the ways links break."""
+"""A TCP proxy before PostgreSQL, which can hang or break connections."""
 
 import socket
 import threading

@@ -1,4 +1,4 @@
-"""A platform's router in front of the service, like Heroku's: it ends TLS and says who is calling."""
+"""A platform's router in front of the service, like Heroku's: it ends TLS and sends the address of the client."""
 
 import http.client
 from collections.abc import Iterator

@@ -51,7 +51,7 @@ class Server:
             output.close()
 
     def client(self, address: str | None = None) -> Api:
-        """Somebody at that address, or at one of their own."""
+        """A client at that address, or at one that no other test has."""
         return Api(send_to_server(self.port, address or any_address()))
 
     def wait_until_up(self, seconds: float = 60) -> None:

@@ -1,4 +1,4 @@
-"""Makes the people, services and tokens that a test needs, under names that nobody else has."""
+"""Makes the people, services and tokens that a test needs, under names that no other test has."""
 
 import base64
 import json
