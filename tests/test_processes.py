@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import psutil
 import psycopg
@@ -176,3 +176,26 @@ def test_the_first_requests_of_a_process_may_come_at_once() -> None:
         [sys.executable, "-c", FIRST_USES], cwd=PROJECT, capture_output=True, text=True, check=False
     )
     assert finished.returncode == 0, finished.stderr[-2000:]
+
+
+def held(server: Server, count: int) -> list[int]:
+    """How many of so many connections each worker holds, when all were opened at once and have had an answer."""
+    with ExitStack() as stack:
+        connections = [http.client.HTTPConnection("127.0.0.1", server.port, timeout=30) for _ in range(count)]
+        for connection in connections:
+            stack.callback(connection.close)
+            connection.connect()
+        for connection in connections:
+            connection.request("GET", "/livez")
+        assert {connection.getresponse().read() for connection in connections} == {b"{}"}
+        open_sockets = [psutil.Process(worker).net_connections("tcp") for worker in workers(server)]
+        return [sum(each.status == psutil.CONN_ESTABLISHED for each in of_one) for of_one in open_sockets]
+
+
+def test_connections_that_stay_are_shared_by_the_workers(environment: dict[str, str]) -> None:
+    """A connection stays with the worker that accepted it: with all of a proxy's on one, the other cores would idle."""
+    with serving(environment, workers=2) as [server]:
+        while min(held(server, 8)) == 0:  # one of them is not up
+            time.sleep(0.1)
+        shares = [min(held(server, 24)) for _ in range(5)]
+        assert sum(shares) >= 40, shares  # of 60

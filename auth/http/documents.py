@@ -27,8 +27,7 @@ PLAIN_PATHS: Final = {
     "/metrics": ("metrics", "Prometheus text.", "text/plain"),
     "/openapi.json": ("openapi", "This document.", "application/json"),
 }
-# The credentials of a call, by the parameter of its handler.
-SECURITY: Final[dict[str, dict[str, list[str]]]] = {
+SECURITY: Final[dict[str, dict[str, list[str]]]] = {  # the credentials of a call, by the parameter of its handler
     "bearer": {"accessToken": []},
     "refresh_token": {"refreshToken": []},
     "cookie_token": {"refreshCookie": [], "csrfToken": []},

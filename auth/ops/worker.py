@@ -31,6 +31,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def accept(self, listener: Any) -> None:
         """When no descriptor is left, stop accepting until the next turn of the main loop, a second at most."""
+        time.sleep(min(self.nr_conns, 8) / 10_000)  # with fewer, another accepts first: connections stay where they are
         try:
             super().accept(listener)
         except OSError as error:
