@@ -13,12 +13,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from auth.core.keys import generate_private_key, load_private_key
 
 from .support.api import Api
+from .support.copies import wait_until
 from .support.servers import Server
 from .support.world import World
 
 pytestmark = pytest.mark.xdist_group("rotation")
 
-CACHE_SECONDS = 0.7  # in place of the five minutes that JWKS caches keep, and of the ten that tokens live
+CACHE_SECONDS = 0.3  # in place of the five minutes that JWKS caches keep, and of the ten that tokens live
 
 Environment = dict[str, str]
 
@@ -34,15 +35,21 @@ class Deployment:
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
         self.serving = [self._start({})]
+        self.clients: list[Client] = []
 
     def deploy(self, **changes: str) -> None:
         """The old and the new server run side by side for a while, as in every rolling deployment."""
         old, new = self.serving, [self._start(changes)]
-        for serving in ([*old, *new], new):
-            self.serving = serving
-            time.sleep(2 * CACHE_SECONDS)
+        self._serve([*old, *new])
+        self._serve(new)
         for server in old:
             server.stop()
+
+    def _serve(self, servers: list[Server]) -> None:
+        """Until each client has got a token of every server, and has used it."""
+        self.serving = servers
+        enough = [client.refreshes + 4 for client in self.clients]
+        wait_until(lambda: all(client.refreshes >= n for client, n in zip(self.clients, enough, strict=True)))
 
     def _start(self, changes: Environment) -> Server:
         server = Server({**self._environment, **changes})
@@ -57,40 +64,40 @@ class Deployment:
 class Client(threading.Thread):
     """Refreshes, verifies by a key set that it caches, and makes calls. It records every failure."""
 
-    def __init__(self, deployment: Deployment, refresh_token: str, number: int) -> None:
+    def __init__(self, deployment: Deployment, refresh_token: str) -> None:
         super().__init__()
-        self._deployment, self._refresh_token, self._turn = deployment, refresh_token, number
+        self._deployment, self._refresh_token = deployment, refresh_token
         self._keys: dict[str, jwt.PyJWK] = {}
-        self._fetched = 0.0
         self._ending = threading.Event()
+        self.refreshes = 0
         self.signers: set[str] = set()
         self.failures: list[Any] = []
 
     def run(self) -> None:
-        token, minted = "", 0.0
-        while not self._ending.is_set():
+        token, fetched, minted = "", 0.0, 0.0
+        while not self._ending.wait(0.02):
             if time.monotonic() - minted > CACHE_SECONDS:
-                token, minted = self._api().refresh(self._refresh_token).json["accessToken"], time.monotonic()
+                token, minted = self._next_api().refresh(self._refresh_token).json["accessToken"], time.monotonic()
+                self.refreshes += 1
+            if time.monotonic() - fetched > CACHE_SECONDS:
+                self._keys = {key["kid"]: jwt.PyJWK(key) for key in self._next_api().jwks()["keys"]}
+                fetched = time.monotonic()
             self._verify(token)
-            answer = self._api().sessions(token)
-            if answer.status != 200:
-                self.failures.append((answer.status, answer.body))
-            time.sleep(0.02)
+            for server in self._deployment.serving:
+                answer = server.api.sessions(token)
+                if answer.status != 200:
+                    self.failures.append((answer.status, answer.body))
 
     def end(self) -> None:
         self._ending.set()
         self.join()
 
-    def _api(self) -> Api:
-        self._turn += 1
+    def _next_api(self) -> Api:
         servers = self._deployment.serving
-        return servers[self._turn % len(servers)].api
+        return servers[self.refreshes % len(servers)].api
 
     def _verify(self, token: str) -> None:
         kid = jwt.get_unverified_header(token)["kid"]
-        if time.monotonic() - self._fetched > CACHE_SECONDS:
-            self._keys = {key["kid"]: jwt.PyJWK(key) for key in self._api().jwks()["keys"]}
-            self._fetched = time.monotonic()
         if kid not in self._keys:
             self.failures.append(f"{kid} is not known")
             return
@@ -101,7 +108,7 @@ class Client(threading.Thread):
 @contextmanager
 def clients(environment: Environment, world: World) -> Iterator[tuple[Deployment, list[Client]]]:
     deployment = Deployment(environment)
-    running = [Client(deployment, world.session().refresh_token, number) for number in range(3)]
+    running = deployment.clients = [Client(deployment, world.session().refresh_token) for _ in range(3)]
     for client in running:
         client.start()
     try:

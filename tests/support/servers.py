@@ -18,8 +18,12 @@ BIN = Path(sys.executable).parent
 
 
 def free_port() -> int:
-    """A free port below those that systems give to clients: a client could take it before the server does."""
-    for port in random.sample(range(10_000, 30_000), 100):
+    """A free port below those that systems give to clients: a client could take it before the server does.
+
+    Each process of a parallel run has ports of its own, for the same reason.
+    """
+    process, processes = os.environ.get("PYTEST_XDIST_WORKER", "gw0"), os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")
+    for port in random.sample(range(10_000 + int(process.removeprefix("gw")), 30_000, int(processes)), 100):
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
