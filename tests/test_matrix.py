@@ -251,7 +251,7 @@ def test_a_preflight(api: Api) -> None:
     answer = api.call("OPTIONS", "/auth/sessions", Origin=ORIGIN, **asked)
     assert (answer.status, shared_with(answer)) == (200, ORIGIN)
     assert answer.header("Access-Control-Allow-Methods") == "GET, POST, DELETE"
-    allowed = "Authorization, Content-Type, X-CSRFToken, X-Request-Id"
+    allowed = "Authorization, Content-Type, Idempotency-Key, X-CSRFToken, X-Request-Id"
     assert answer.header("Access-Control-Allow-Headers") == allowed
     assert answer.header("Access-Control-Max-Age") == "600"
     answer = api.call("OPTIONS", "/auth/sessions", Origin=EVIL, **asked)

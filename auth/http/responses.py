@@ -20,7 +20,7 @@ _CORS: Final = [
 ]
 _PREFLIGHT: Final = [
     ("Access-Control-Allow-Methods", "GET, POST, DELETE"),
-    ("Access-Control-Allow-Headers", "Authorization, Content-Type, X-CSRFToken, X-Request-Id"),
+    ("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, X-CSRFToken, X-Request-Id"),
     ("Access-Control-Max-Age", "600"),
 ]
 
