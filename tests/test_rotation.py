@@ -19,7 +19,7 @@ from .support.world import World
 
 pytestmark = pytest.mark.xdist_group("rotation")
 
-CACHE_SECONDS = 0.3  # in place of the five minutes that JWKS caches keep, and of the ten that tokens live
+CACHE_SECONDS = 0.2  # in place of the five minutes that JWKS caches keep, and of the ten that tokens live
 
 Environment = dict[str, str]
 

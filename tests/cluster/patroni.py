@@ -45,6 +45,7 @@ postgresql:
     unix_socket_directories: ""
     fsync: off # no machine loses its power here
     wal_retrieve_retry_interval: 500ms # otherwise, the next standby follows a new primary after 5 s
+    authentication_timeout: 5s # otherwise, a server that was frozen may wait 60 s for a silent client before it stops
   pg_hba: ["host all all 127.0.0.1/32 trust", "host replication all 127.0.0.1/32 trust"]
 watchdog: {{mode: "off"}}
 """
