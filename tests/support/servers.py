@@ -15,15 +15,19 @@ from .api import Api, any_address, send_to_server
 
 PROJECT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
+PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+PORTS = list(range(10_000 + PROCESS, 30_000, PROCESSES))
+random.shuffle(PORTS)
 
 
 def free_port() -> int:
-    """A free port below those that systems give to clients: a client could take it before the server does.
+    """A free port that was not given before, and that no other process of a parallel run gives.
 
-    Each process of a parallel run has ports of its own, for the same reason.
+    It is below those that systems give to clients: a client could take it before the server does.
     """
-    process, processes = os.environ.get("PYTEST_XDIST_WORKER", "gw0"), os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")
-    for port in random.sample(range(10_000 + int(process.removeprefix("gw")), 30_000, int(processes)), 100):
+    while PORTS:
+        port = PORTS.pop()
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
