@@ -8,7 +8,7 @@ from typing import Final
 import psycopg
 
 from .load import CONNECTIONS, SECONDS
-from .rows import ROWS, SESSIONS_EACH, fill
+from .rows import ROWS, SESSIONS_EACH, fill, run
 from .service import PGBENCH, PROJECT
 
 # SQL where :n is the number of a person and of a token. A colon is pgbench's own, so a scope is put together.
@@ -70,15 +70,9 @@ def value(statement: str, parameter: str) -> str:
 def prepare(url: str, rows: int) -> None:
     """Fill tables so that every statement finds rows, and a thousand claims that have expired."""
     fill(url, rows)
-    people, keys = rows // SESSIONS_EACH, f"unnest({VALUES['keys']})".replace(":n", "n")
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(
-            f"""
-            INSERT INTO login_limit (key, failures, expires_at)
-            SELECT {keys}, '{{2026-01-01}}', now() + interval '1 day' FROM generate_series(1, {people}) AS n;
-            INSERT INTO jti_claim SELECT 'expired-' || n, now() - interval '31 days' FROM generate_series(1, 1000) AS n
-            """
-        )
+        run(connection, "login_limits", people=rows // SESSIONS_EACH)
+        run(connection, "jti_claims_expired")
         connection.execute("VACUUM ANALYZE")
 
 
