@@ -32,7 +32,7 @@ def url(postgres_url: str) -> Iterator[str]:
 
 
 def run(program: str, *arguments: str | Path) -> None:
-    """Programs of the embedded server may be newer than another server, and then cannot restore its backup."""
+    """Run a program of PostgreSQL. Its version must be the server's: a newer pg_restore fails on an older server."""
     path = program if "TEST_DATABASE_URL" in os.environ else INSTALLED / program
     subprocess.run([path, *arguments], check=True)
 

@@ -46,7 +46,7 @@ class Deployment:
             server.stop()
 
     def _serve(self, servers: list[Server]) -> None:
-        """Until each client has got a token of every server, and has used it."""
+        """Use these servers until every client has got a token from each of them, and has used it."""
         self.serving = servers
         enough = [client.refreshes + 4 for client in self.clients]
         wait_until(lambda: all(client.refreshes >= n for client, n in zip(self.clients, enough, strict=True)))

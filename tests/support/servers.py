@@ -22,9 +22,9 @@ random.shuffle(PORTS)
 
 
 def free_port() -> int:
-    """A free port that was not given before, and that no other process of a parallel run gives.
+    """A free port. No other call returns it, in any process of a test run.
 
-    It is below those that systems give to clients: a client could take it before the server does.
+    Systems give higher ports to clients. A client could take such a port before the server does.
     """
     while PORTS:
         port = PORTS.pop()
