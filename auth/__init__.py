@@ -2,5 +2,5 @@
 
 from typing import Final
 
-VERSION: Final = "1.1.0"
+VERSION: Final = "1.1.1"
 DEFAULTS: Final = {"PORT": "8080", "WEB_CONCURRENCY": "2", "LOG_LEVEL": "info"}  # of what gunicorn.conf.py reads

@@ -4,7 +4,6 @@
 SELECT
     bearer.id, bearer.uid, bearer.role, bearer.principal_type,
     bearer.first_names, bearer.last_name, bearer.email, bearer.org_id,
-    bearer.two_factor_authentication, bearer.service_license_agreement,
     bearer.password_hash IS NOT NULL AS has_password,
     least(%(not_after)s::double precision, (
         SELECT extract(epoch FROM expires_at)::double precision

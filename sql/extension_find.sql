@@ -4,7 +4,6 @@
 SELECT
     person.id, person.uid, person.role, person.principal_type,
     person.first_names, person.last_name, person.email, person.org_id,
-    person.two_factor_authentication, person.service_license_agreement,
     ARRAY(SELECT scope FROM service_scope WHERE service_id = %(bearer_id)s) AS policy,
     floor(extract(epoch FROM now()))::bigint AS issued_at,
     least(%(not_after)s::double precision, (

@@ -5,7 +5,6 @@ SELECT
     service.endpoint, service.mode, service.refresh_token_ttl_seconds, service.idle_timeout_seconds,
     person.id, person.uid, person.role, person.principal_type,
     person.first_names, person.last_name, person.email, person.org_id,
-    person.two_factor_authentication, person.service_license_agreement,
     person.password_generation,
     CASE WHEN person.disabled_at IS NULL THEN person.password_hash END AS password_hash,
     live.is_known_network,

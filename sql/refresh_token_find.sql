@@ -28,7 +28,6 @@ SELECT
     token.extended_by, token.extended_by_chain,
     principal.id, principal.uid, principal.role, principal.principal_type,
     principal.first_names, principal.last_name, principal.email, principal.org_id,
-    principal.two_factor_authentication, principal.service_license_agreement,
     CASE WHEN token.extended_by IS NOT NULL THEN
         ARRAY(SELECT scope FROM service_scope WHERE service_id = token.extended_by)
     END AS policy,

@@ -27,7 +27,7 @@ from auth.core.models import Role
 from auth.core.tokens import AccessTokens
 
 from .support.api import Api, any_address, send_to_app
-from .support.world import World, claims
+from .support.world import PASSWORD, World, claims
 
 
 def public_pem(private_pem: str) -> str:
@@ -57,10 +57,23 @@ def test_a_persons_token_says_who_and_what(api: Api, world: World) -> None:
         "twoFactorAuthentication", "serviceLicenseAgreement", "publicSessionReference", "extendedByChain",
     }  # fmt: skip
     assert (payload["role"], payload["principalType"], payload["firstNames"]) == ("USER", "password", "Ása 😀")
-    assert (payload["twoFactorAuthentication"], payload["serviceLicenseAgreement"]) == (False, False)
     assert isinstance(payload["uid"], int)
     segment = token.split(".")[1]
     assert base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)).isascii()
+
+
+def test_nothing_is_required_of_a_person(api: Api, world: World) -> None:
+    """Where one of the two claims is false, UCloud's own web client lets its user go no further."""
+    user, service = world.user(), world.service("files:read")
+    login = api.login(user, PASSWORD, world.login_service()).ok()
+    tokens = [
+        login["accessToken"],
+        api.refresh(login["refreshToken"]).ok()["accessToken"],
+        api.request_one_time_token(login["accessToken"], "files:read").ok()["accessToken"],
+        api.extend(service.access_token, login["accessToken"], "files:read").ok()["accessToken"],
+    ]
+    for payload in map(claims, tokens):
+        assert (payload["twoFactorAuthentication"], payload["serviceLicenseAgreement"]) == (True, True)
 
 
 def test_a_services_token_says_less(api: Api, world: World) -> None:

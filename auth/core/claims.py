@@ -19,9 +19,8 @@ _OF_PEOPLE: Final = _OF_ALL | {
     "lastName": "last_name",
     "email": "email",
     "orgId": "org_id",
-    "twoFactorAuthentication": "two_factor_authentication",
-    "serviceLicenseAgreement": "service_license_agreement",
 }
+_NOTHING_REQUIRED: Final = {"twoFactorAuthentication": True, "serviceLicenseAgreement": True}  # of any person, yet
 
 
 class Bearer(Struct, rename="camel", frozen=True, dict=True):
@@ -86,8 +85,9 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
 
 def identity(principal: Mapping[str, Any]) -> dict[str, Any]:
     """The claims that describe a row of `principal`, None where it has NULL; names and the like for people only."""
-    columns = _OF_PEOPLE if principal["principal_type"] in ("password", "wayf") else _OF_ALL
-    return dict(zip(columns, map(principal.__getitem__, columns.values()), strict=True))
+    is_person = principal["principal_type"] in ("password", "wayf")
+    claims = {claim: principal[column] for claim, column in (_OF_PEOPLE if is_person else _OF_ALL).items()}
+    return claims | _NOTHING_REQUIRED if is_person else claims
 
 
 def is_id(text: str) -> bool:

@@ -5,6 +5,7 @@ from html import escape
 
 from auth import lockout
 from auth.core import errors, limits, passwords, refresh_tokens
+from auth.core.errors import UnknownLoginService
 from auth.core.models import OptionalAuthenticationTokens, PasswordLoginRequest
 from auth.db import Row
 from auth.http import cookies
@@ -21,8 +22,7 @@ def password_login(request: Request, form: PasswordLoginRequest) -> OptionalAuth
     cookies.check_origin(request, may_be_absent=True)
     passwords.check_length(form.password)
     refresh_token = refresh_tokens.generate()
-    missing = errors.UnknownLoginService
-    with lockout.attempt(request, form.username, "login_find", missing, service=form.service) as login:
+    with lockout.attempt(request, form.username, "login_find", UnknownLoginService, service=form.service) as login:
         _verify(request, form.password, login)
         session = _start_session(request, login, refresh_token)
     with suppress(errors.DatabaseUnavailable):  # the next login will purge
