@@ -15,13 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from passlib.hash import argon2, bcrypt, pbkdf2_sha256, pbkdf2_sha512, scrypt, sha256_crypt, sha512_crypt
 
 from app import create_app
 from auth import db
 from auth.config import Config
-from auth.core import passwords
+from auth.core import password_rules, passwords
 from auth.core.errors import ApiError, LoginBusy, PasswordTooEasy, PasswordTooLong, PasswordTooShort
 from auth.core.password_rules import check
 from auth.ops.metrics import HASH_WAIT
@@ -188,6 +189,46 @@ def test_a_user_without_an_email_may_have_a_password() -> None:
     check(PASSWORD, "ada", None, "Ada", "Lovelace")
 
 
+@pytest.mark.parametrize("own_text", ["", None, "\n", "12345\n", "a" * 100_000, "İ" * 255, "\0"])
+def test_any_text_of_the_user_may_be_compared(own_text: str | None) -> None:
+    check(PASSWORD, own_text)
+
+
+@pytest.mark.parametrize(
+    "digits",
+    ["1234", "12345", "123456", "1234567", "12345678", "١٢٣٤٥", "\uff11\uff12\uff13\uff14\uff15", "1\u00b2\u00b345"],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n", "\x1d", "\x85", "\u2028", "\nlamp"])
+def test_a_password_may_hold_digits_and_a_newline(digits: str, end: str) -> None:
+    """zxcvbn takes a newline behind digits for a part of the number, and fails."""
+    check(f"violet kettles {digits}{end}")
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["\n" * 15, "\x00\x1b" * 30, "\x9f" * 15, "pass\x00word\x1bpass\x85word", "\x01".join(OWN_TEXTS[3]) + "\x01" * 20],
+)
+def test_control_characters_make_no_password_harder(password: str) -> None:
+    with pytest.raises(PasswordTooEasy):
+        check(password, *OWN_TEXTS)
+
+
+@pytest.mark.parametrize("fault", [ValueError, KeyError, OverflowError, RecursionError, ZeroDivisionError])
+@pytest.mark.parametrize("part", ["auth.core.password_rules.zxcvbn", "zxcvbn.matching.relevant_l33t_subtable"])
+def test_a_password_on_which_zxcvbn_fails_is_refused(
+    monkeypatch: pytest.MonkeyPatch, fault: type[Exception], part: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise fault(PASSWORD)
+
+    monkeypatch.setattr(part, fail)
+    for _ in range(password_rules.WAITING + 1):  # no place is lost
+        with pytest.raises(PasswordTooEasy) as refusal:
+            check(PASSWORD)
+    assert refusal.value.cause == fault.__name__
+    assert PASSWORD not in refusal.value.why
+
+
 @contextmanager
 def often_switching() -> Iterator[None]:
     """Let Python change threads every 10 microseconds, so that a race shows."""
@@ -219,6 +260,17 @@ def test_a_password_of_many_symbols_costs_no_more_than_others(password: str) -> 
 
     ordinary = min(seconds(secrets.token_urlsafe(48)) for _ in range(3))
     assert min(seconds(password) for _ in range(3)) < ordinary * 6
+
+
+def test_a_typed_password_that_is_not_utf_8_is_refused(
+    flask: CommandLine, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python reads such bytes of a terminal as surrogates, where no locale is set."""
+    monkeypatch.setattr(click, "prompt", lambda *_, **__: b"violet kettles \xff lamp".decode(errors="surrogateescape"))
+    user = world.user()
+    before = world.password_hash(user)
+    assert flask.fails("users", "set-password", user) == "Error: A password is text in UTF-8."
+    assert world.password_hash(user) == before
 
 
 KINDS: dict[str, Callable[[str], str]] = {

@@ -93,7 +93,7 @@ def _ask_password(from_stdin: bool, *own_texts: str | None) -> str:
         else:
             password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
         password_rules.check(password, *own_texts)
-    except UnicodeDecodeError:
+    except UnicodeError:
         raise click.ClickException("A password is text in UTF-8.") from None
     except ApiError as refusal:
         raise click.ClickException(refusal.why) from None

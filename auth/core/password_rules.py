@@ -18,6 +18,7 @@ SCORE: Final = 3  # of 0 to 4; 3 means at least 10^8 guesses
 # the rarer characters are replaced by the digit that stands for the same letter.
 _MOST_COMBINATIONS: Final = 4
 _LEET_TO_DIGIT: Final = str.maketrans("@{[<!|$+", "4(((1157")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # zxcvbn reads a newline after digits as one, and fails
 _WORDS: Final = re.compile(r"[^\W\d_]{3,}")
 
 _scoring = threading.Lock()  # zxcvbn keeps the user's own words in a global dictionary
@@ -30,17 +31,22 @@ def check(password: str, *own_texts: str | None) -> None:
         raise PasswordTooShort
     if len(password.encode()) > PASSWORD_BYTES:
         raise PasswordTooLong
-    scored = password[:SCORED_CHARACTERS]
-    own_words = [word for text in own_texts if text for word in (text, *_WORDS.findall(text))]
-    letters = matching.relevant_l33t_subtable(scored, matching.L33T_TABLE)
-    if len(matching.enumerate_l33t_subs(letters)) > _MOST_COMBINATIONS:
-        scored, *own_words = (text.translate(_LEET_TO_DIGIT) for text in (scored, *own_words))
     if not _waiting.acquire(blocking=False):
         raise LoginBusy
     try:
-        with _scoring:
-            score = zxcvbn(scored, own_words)["score"]
+        score = _score(_CONTROL.sub("", password)[:SCORED_CHARACTERS], *filter(None, own_texts))
+    except Exception as fault:  # of the library, on a text that it cannot read
+        raise PasswordTooEasy("This password cannot be scored. Choose another.", cause=type(fault).__name__) from None
     finally:
         _waiting.release()
     if score < SCORE:
         raise PasswordTooEasy
+
+
+def _score(scored: str, *own_texts: str) -> int:
+    own_words = [word for text in own_texts for word in (text, *_WORDS.findall(text))]
+    letters = matching.relevant_l33t_subtable(scored, matching.L33T_TABLE)
+    if len(matching.enumerate_l33t_subs(letters)) > _MOST_COMBINATIONS:
+        scored, *own_words = (text.translate(_LEET_TO_DIGIT) for text in (scored, *own_words))
+    with _scoring:
+        return int(zxcvbn(scored, own_words)["score"])
