@@ -10,6 +10,7 @@ from flask import Flask
 
 from .support.api import Api, any_address, request_class, send_to_app
 from .support.lockouts import block, fail, limit_key, locked
+from .support.statements import noted
 from .support.world import PASSWORD, World
 
 Login = Callable[[], object]
@@ -64,9 +65,7 @@ def test_a_429_waits_for_no_lock(refused_login: Login, connection: psycopg.Conne
 
 
 def test_a_429_is_one_statement(refused_login: Login, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    db, statements = request_class(app).db, list[str]()
-    for method in ("one", "many", "run"):
-        monkeypatch.setattr(db, method, recording(getattr(db, method), statements))
+    statements = noted(request_class(app).db, monkeypatch)
     refused_login()
     assert len(statements) == 1, statements
 
@@ -91,13 +90,3 @@ def test_a_login_that_was_blocked_after_its_read_counts_nothing(
     refused_login()
     assert reads == ["login_find"] * 2
     assert connection.execute(rows).fetchall() == before
-
-
-def recording(ask: Callable[..., object], statements: list[str]) -> Callable[..., object]:
-    """The same method of the database, which also notes the names of the statements."""
-
-    def asked(name: str, /, **parameters: object) -> object:
-        statements.append(name)
-        return ask(name, **parameters)
-
-    return asked

@@ -1,5 +1,6 @@
 """changePassword and resetPassword."""
 
+import json
 import secrets
 import threading
 from collections import Counter
@@ -10,15 +11,18 @@ from typing import Any
 
 import psycopg
 import pytest
+from flask import Flask
 
 from auth.core import password_rules, passwords, refresh_tokens
 from auth.core.errors import LoginBusy
 
-from .support.api import Api
+from .support.api import Api, request_class
 from .support.command_line import CommandLine
+from .support.statements import noted
 from .support.world import PASSWORD, Stored, World, claims
 
 NEW = "seventeen violet kettles"
+EXPENSIVE = "ituii" * 12 + "iiar"  # zxcvbn takes four times as long for it as a hash takes
 REFUSED = [
     ("too short", "PASSWORD_TOO_SHORT"),
     ("é" * 14, "PASSWORD_TOO_SHORT"),
@@ -116,6 +120,44 @@ def test_characters_that_postgresql_cannot_store_are_no_fault(api: Api, world: W
     assert logs_in(api, world, user.id, odd)
     api.reset_password("\0", NEW).refused(401, "INVALID_TOKEN")
     api.change_password(user.access_token, "\0", NEW).refused(401, "INCORRECT_CREDENTIALS")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "violet kettles 12345\n",
+        "violet kettles 123456\n",
+        "violet kettles ١٢٣٤٥\n",
+        "12345\nviolet kettles lamp",
+        "violet\r\n1987-12-31\nkettles",
+        "\u0130I\u0131\u017f\u00df\u0390\u01f0 violet kettles",
+        "violet \u200b\u2028 kettles \U0010ffff",
+        "\x7f\x9f\x1d violet kettles \x00",
+    ],
+)
+def test_a_password_is_kept_with_all_its_characters(api: Api, world: World, flask: CommandLine, odd: str) -> None:
+    """Control characters do not count in its score, and stay in the password."""
+    user = world.session()
+    api.change_password(user.access_token, PASSWORD, odd).ok()
+    assert logs_in(api, world, user.id, odd)
+    assert not logs_in(api, world, user.id, odd.replace("\n", "").replace("\0", "") + "x")
+    flask.json("users", "set-password", user.id, "--password-stdin", stdin=f"{NEW} 12345\n\n")
+    assert api.reset_password(reset_token(flask, user.id), odd).ok() == {}
+
+
+@pytest.mark.parametrize("text", [r"\ud800", r"\udfff\ud800", r"violet kettles \udc0a lamp"])
+def test_half_a_character_is_400(api: Api, world: World, text: str) -> None:
+    """JSON can spell a surrogate without its pair. UTF-8 and PostgreSQL cannot."""
+    user = world.session()
+    bodies = [
+        ("/auth/password", "currentPassword", "newPassword"),
+        ("/auth/password/reset", "newPassword", "resetToken"),
+    ]
+    for path, *names in bodies:
+        for name in names:
+            fields = dict.fromkeys(names, PASSWORD) | {name: "@"}
+            data = json.dumps(fields).replace("@", text).encode()
+            api.call("POST", path, user.access_token, data=data).refused(400, "INVALID_REQUEST")
 
 
 def test_only_the_owners_own_session_may_change_it(api: Api, world: World) -> None:
@@ -223,24 +265,55 @@ def test_a_queue_that_is_full_is_no_guess(api: Api, world: World, monkeypatch: p
 
 
 def test_resets_that_wait_for_their_scores_keep_no_login_waiting(
-    api: Api, world: World, monkeypatch: pytest.MonkeyPatch
+    api: Api, world: World, flask: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One more than may wait is refused at once."""
     user, scored = world.user(), threading.Event()
+    tokens = [reset_token(flask, world.user()) for _ in range(password_rules.WAITING + 1)]
 
     def score_later(*_: object) -> dict[str, int]:
         scored.wait(30)
         return {"score": 4}
 
     monkeypatch.setattr(password_rules, "zxcvbn", score_later)
-    with ThreadPoolExecutor(password_rules.WAITING + 1) as pool:
-        resets = [pool.submit(api.reset_password, "unknown", NEW) for _ in range(password_rules.WAITING + 1)]
+    with ThreadPoolExecutor(len(tokens)) as pool:
+        resets = [pool.submit(api.reset_password, token, NEW) for token in tokens]
         try:
             next(as_completed(resets)).result().refused(503, "LOGIN_BUSY")
             assert logs_in(api, world, user, PASSWORD)
         finally:
             scored.set()
-    assert Counter(reset.result().status for reset in resets) == {401: password_rules.WAITING, 503: 1}
+    assert Counter(reset.result().status for reset in resets) == {200: password_rules.WAITING, 503: 1}
+
+
+def test_resets_of_strangers_keep_no_user_waiting(api: Api, world: World) -> None:
+    """Twenty strangers send passwords that take long to score."""
+    user, changed = world.session(), threading.Event()
+
+    def reset() -> Counter[int]:
+        statuses = Counter[int]()
+        while not changed.is_set():
+            statuses[api.reset_password(secrets.token_hex(16), EXPENSIVE).status] += 1
+        return statuses
+
+    with ThreadPoolExecutor(20) as pool:
+        resets = [pool.submit(reset) for _ in range(20)]
+        try:
+            for current, new in ((PASSWORD, NEW), (NEW, EXPENSIVE), (EXPENSIVE, PASSWORD)):
+                api.change_password(user.access_token, current, new).ok()
+        finally:
+            changed.set()
+    assert set(sum((reset.result() for reset in resets), Counter[int]())) <= {401}
+
+
+@pytest.mark.parametrize("new", [NEW, EXPENSIVE, "short", "x" * 1025, "passwordpassword", "violet 12345\n kettles", ""])
+def test_a_reset_of_a_stranger_is_one_read(api: Api, app: Flask, monkeypatch: pytest.MonkeyPatch, new: str) -> None:
+    """Whatever the new password is: it is neither scored nor hashed."""
+    statements = noted(request_class(app).db, monkeypatch)
+    for module, work in ((password_rules, "check"), (passwords, "new_hash")):
+        monkeypatch.setattr(module, work, None)
+    api.reset_password("unknown", new).refused(401, "INVALID_TOKEN")
+    assert statements == ["password_reset_find"]
 
 
 def test_a_reset_token_sets_a_password_once(api: Api, world: World, flask: CommandLine) -> None:
@@ -261,7 +334,7 @@ def test_a_refused_password_does_not_spend_the_token(
     user = world.user()
     token = reset_token(flask, user)
     api.reset_password(token, new).refused(400, error_code)
-    api.reset_password("unknown", new).refused(400, error_code)
+    api.reset_password("unknown", new).refused(401, "INVALID_TOKEN")
     api.reset_password(token, NEW).ok()
 
 
