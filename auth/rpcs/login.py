@@ -24,10 +24,10 @@ def password_login(request: Request, form: PasswordLoginRequest) -> OptionalAuth
     refresh_token = refresh_tokens.generate()
     with lockout.attempt(request, form.username, "login_find", UnknownLoginService, service=form.service) as login:
         _verify(request, form.password, login)
-        session = _start_session(request, login, refresh_token)
+        access_token = _start_session(request, login, refresh_token)
     with suppress(errors.DatabaseUnavailable):  # the next login will purge
         request.db.one("expired_delete", batch=limits.PURGE_ROWS, claim_days=limits.CLAIM_DAYS)
-    return _answer(request, login, session, refresh_token)
+    return _answer(request, login, access_token, refresh_token)
 
 
 def _verify(request: Request, password: str, login: Row) -> None:
@@ -39,6 +39,7 @@ def _verify(request: Request, password: str, login: Row) -> None:
 
 
 def _start_session(request: Request, login: Row, refresh_token: str) -> str:
+    """Store the session and sign its access token at once: a later call may end the session and be answered."""
     session = request.db.one(
         "session_insert",
         token_hash=refresh_tokens.digest(refresh_token),
@@ -56,11 +57,12 @@ def _start_session(request: Request, login: Row, refresh_token: str) -> str:
         raise errors.IncorrectCredentials
     reference = str(session["public_session_reference"])
     request.record.set_principal(login["id"], reference)
-    return reference
+    return request.tokens.mint(login, SCOPES, limits.ACCESS_TOKEN_MS, publicSessionReference=reference)
 
 
-def _answer(request: Request, login: Row, session: str, refresh_token: str) -> OptionalAuthenticationTokens | Response:
-    access_token = request.tokens.mint(login, SCOPES, limits.ACCESS_TOKEN_MS, publicSessionReference=session)
+def _answer(
+    request: Request, login: Row, access_token: str, refresh_token: str
+) -> OptionalAuthenticationTokens | Response:
     visible = refresh_token if login["mode"] == "APPLICATION" else None
     answer = OptionalAuthenticationTokens(access_token, refresh_tokens.csrf_token(refresh_token), visible)
     cookies.set_refresh_cookie(request, refresh_token, login["refresh_token_ttl_seconds"])

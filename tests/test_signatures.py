@@ -1,0 +1,88 @@
+"""No token is signed after a call that ended its grant was answered."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from auth.core.models import AccessToken
+from auth.http.rpc import RPCS
+
+from .support.api import Answer, Api, request_class
+from .support.statements import before_each, noted
+from .support.world import ORIGIN, PASSWORD, World
+
+NEW = "seventeen violet kettles"
+SIGNING = {  # each call that signs a token, and the statement that finds or stores the token's grant
+    "passwordLogin": "session_insert",
+    "refresh": "refresh_token_find",
+    "webRefresh": "refresh_token_find",
+    "requestOneTimeTokenWithAudience": "bearer_find",
+    "tokenExtension": "extension_find",
+    "tokenExtension, stored": "extension_insert",
+}
+
+
+def note_signatures(app: Flask, monkeypatch: pytest.MonkeyPatch, events: list[str]) -> None:
+    """Append "signature" to the events when a token is signed."""
+    tokens = request_class(app).tokens
+    mint = tokens.mint
+
+    def noted_mint(*arguments: Any, **provenance: Any) -> str:
+        events.append("signature")
+        return mint(*arguments, **provenance)
+
+    monkeypatch.setattr(tokens, "mint", noted_mint)
+
+
+@pytest.mark.parametrize("held", ["login_attempt_return", "expired_delete"])
+def test_a_login_signs_its_token_before_a_new_password_ends_its_session(
+    api: Api, app: Flask, world: World, monkeypatch: pytest.MonkeyPatch, held: str
+) -> None:
+    """The password changes while a later statement of the login waits."""
+    user, service, events = world.session(), world.login_service(), list[str]()
+
+    def change(statement: str) -> None:
+        if statement == held and "change" not in events:
+            events.append("change")
+            api.change_password(user.access_token, PASSWORD, NEW).ok()
+
+    note_signatures(app, monkeypatch, events)
+    before_each(request_class(app).db, monkeypatch, change)
+    login = api.login(user.id, PASSWORD, service).ok()
+    assert events == ["signature", "change"]
+    api.refresh(login["refreshToken"]).refused(401, "INVALID_TOKEN")
+
+
+def call_that_signs(name: str, api: Api, world: World) -> Callable[[], Answer]:
+    user, service = world.session(), world.service("files:read")
+    login_service, extended = world.login_service(), (service.access_token, user.access_token, "files:read")
+    calls: dict[str, Callable[[], Answer]] = {
+        "passwordLogin": lambda: api.login(user.id, PASSWORD, login_service),
+        "refresh": lambda: api.refresh(user.refresh_token),
+        "webRefresh": lambda: api.web_refresh(user.refresh_token, user.csrf, ORIGIN),
+        "requestOneTimeTokenWithAudience": lambda: api.request_one_time_token(user.access_token, "files:read"),
+        "tokenExtension": lambda: api.extend(*extended),
+        "tokenExtension, stored": lambda: api.extend(*extended, refreshes=True),
+    }
+    return calls[name]
+
+
+@pytest.mark.parametrize(("name", "statement"), SIGNING.items())
+def test_a_token_is_signed_straight_after_its_grant_was_found_live(
+    api: Api, app: Flask, world: World, monkeypatch: pytest.MonkeyPatch, name: str, statement: str
+) -> None:
+    """No other statement comes between, at which the signature could wait."""
+    call = call_that_signs(name, api, world)
+    events = noted(request_class(app).db, monkeypatch)
+    note_signatures(app, monkeypatch, events)
+    call().ok()
+    assert events.count("signature") == 1
+    assert events[events.index("signature") - 1] == statement
+
+
+def test_every_call_that_signs_is_tried() -> None:
+    models = {rpc.name: rpc.models["return"] for rpc in RPCS.values()}
+    signing = {name for name, model in models.items() if isinstance(model, type) and issubclass(model, AccessToken)}
+    assert {name.partition(",")[0] for name in SIGNING} == signing
