@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 
-from auth.core import errors
+from auth.core import errors, passwords
 from auth.core.limits import LOCKOUT
 from auth.core.refresh_tokens import digest
 from auth.db import Row
@@ -17,7 +17,8 @@ def attempt(
 ) -> Iterator[Row]:
     """Count a failed login, and take the count back after the block unless the block raised `IncorrectCredentials`.
 
-    Yields the row of a statement like `login_find`. Raises `missing` without a row, and `TooManyAttempts`.
+    Yields the row of a statement like `login_find`, with a place in the queue for hashing. Without that place nothing
+    is counted. Raises `missing` without a row, `TooManyAttempts` and `LoginBusy`.
     """
     network = request.client_network
     parts = {"pair": (network, username), "network": (network,), "username": (username,)}
@@ -27,7 +28,11 @@ def attempt(
     login = find()
     if login is None:
         raise missing
-    with ExitStack() as at_the_end:
+    if request.record.principal is None:
+        request.record.set_principal(login["id"])
+    if login["retry_after_seconds"] is not None:
+        raise errors.TooManyAttempts(login["retry_after_seconds"])
+    with passwords.place(), ExitStack() as at_the_end:
         at_the_end.callback(_take_back, request, _count(request, keys, login, find))
         try:
             yield login
@@ -37,10 +42,6 @@ def attempt(
 
 
 def _count(request: Request, keys: dict[str, bytes], login: Row, find: Callable[[], Row | None]) -> Row:
-    if request.record.principal is None:
-        request.record.set_principal(login["id"])
-    if login["retry_after_seconds"] is not None:
-        raise errors.TooManyAttempts(login["retry_after_seconds"])
     parameters = {"is_known_network": login["is_known_network"], **keys, **LOCKOUT}
     [counted] = request.db.many("login_attempt_start", **parameters)
     if counted["refused"]:  # logins at the same time reached a limit after our read

@@ -1,6 +1,7 @@
 """A refused login costs the database one read: an attacker that is blocked cannot fill a table or hold a lock."""
 
 import secrets
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,12 +9,16 @@ import psycopg
 import pytest
 from flask import Flask
 
-from .support.api import Api, any_address, request_class, send_to_app
+from auth.core import passwords, refresh_tokens
+
+from .support.api import Answer, Api, any_address, request_class, send_to_app
 from .support.lockouts import block, fail, limit_key, locked
 from .support.statements import noted
 from .support.world import PASSWORD, World
 
 Login = Callable[[], object]
+Call = Callable[[], Answer]
+NEW = "seventeen violet kettles"
 
 
 @pytest.fixture
@@ -68,6 +73,63 @@ def test_a_429_is_one_statement(refused_login: Login, app: Flask, monkeypatch: p
     statements = noted(request_class(app).db, monkeypatch)
     refused_login()
     assert len(statements) == 1, statements
+
+
+def test_a_429_needs_no_place_in_the_queue(refused_login: Login, full_queue: None) -> None:
+    refused_login()
+
+
+@pytest.fixture
+def full_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "_admitted", threading.Semaphore(0))
+
+
+def log_in(api: Api, app: Flask, world: World) -> Call:
+    """Each login has a username and a network that have no row yet."""
+    service = world.login_service()
+    return lambda: Api(send_to_app(app, any_address())).login(secrets.token_hex(8), "wrong", service)
+
+
+def change_password(api: Api, app: Flask, world: World) -> Call:
+    user = world.session()
+    return lambda: api.change_password(user.access_token, "wrong", NEW)
+
+
+def reset_password(api: Api, app: Flask, world: World) -> Call:
+    user, token = world.user(), secrets.token_hex(16)
+    world.db.one("password_reset_start", id=user, reset_token_hash=refresh_tokens.digest(token), valid_minutes=5)
+    return lambda: api.reset_password(token, NEW)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "statements"),
+    [
+        (log_in, ["login_find"]),
+        (change_password, ["bearer_find", "password_find"]),
+        (reset_password, ["password_reset_find"]),
+    ],
+)
+def test_a_call_that_finds_the_queue_full_writes_nothing(
+    api: Api,
+    app: Flask,
+    world: World,
+    connection: psycopg.Connection[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    prepare: Callable[[Api, Flask, World], Call],
+    statements: list[str],
+) -> None:
+    """It only reads, and waits for no lock. A storm of logins would otherwise fill the table without a single hash."""
+    rows = "SELECT key, ctid, xmin, xmax FROM login_limit ORDER BY key"
+    before, call = connection.execute(rows).fetchall(), prepare(api, app, world)
+    with monkeypatch.context() as patch, connection.transaction():
+        patch.setattr(passwords, "_admitted", threading.Semaphore(0))
+        ran = noted(request_class(app).db, patch)
+        connection.execute("LOCK TABLE login_limit, principal, refresh_token IN EXCLUSIVE MODE")  # allows only reads
+        for _ in range(20):
+            call().refused(503, "LOGIN_BUSY")
+        assert ran == statements * 20
+    assert connection.execute(rows).fetchall() == before
+    assert call().status in (200, 401)
 
 
 def test_a_login_that_was_blocked_after_its_read_counts_nothing(

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,25 +50,30 @@ class Slow:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.running = self.most = 0
         self.go_on = threading.Event()
-        self._lock = threading.Lock()
+        self._started = threading.Condition()
         monkeypatch.setattr(passwords, "_verify", self)
 
     def __call__(self, *_: object) -> tuple[bool, None]:
-        with self._lock:
+        with self._started:
             self.running += 1
             self.most = max(self.most, self.running)
+            self._started.notify_all()
         self.go_on.wait(10)
-        with self._lock:
+        with self._started:
             self.running -= 1
         return True, None
+
+    def wait_for(self, running: int) -> None:
+        with self._started:
+            assert self._started.wait_for(lambda: self.running >= running, 10)
 
 
 def test_no_more_hash_at_once_than_there_are_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = Slow(monkeypatch)
     with ThreadPoolExecutor(passwords.CORES + 8) as pool:
         results = [pool.submit(passwords.verify, "x", "y") for _ in range(passwords.CORES + 8)]
-        time.sleep(0.2)
-        assert slow.most == passwords.CORES
+        slow.wait_for(passwords.CORES)
+        time.sleep(0.1)  # one more would start now
         slow.go_on.set()
         assert [result.result() for result in results] == [(True, None)] * len(results)
     assert slow.most == passwords.CORES
@@ -81,7 +86,8 @@ def test_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch, processes: i
     passwords.prepare(processes)
     with ThreadPoolExecutor(passwords.CORES + 1) as pool:
         results = [pool.submit(passwords.verify, "x", "y") for _ in range(passwords.CORES + 1)]
-        time.sleep(0.2)
+        slow.wait_for(at_once)
+        time.sleep(0.1)  # one more would start now
         slow.go_on.set()
         assert all(result.result() for result in results)
     assert slow.most == at_once
@@ -97,7 +103,7 @@ def test_a_login_waits_a_second_for_its_turn(api: Api, world: World, monkeypatch
     user, service, refresh_token = world.user(), world.login_service(), world.session().refresh_token
     with ThreadPoolExecutor(passwords.CORES) as pool:
         running = [pool.submit(passwords.verify, "x", "y") for _ in range(passwords.CORES)]
-        time.sleep(0.1)
+        slow.wait_for(passwords.CORES)
         started = time.monotonic()
         before = hash_waits()
         answer = api.login(user, PASSWORD, service).refused(503, "LOGIN_BUSY")
@@ -111,18 +117,32 @@ def test_a_login_waits_a_second_for_its_turn(api: Api, world: World, monkeypatch
     assert api.login(user, PASSWORD, service).status == 200
 
 
-def test_a_full_queue_refuses_the_next_login_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    slow = Slow(monkeypatch)
-    most = passwords.WAITING
-    with ThreadPoolExecutor(most) as pool:
-        for _ in range(most):
-            pool.submit(passwords.verify, "x", "y")
-        time.sleep(0.2)
+def test_a_full_queue_refuses_the_next_login_at_once() -> None:
+    with ExitStack() as places:
+        for _ in range(passwords.WAITING):
+            places.enter_context(passwords.place())
+        with pytest.raises(LoginBusy), passwords.place():
+            raise AssertionError("one place too many")
+    with pytest.raises(ZeroDivisionError), passwords.place():
+        raise ZeroDivisionError
+    with ExitStack() as places:  # all are free again
+        for _ in range(passwords.WAITING):
+            places.enter_context(passwords.place())
+
+
+@pytest.mark.parametrize("seconds", [0, 0.2])
+def test_a_caller_may_wait_less_than_a_second(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    slow, waits = Slow(monkeypatch), list[float]()
+    with ThreadPoolExecutor(passwords.CORES) as pool:
+        running = [pool.submit(passwords.verify, "x", "y") for _ in range(passwords.CORES)]
+        slow.wait_for(passwords.CORES)
         started = time.monotonic()
         with pytest.raises(LoginBusy):
-            passwords.verify("x", "y")
-        assert time.monotonic() - started < 0.1
+            passwords.in_turn(lambda: None, waits.append, seconds)
+        assert seconds <= time.monotonic() - started < passwords.WAIT_SECONDS
         slow.go_on.set()
+        assert all(result.result() for result in running)
+    assert waits == [seconds]
 
 
 def test_no_connection_is_held_while_hashing(config: Config, world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,9 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Final, TypeVar
 
 from passlib.context import CryptContext
@@ -70,12 +71,12 @@ def check_length(password: str) -> None:
 
 
 def verify(password: str, password_hash: str | None, waited: Waited = lambda seconds: None) -> tuple[bool, str | None]:
-    """Whether the password is right, and a new hash to store where the old one is outdated. Raises `LoginBusy`."""
+    """Whether the password is right, and a new hash to store where the old one is outdated. See `in_turn`."""
     return in_turn(lambda: _verify(password.encode(), password_hash), waited)
 
 
 def new_hash(password: str, waited: Waited) -> str:
-    """The hash to store, made in the queue. Raises `LoginBusy`."""
+    """The hash to store. See `in_turn`."""
     return in_turn(lambda: hash_password(password), waited)
 
 
@@ -91,26 +92,36 @@ def is_hash(password_hash: str) -> bool:
         return False
 
 
-def in_turn(work: Callable[[], Result], waited: Waited) -> Result:
-    """Run `work` in the queue for hashing, and pass the seconds of its wait to `waited`. Raises `LoginBusy`."""
+@contextmanager
+def place() -> Iterator[None]:
+    """A place in the queue for hashing, until the end of the block. Raises `LoginBusy` at once when none is free."""
     if not _admitted.acquire(blocking=False):
         raise LoginBusy
+    try:
+        yield
+    finally:
+        _admitted.release()
+
+
+def in_turn(work: Callable[[], Result], waited: Waited, seconds: float = WAIT_SECONDS) -> Result:
+    """Run `work` in the queue, for a caller with a `place`, and pass the seconds of its wait to `waited`.
+
+    Raises `LoginBusy` when its turn does not come within `seconds`.
+    """
     asked = time.perf_counter()
 
     def begin() -> Result:
         waited(time.perf_counter() - asked)
         return work()
 
+    task = _hashing.submit(begin)
     try:
-        task = _hashing.submit(begin)
-        return task.result(WAIT_SECONDS)
+        return task.result(seconds)
     except TimeoutError:
         if task.cancel():
-            waited(WAIT_SECONDS)
+            waited(seconds)
             raise LoginBusy from None
         return task.result()
-    finally:
-        _admitted.release()
 
 
 def _verify(password: bytes, password_hash: str | None) -> tuple[bool, str | None]:

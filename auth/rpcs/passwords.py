@@ -33,8 +33,9 @@ def reset_password(request: Request, body: models.ResetPasswordRequest) -> None:
     person = request.live_row("password_reset_find", reset_token_hash=token_hash)
     request.record.set_principal(person["id"])
     _check_rules(body.new_password, person)
-    if not _replace(request, "password_reset", body.new_password, reset_token_hash=token_hash):
-        raise errors.InvalidToken
+    with passwords.place():
+        if not _replace(request, "password_reset", body.new_password, reset_token_hash=token_hash):
+            raise errors.InvalidToken
 
 
 def _check_rules(new_password: str, person: Row) -> None:
