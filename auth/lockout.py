@@ -32,7 +32,7 @@ def attempt(
         request.record.set_principal(login["id"])
     if login["retry_after_seconds"] is not None:
         raise errors.TooManyAttempts(login["retry_after_seconds"])
-    with passwords.place(), ExitStack() as at_the_end:
+    with passwords.queue, ExitStack() as at_the_end:
         at_the_end.callback(_take_back, request, _count(request, keys, login, find))
         try:
             yield login

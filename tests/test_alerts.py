@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -84,7 +83,7 @@ def series(
     assert api.refresh(session.refresh_token).status == 200
     assert api.logout(session.refresh_token).status == 200
     with monkeypatch.context() as patch:
-        patch.setattr(passwords, "_admitted", threading.Semaphore(0))  # the queue is full
+        patch.setattr(passwords, "queue", passwords.Places(0))  # the queue is full
         api.login(user, PASSWORD, name).refused(503, "LOGIN_BUSY")
     fail(api, user, name, 5)
     locked(api.login(user, PASSWORD, name))

@@ -1,7 +1,6 @@
 """A refused login costs the database one read: an attacker that is blocked cannot fill a table or hold a lock."""
 
 import secrets
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -81,7 +80,7 @@ def test_a_429_needs_no_place_in_the_queue(refused_login: Login, full_queue: Non
 
 @pytest.fixture
 def full_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "_admitted", threading.Semaphore(0))
+    monkeypatch.setattr(passwords, "queue", passwords.Places(0))
 
 
 def log_in(api: Api, app: Flask, world: World) -> Call:
@@ -122,7 +121,7 @@ def test_a_call_that_finds_the_queue_full_writes_nothing(
     rows = "SELECT key, ctid, xmin, xmax FROM login_limit ORDER BY key"
     before, call = connection.execute(rows).fetchall(), prepare(api, app, world)
     with monkeypatch.context() as patch, connection.transaction():
-        patch.setattr(passwords, "_admitted", threading.Semaphore(0))
+        patch.setattr(passwords, "queue", passwords.Places(0))
         ran = noted(request_class(app).db, patch)
         connection.execute("LOCK TABLE login_limit, principal, refresh_token IN EXCLUSIVE MODE")  # allows only reads
         for _ in range(20):

@@ -120,14 +120,14 @@ def test_a_login_waits_a_second_for_its_turn(api: Api, world: World, monkeypatch
 def test_a_full_queue_refuses_the_next_login_at_once() -> None:
     with ExitStack() as places:
         for _ in range(passwords.WAITING):
-            places.enter_context(passwords.place())
-        with pytest.raises(LoginBusy), passwords.place():
+            places.enter_context(passwords.queue)
+        with pytest.raises(LoginBusy), passwords.queue:
             raise AssertionError("one place too many")
-    with pytest.raises(ZeroDivisionError), passwords.place():
+    with pytest.raises(ZeroDivisionError), passwords.queue:
         raise ZeroDivisionError
     with ExitStack() as places:  # all are free again
         for _ in range(passwords.WAITING):
-            places.enter_context(passwords.place())
+            places.enter_context(passwords.queue)
 
 
 @pytest.mark.parametrize("seconds", [0, 0.2])

@@ -6,8 +6,9 @@ from typing import Final
 
 from zxcvbn import matching, zxcvbn
 
-from auth.core.errors import LoginBusy, PasswordTooEasy, PasswordTooLong, PasswordTooShort
+from auth.core.errors import PasswordTooEasy, PasswordTooLong, PasswordTooShort
 from auth.core.limits import PASSWORD_BYTES
+from auth.core.passwords import Places
 
 CHARACTERS: Final = 15  # NIST SP 800-63B-4, 3.1.1.2: where a password is the only factor
 SCORED_CHARACTERS: Final = 64  # zxcvbn's time grows with the square of the length
@@ -22,7 +23,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # zxcvbn reads a newline 
 _WORDS: Final = re.compile(r"[^\W\d_]{3,}")
 
 _scoring = threading.Lock()  # zxcvbn keeps the user's own words in a global dictionary
-_waiting = threading.BoundedSemaphore(WAITING)
+_queue: Final = Places(WAITING)
 
 
 def check(password: str, *own_texts: str | None) -> None:
@@ -31,22 +32,18 @@ def check(password: str, *own_texts: str | None) -> None:
         raise PasswordTooShort
     if len(password.encode()) > PASSWORD_BYTES:
         raise PasswordTooLong
-    if not _waiting.acquire(blocking=False):
-        raise LoginBusy
-    try:
+    with _queue, _scoring:
         score = _score(_CONTROL.sub("", password)[:SCORED_CHARACTERS], *filter(None, own_texts))
-    except Exception as fault:  # of the library, on a text that it cannot read
-        raise PasswordTooEasy("This password cannot be scored. Choose another.", cause=type(fault).__name__) from None
-    finally:
-        _waiting.release()
     if score < SCORE:
         raise PasswordTooEasy
 
 
 def _score(scored: str, *own_texts: str) -> int:
     own_words = [word for text in own_texts for word in (text, *_WORDS.findall(text))]
-    letters = matching.relevant_l33t_subtable(scored, matching.L33T_TABLE)
-    if len(matching.enumerate_l33t_subs(letters)) > _MOST_COMBINATIONS:
-        scored, *own_words = (text.translate(_LEET_TO_DIGIT) for text in (scored, *own_words))
-    with _scoring:
+    try:
+        letters = matching.relevant_l33t_subtable(scored, matching.L33T_TABLE)
+        if len(matching.enumerate_l33t_subs(letters)) > _MOST_COMBINATIONS:
+            scored, *own_words = (text.translate(_LEET_TO_DIGIT) for text in (scored, *own_words))
         return int(zxcvbn(scored, own_words)["score"])
+    except Exception as fault:  # the library cannot read this text
+        raise PasswordTooEasy("This password cannot be scored. Choose another.", cause=type(fault).__name__) from None

@@ -4,9 +4,8 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Final, TypeVar
 
 from passlib.context import CryptContext
@@ -27,6 +26,15 @@ BCRYPT_BYTES: Final = 72  # bcrypt ignores the rest; the new hash that replaces 
 
 Waited = Callable[[float], object]
 Result = TypeVar("Result")
+
+
+class Places(threading.BoundedSemaphore):
+    """The places of a queue. A `with` block keeps one, and raises `LoginBusy` at once when none is free."""
+
+    def __enter__(self, *_: object) -> bool:
+        if not self.acquire(blocking=False):
+            raise LoginBusy
+        return True
 
 
 class OriginalPbkdf2(pbkdf2_sha512):  # type: ignore[misc]
@@ -50,7 +58,7 @@ def context(memory_kib: int, passes: int, lanes: int) -> CryptContext:
 argon2.get_backend()  # load the backend now: passlib cannot once there are two contexts
 _context = context(MEMORY_KIB, PASSES, LANES)
 _hashing = ThreadPoolExecutor(CORES, "hash")  # few threads, since each keeps the memory of its last hash
-_admitted = threading.BoundedSemaphore(WAITING)
+queue: Final = Places(WAITING)  # taken before a login is counted, and kept for all its hashes
 
 
 def prepare(processes: int) -> None:
@@ -92,22 +100,8 @@ def is_hash(password_hash: str) -> bool:
         return False
 
 
-@contextmanager
-def place() -> Iterator[None]:
-    """A place in the queue for hashing, until the end of the block. Raises `LoginBusy` at once when none is free."""
-    if not _admitted.acquire(blocking=False):
-        raise LoginBusy
-    try:
-        yield
-    finally:
-        _admitted.release()
-
-
 def in_turn(work: Callable[[], Result], waited: Waited, seconds: float = WAIT_SECONDS) -> Result:
-    """Run `work` in the queue, for a caller with a `place`, and pass the seconds of its wait to `waited`.
-
-    Raises `LoginBusy` when its turn does not come within `seconds`.
-    """
+    """Run `work` in its turn, and pass the seconds of its wait to `waited`. Raises `LoginBusy` after `seconds`."""
     asked = time.perf_counter()
 
     def begin() -> Result:

@@ -16,9 +16,11 @@ blueprint = Blueprint("login", __name__)
 
 SCOPES = ["all:write"]
 
+Answer = OptionalAuthenticationTokens | Response
+
 
 @rpc(blueprint, "passwordLogin", "POST /auth/login", PUBLIC, event="login")
-def password_login(request: Request, form: PasswordLoginRequest) -> OptionalAuthenticationTokens | Response:
+def password_login(request: Request, form: PasswordLoginRequest) -> Answer:
     cookies.check_origin(request, may_be_absent=True)
     passwords.check_length(form.password)
     refresh_token = refresh_tokens.generate()
@@ -60,9 +62,7 @@ def _start_session(request: Request, login: Row, refresh_token: str) -> str:
     return request.tokens.mint(login, SCOPES, limits.ACCESS_TOKEN_MS, publicSessionReference=reference)
 
 
-def _answer(
-    request: Request, login: Row, access_token: str, refresh_token: str
-) -> OptionalAuthenticationTokens | Response:
+def _answer(request: Request, login: Row, access_token: str, refresh_token: str) -> Answer:
     visible = refresh_token if login["mode"] == "APPLICATION" else None
     answer = OptionalAuthenticationTokens(access_token, refresh_tokens.csrf_token(refresh_token), visible)
     cookies.set_refresh_cookie(request, refresh_token, login["refresh_token_ttl_seconds"])

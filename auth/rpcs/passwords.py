@@ -33,7 +33,7 @@ def reset_password(request: Request, body: models.ResetPasswordRequest) -> None:
     person = request.live_row("password_reset_find", reset_token_hash=token_hash)
     request.record.set_principal(person["id"])
     _check_rules(body.new_password, person)
-    with passwords.place():
+    with passwords.queue:
         if not _replace(request, "password_reset", body.new_password, reset_token_hash=token_hash):
             raise errors.InvalidToken
 
