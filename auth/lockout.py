@@ -28,10 +28,7 @@ def attempt(
     login = find()
     if login is None:
         raise missing
-    if request.record.principal is None:
-        request.record.set_principal(login["id"])
-    if login["retry_after_seconds"] is not None:
-        raise errors.TooManyAttempts(login["retry_after_seconds"])
+    _refuse_blocked(request, login)
     with passwords.queue, ExitStack() as at_the_end:
         at_the_end.callback(_take_back, request, _count(request, keys, login, find))
         try:
@@ -39,6 +36,13 @@ def attempt(
         except errors.IncorrectCredentials:
             at_the_end.pop_all()
             raise
+
+
+def _refuse_blocked(request: Request, login: Row) -> None:
+    if request.record.principal is None:
+        request.record.set_principal(login["id"])
+    if login["retry_after_seconds"] is not None:
+        raise errors.TooManyAttempts(login["retry_after_seconds"])
 
 
 def _count(request: Request, keys: dict[str, bytes], login: Row, find: Callable[[], Row | None]) -> Row:

