@@ -265,6 +265,19 @@ def test_a_queue_that_is_full_is_no_guess(api: Api, world: World, monkeypatch: p
     api.change_password(user.access_token, PASSWORD, NEW).ok()
 
 
+def test_a_call_needs_one_place_in_the_queue_and_gives_it_back(
+    api: Api, world: World, flask: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """changePassword has two hashes. The queue has a single place here."""
+    user = world.session()
+    monkeypatch.setattr(passwords, "queue", passwords.Places(1))
+    api.change_password(user.access_token, "wrong", NEW).refused(401, "INCORRECT_CREDENTIALS")
+    api.change_password(user.access_token, PASSWORD, NEW).ok()
+    api.change_password(user.access_token, NEW, "passwordpassword").refused(400, "PASSWORD_TOO_EASY")
+    api.reset_password(reset_token(flask, user.id), PASSWORD).ok()
+    assert logs_in(api, world, user.id, PASSWORD)
+
+
 def test_resets_that_wait_for_their_scores_keep_no_login_waiting(
     api: Api, world: World, flask: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
