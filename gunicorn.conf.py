@@ -41,10 +41,12 @@ logger_class = "auth.ops.log.Logger"
 logconfig_dict = configuration(loglevel)
 graceful_timeout = 30  # seconds that requests have to end after SIGTERM
 control_socket_disable = True  # it would be a file in the home folder
+# For gunicorn's own files too. Other programs clean up and fill /tmp, which is next where this one cannot be written.
+os.environ.setdefault("TMPDIR", "/dev/shm")  # noqa: S108
 
 
 def on_starting(master: Any) -> None:
-    master.metrics = Path(tempfile.mkdtemp(prefix="metrics-of-auth-", dir=metrics_folder.PARENT))
+    master.metrics = tempfile.mkdtemp(prefix="metrics-of-auth-")
     reload = master.reload
 
     def reload_or_keep_workers() -> None:

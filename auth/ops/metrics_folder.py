@@ -5,22 +5,19 @@ Imported by gunicorn's master: see gunicorn.conf.py.
 
 import os
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
-MEMORY: Final = Path("/dev/shm")  # noqa: S108 - other programs clean up and fill /tmp
-PARENT: Final = MEMORY if os.access(MEMORY, os.W_OK) else None  # None: the system's folder for temporary files
 BYTES: Final = 65536  # the size of prometheus_client's new files; ours need no more
 
 
-def use(folder: Path, slot: int) -> None:
+def use(folder: str, slot: int) -> None:
     """Let this worker process store its metrics in the folder. Called before `auth.ops.metrics` is imported."""
     with suppress(OSError):  # on a full disk it counts in memory, since writing to a mapped file would kill it
-        folder.mkdir(0o700, exist_ok=True)  # a clean-up may have removed it
+        os.makedirs(folder, 0o700, exist_ok=True)  # a clean-up may have removed it
         for kind in ("counter", "histogram"):
-            with (folder / f"{kind}_{slot}.db").open("ab") as file:
+            with open(f"{folder}/{kind}_{slot}.db", "ab") as file:
                 os.posix_fallocate(file.fileno(), 0, BYTES)
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         from prometheus_client import values
 
         values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
