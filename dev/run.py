@@ -14,11 +14,11 @@ from tempfile import NamedTemporaryFile
 import psycopg
 from gunicorn.app.wsgiapp import WSGIApplication
 
+from auth.cli.migrations import migrate
 from auth.config import Misconfigured, from_environment
 from auth.core import keys, limits, passwords, refresh_tokens
 from auth.core.errors import DatabaseUnavailable
 from auth.db import DirectDatabase
-from auth.migrations import migrate
 from dev.database import HOME, running
 
 WELCOME = """
