@@ -14,9 +14,10 @@ from tempfile import NamedTemporaryFile
 import psycopg
 from gunicorn.app.wsgiapp import WSGIApplication
 
+from auth.cli.keys import generate_private_key
 from auth.cli.migrations import migrate
 from auth.config import Misconfigured, from_environment
-from auth.core import keys, limits, passwords, refresh_tokens
+from auth.core import limits, passwords, refresh_tokens
 from auth.core.errors import DatabaseUnavailable
 from auth.db import DirectDatabase
 from dev.database import HOME, running
@@ -67,7 +68,7 @@ def main() -> None:
 def _serve(database_url: str) -> None:
     port = os.environ.get("PORT") or "8080"
     address = f"http://localhost:{port}"
-    key = _kept("signing-key.pem", lambda: keys.generate_private_key("ES256"))
+    key = _kept("signing-key.pem", lambda: generate_private_key("ES256"))
     defaults = {"TRUSTED_ORIGINS": address, "COOKIE_SECURE": "0", "LOG_LEVEL": "warning"}
     os.environ |= defaults | os.environ | {"DATABASE_URL": database_url, "JWT_PRIVATE_KEY": key}
     from_environment()

@@ -9,9 +9,9 @@ import pytest
 from flask import Flask
 
 from app import create_app
+from auth.cli.keys import generate_private_key
 from auth.cli.migrations import migrate
 from auth.config import Config, from_environment
-from auth.core.keys import generate_private_key
 from auth.db import DirectDatabase
 from dev.embedded import EmbeddedPostgres
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from auth.core.keys import generate_private_key
+from auth.cli.keys import generate_private_key
 
 from .support.api import COOKIE, Api, any_address, send_to_server
 from .support.databases import NewDatabase

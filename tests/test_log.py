@@ -23,9 +23,10 @@ from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
 
 from app import create_app
+from auth.cli.keys import generate_private_key
 from auth.config import Config
 from auth.core import refresh_tokens
-from auth.core.keys import Keyring, generate_private_key, load_private_key
+from auth.core.keys import Keyring, load_private_key
 from auth.core.limits import ID_CHARACTERS
 from auth.core.tokens import AccessTokens
 from auth.http.rpc import RPCS

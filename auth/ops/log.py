@@ -1,4 +1,4 @@
-"""Log lines: JSON on standard output, never waiting for it. Imported by gunicorn's master: see gunicorn.conf.py."""
+"""JSON lines on standard output, which is not waited for. Imported by gunicorn's master: see gunicorn.conf.py."""
 
 import json
 import logging
@@ -31,7 +31,7 @@ def write(line: dict[str, Any], encode: Callable[[Any], bytes]) -> bool:
         line[name] = line[name][: len(line[name]) // 2]
         encoded = encode(line)
     with suppress(OSError):
-        return _standard_output().write(encoded + b"\n") is not None
+        return _standard_output().write(encoded + b"\n") == len(encoded) + 1
     return False
 
 
@@ -49,8 +49,6 @@ def _standard_output() -> FileIO:
 
 
 class Lines(logging.Handler):
-    """gunicorn's lines."""
-
     def emit(self, record: logging.LogRecord) -> None:
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
