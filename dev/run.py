@@ -14,8 +14,7 @@ from tempfile import NamedTemporaryFile
 import psycopg
 from gunicorn.app.wsgiapp import WSGIApplication
 
-from auth.cli.keys import generate_private_key
-from auth.cli.migrations import migrate
+from auth.cli import keys, migrations
 from auth.config import Misconfigured, from_environment
 from auth.core import limits, passwords, refresh_tokens
 from auth.core.errors import DatabaseUnavailable
@@ -68,12 +67,12 @@ def main() -> None:
 def _serve(database_url: str) -> None:
     port = os.environ.get("PORT") or "8080"
     address = f"http://localhost:{port}"
-    key = _kept("signing-key.pem", lambda: generate_private_key("ES256"))
+    key = _kept("signing-key.pem", lambda: keys.generate_private_key("ES256"))
     defaults = {"TRUSTED_ORIGINS": address, "COOKIE_SECURE": "0", "LOG_LEVEL": "warning"}
     os.environ |= defaults | os.environ | {"DATABASE_URL": database_url, "JWT_PRIVATE_KEY": key}
     from_environment()
     _wait_for_port(int(port))
-    migrate(DirectDatabase(database_url))
+    migrations.migrate(DirectDatabase(database_url))
     Service.welcome = WELCOME.format(address=address, **_demo(database_url, address))
     sys.argv = ["gunicorn", "--bind", f"127.0.0.1:{port}", "--graceful-timeout", "5", "app:app"]
     Service("%(prog)s [OPTIONS] [APP_MODULE]").run()
