@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 from contextlib import suppress
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ for name in [name for name in sys.modules if name.partition(".")[0] == "auth"]:
     del sys.modules[name]
 
 from auth import DEFAULTS  # noqa: E402
-from auth.ops import metrics_folder  # noqa: E402
 from auth.ops.log import configuration  # noqa: E402
 
 # Check the configuration in another process, since this one must not import the service. It prints the mistakes.
@@ -41,10 +39,12 @@ logger_class = "auth.ops.log.Logger"
 logconfig_dict = configuration(loglevel)
 graceful_timeout = 30  # seconds that requests have to end after SIGTERM
 control_socket_disable = True  # it would be a file in the home folder
+# For gunicorn's own files too. Other programs clean up and fill /tmp, which is next where this one cannot be written.
+os.environ.setdefault("TMPDIR", "/dev/shm")  # noqa: S108
 
 
 def on_starting(master: Any) -> None:
-    master.metrics = Path(tempfile.mkdtemp(prefix="metrics-of-auth-", dir=metrics_folder.PARENT))
+    master.metrics = tempfile.mkdtemp(prefix="metrics-of-auth-")
     reload = master.reload
 
     def reload_or_keep_workers() -> None:
@@ -60,18 +60,31 @@ def on_starting(master: Any) -> None:
 
 
 def pre_fork(master: Any, worker: Any) -> None:
-    """Take the lowest slot that no living worker has."""
+    """Take the lowest slot that no living worker has: it names the files in which this worker counts its requests."""
     taken = {other.slot for other in master.WORKERS.values()}
-    worker.slot = next(slot for slot in count() if slot not in taken)
+    worker.slot = min({*range(len(taken) + 1)} - taken)
 
 
 def post_fork(master: Any, worker: Any) -> None:
     """Handle SIGTERM from the fork on, and one sent before. Otherwise an early stop would take `graceful_timeout`."""
-    metrics_folder.use(master.metrics, worker.slot)
+    use_metrics_folder(master.metrics, worker.slot)
     signal.signal(signal.SIGTERM, lambda *_: setattr(worker, "alive", False))
     with suppress(queue.Empty):  # the worker's copy of the master's queue
         while worker.alive:
             worker.alive = master.SIG_QUEUE.get_nowait() != signal.SIGTERM
+
+
+def use_metrics_folder(folder: str, slot: int) -> None:
+    """Let this worker go on counting in the files of its slot. Called before `auth.ops.metrics` is imported."""
+    with suppress(OSError):  # on a full disk it counts in memory, since writing to a mapped file would kill it
+        os.makedirs(folder, 0o700, exist_ok=True)  # a clean-up may have removed it
+        for kind in ("counter", "histogram"):
+            with open(f"{folder}/{kind}_{slot}.db", "ab") as file:
+                os.posix_fallocate(file.fileno(), 0, 65536)  # prometheus_client's size; ours need no more
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        from prometheus_client import values  # in the worker's process
+
+        values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
 
 
 def post_worker_init(worker: Any) -> None:

@@ -14,11 +14,11 @@ from tempfile import NamedTemporaryFile
 import psycopg
 from gunicorn.app.wsgiapp import WSGIApplication
 
+from auth.cli import keys, migrations
 from auth.config import Misconfigured, from_environment
-from auth.core import keys, limits, passwords, refresh_tokens
+from auth.core import limits, passwords, refresh_tokens
 from auth.core.errors import DatabaseUnavailable
 from auth.db import DirectDatabase
-from auth.migrations import migrate
 from dev.database import HOME, running
 
 WELCOME = """
@@ -72,7 +72,7 @@ def _serve(database_url: str) -> None:
     os.environ |= defaults | os.environ | {"DATABASE_URL": database_url, "JWT_PRIVATE_KEY": key}
     from_environment()
     _wait_for_port(int(port))
-    migrate(DirectDatabase(database_url))
+    migrations.migrate(DirectDatabase(database_url))
     Service.welcome = WELCOME.format(address=address, **_demo(database_url, address))
     sys.argv = ["gunicorn", "--bind", f"127.0.0.1:{port}", "--graceful-timeout", "5", "app:app"]
     Service("%(prog)s [OPTIONS] [APP_MODULE]").run()

@@ -9,10 +9,10 @@ import pytest
 from flask import Flask
 
 from app import create_app
+from auth.cli.keys import generate_private_key
+from auth.cli.migrations import migrate
 from auth.config import Config, from_environment
-from auth.core.keys import generate_private_key
 from auth.db import DirectDatabase
-from auth.migrations import migrate
 from dev.embedded import EmbeddedPostgres
 
 from .support.api import Api, any_address, request_class, send_to_app

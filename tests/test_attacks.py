@@ -13,8 +13,9 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 
+from auth.cli.keys import generate_private_key
 from auth.config import Config
-from auth.core.keys import generate_private_key, load_private_key
+from auth.core.keys import load_private_key
 from auth.core.models import Role
 
 from .support.api import Api

@@ -12,10 +12,10 @@ import psycopg
 import pytest
 from flask import Flask as App
 
+from auth.cli.migrations import migrate
 from auth.config import Config
 from auth.core.models import Role
 from auth.db import DirectDatabase
-from auth.migrations import migrate
 
 from .support.api import Api, request_class, send_to_app
 from .support.command_line import CommandLine

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from auth.cli.keys import generate_private_key
 from auth.config import Misconfigured, from_environment
-from auth.core.keys import generate_private_key
 
 GOOD = {"DATABASE_URL": "postgresql://localhost/auth", "JWT_PRIVATE_KEY": generate_private_key("ES256")}
 

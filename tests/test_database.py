@@ -11,10 +11,10 @@ import pytest
 from psycopg import sql
 
 from app import create_app
+from auth.cli.migrations import all_migrations, migrate, pending
 from auth.config import Config
 from auth.core.errors import DatabaseUnavailable, InternalError
 from auth.db import SQL_FOLDER, STATEMENT_SECONDS, STATEMENTS, Database, DirectDatabase
-from auth.migrations import all_migrations, migrate, pending
 
 from .support.api import Api, request_class, send_to_app
 from .support.databases import NewDatabase
@@ -100,7 +100,7 @@ def test_migrations_apply_once_however_many_processes_start(server_url: str) -> 
 
 
 def test_a_migration_that_fails_leaves_nothing(server_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from auth import migrations
+    from auth.cli import migrations
 
     broken = migrations.Migration(1, "0001_broken", "CREATE TABLE half (id int); SELECT 1 / 0;")
     with NewDatabase(server_url) as url:

@@ -17,12 +17,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from auth.core.keys import generate_private_key
+from auth.cli.keys import generate_private_key
 
 from .support.api import COOKIE, Api, any_address, send_to_server
 from .support.databases import NewDatabase
 from .support.router import routed
-from .support.servers import BIN, PROJECT, free_port
+from .support.servers import BIN, PROJECT, Server, free_port
 from .support.world import ORIGIN, PASSWORD
 
 INSTRUCTION = re.compile(r"^([A-Z]+) (.+)$", re.MULTILINE)
@@ -180,3 +180,47 @@ def test_the_image_installs_all_that_is_imported(slug: Slug) -> None:
 
 def normal(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+READ_ONLY = """#!/bin/sh
+exec unshare --mount sh -ec '
+mount --make-rprivate /
+for folder in /tmp /dev/shm; do mount -t tmpfs -o mode=1777 tmpfs $folder; done
+{limits}
+mount -o remount,bind,ro /
+exec setpriv --reuid 12345 --regid 12345 --clear-groups --inh-caps +dac_read_search --ambient-caps +dac_read_search \\
+  {gunicorn} "$@"
+' gunicorn "$@"
+"""  # the capability to read like root, since Python may be in root's home
+WRITABLE = {
+    "/tmp alone": "mount -o remount,ro /dev/shm",
+    "/dev/shm alone": "mount -o remount,ro /tmp",
+    "/tmp, and a full /dev/shm": "mount -o remount,size=4k /dev/shm; head -c 4096 /dev/zero > /dev/shm/file",
+}
+
+
+@pytest.fixture(scope="module")
+def may_mount() -> None:
+    trial = subprocess.run(["unshare", "--mount", "mount", "--make-rprivate", "/"], capture_output=True, check=False)
+    if trial.returncode != 0:
+        pytest.skip("this machine lets nobody mount")
+
+
+@pytest.mark.parametrize("writable", WRITABLE)
+def test_one_writable_folder_is_enough(
+    environment: dict[str, str], may_mount: None, tmp_path: Path, writable: str
+) -> None:
+    """Kubernetes' `readOnlyRootFilesystem`, for a user without a name and a home; the counts are of all workers."""
+    program = tmp_path / "gunicorn"
+    program.write_text(READ_ONLY.format(limits=WRITABLE[writable], gunicorn=BIN / "gunicorn"))
+    program.chmod(0o700)
+    server = Server(environment, programs=tmp_path)
+    try:
+        server.wait_until_up()
+        assert server.api.call("GET", "/livez").status == 200
+        assert b'auth_requests_total{rpc="livez",status="200"} 1.0' in server.api.call("GET", "/metrics").body
+        [worker] = psutil.Process(server.process.pid).children()
+        used = {Path(file.path).parent.parent.name for file in worker.memory_maps() if "/metrics-of-auth-" in file.path}
+        assert used == {"tmp" if writable.startswith("/tmp") else "shm"}
+    finally:
+        assert server.stop() == 0

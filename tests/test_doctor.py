@@ -11,7 +11,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from auth import VERSION
-from auth.core.keys import generate_private_key
+from auth.cli.keys import generate_private_key
 
 from .support.command_line import CommandLine
 from .support.databases import NewDatabase

@@ -13,7 +13,8 @@ import jwt
 import pytest
 from flask.testing import FlaskClient
 
-from auth.core.keys import Keyring, generate_private_key, load_private_key
+from auth.cli.keys import generate_private_key
+from auth.core.keys import Keyring, load_private_key
 from auth.core.tokens import AccessTokens
 from examples.portal import FILES, create_app
 

@@ -23,12 +23,13 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from auth.cli.keys import generate_private_key
+from auth.cli.migrations import migrate
 from auth.core import refresh_tokens
-from auth.core.keys import Keyring, generate_private_key, load_private_key
+from auth.core.keys import Keyring, load_private_key
 from auth.core.tokens import AccessTokens
 from auth.db import DirectDatabase
 from auth.http.rpc import RPCS
-from auth.migrations import migrate
 from dev.embedded import EmbeddedPostgres
 
 from .support.api import Answer, Api

@@ -17,7 +17,8 @@ import pytest
 from werkzeug import Request, Response
 from werkzeug.serving import make_server
 
-from auth.core.keys import Keyring, generate_private_key, load_private_key
+from auth.cli.keys import generate_private_key
+from auth.core.keys import Keyring, load_private_key
 from auth.core.scopes import Scope
 from auth.core.tokens import AccessTokens
 from examples.portal import auth_service

@@ -1,26 +1,40 @@
 """The log: one line for each request, with its security event, and no secret in any line."""
 
+import fcntl
 import json
+import logging
+import os
 import secrets
+import select
 import socket
+import subprocess
+import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Final
 
 import pytest
+from flask import Flask
+from prometheus_client.parser import text_string_to_metric_families
 
 from app import create_app
+from auth.cli.keys import generate_private_key
 from auth.config import Config
 from auth.core import refresh_tokens
-from auth.core.keys import Keyring, generate_private_key, load_private_key
+from auth.core.keys import Keyring, load_private_key
+from auth.core.limits import ID_CHARACTERS
 from auth.core.tokens import AccessTokens
 from auth.http.rpc import RPCS
-from auth.ops.log import traceback_without_messages
+from auth.ops import log
+from auth.ops.log import LINE_BYTES, Lines, traceback_without_messages
 
 from .support.api import Answer, Api, any_address, request_class, send_to_app
-from .support.servers import Server, serving
+from .support.servers import PROJECT, Server, serving
 from .support.world import ORIGIN, PASSWORD, Stored, World, claims
 
 pytestmark = pytest.mark.xdist_group("log")
@@ -345,3 +359,249 @@ def test_an_unexpected_error_is_logged_without_request_data(
     assert "KeyError" in line["exception"]
     assert "in fail" in line["exception"]
     assert "abcabc" not in json.dumps(line)
+
+
+MANY: Final = ",".join(f"{number}:read" for number in range(430))  # as many as a request line may have
+
+
+def named(world: World, character: str, kind: str = "") -> str:
+    """The id of a new user or service, as long as ids can be."""
+    suffix = f"{secrets.token_hex(8)}"
+    principal_id = f"{kind}{character * (ID_CHARACTERS - len(kind) - len(suffix))}{suffix}"
+    columns = dict.fromkeys(("first_names", "last_name"), None if kind else "Ada")
+    columns |= dict.fromkeys(("email", "org_id", "password_hash"))
+    role, principal_type = ("SERVICE", "service") if kind else ("USER", "password")
+    world.db.one("principal_insert", id=principal_id, role=role, principal_type=principal_type, **columns)
+    return principal_id
+
+
+def extended(world: World, api: Api, character: str) -> Answer:
+    """A service with a long name extends a token that eight such services have extended, of a user with such a name."""
+    user, service = named(world, character), named(world, character, "_")
+    scopes = [f"files.{'x' * 900}{number}:read" for number in range(8)]
+    world.db.run("service_scope_insert", service_id=service, scopes=scopes)
+    chain = [named(world, character, "_") for _ in range(7)]
+    token = world.tokens.mint(
+        world.principal(user), ["all:write"], 600_000, extendedBy=chain[-1], extendedByChain=chain
+    )
+    return api.extend(world.access_token(service), token, *scopes)
+
+
+LONG: Final[dict[str, Callable[[World, Api], Answer]]] = {
+    "many scopes": lambda world, api: api.call("POST", f"/auth/request?audience={MANY}", world.session().access_token),
+    "long scopes": lambda world, api: api.request_one_time_token(
+        world.session().access_token, ",".join(f"files.{'x' * 1000}{number}:read" for number in range(9))
+    ),
+    "names in ASCII": lambda world, api: extended(world, api, "a"),
+    "names that JSON escapes": lambda world, api: extended(world, api, '"'),
+    "names in emoji": lambda world, api: extended(world, api, "\N{PILE OF POO}"),
+    "a request that failed": lambda world, api: api.call("GET", f"/break/{'x' * 3000}"),
+}
+
+
+@pytest.mark.parametrize("act", [pytest.param(act, id=name) for name, act in LONG.items()])
+def test_a_request_line_is_short_enough_for_a_pipe(
+    deploy: Callable[[Config], Flask],
+    config: Config,
+    world: World,
+    address: str,
+    capfd: pytest.CaptureFixture[str],
+    act: Callable[[World, Api], Answer],
+) -> None:
+    """Also where everything in it is as long as it can be. It is JSON, and tells the length of what it cut."""
+    app, request_id = deploy(config), "r" * 128
+    app.add_url_rule("/break/<path:text>", view_func=deep)
+    send = send_to_app(app, address)
+    api = Api(lambda method, path, headers, body: send(method, path, {**headers, "X-Request-Id": request_id}, body))
+    capfd.readouterr()
+    answer = act(world, api)
+    [text] = capfd.readouterr().out.splitlines(keepends=True)
+    assert len(text.encode()) <= LINE_BYTES == 4096
+    line = json.loads(text)
+    assert (line["requestId"], line["status"]) == (request_id, answer.status)
+    cut = {name.removesuffix("InAll") for name in line if name.endswith("InAll")}
+    assert cut <= {"scopes", "newChain", "principal", "user", "exception"}
+    assert all(0 < len(line[name]) < line[f"{name}InAll"] for name in cut)
+    assert cut or line["exception"].startswith("ValueError\n")
+    assert line["status"] == 200 or "in deepest" in line["exception"]
+
+
+def deep(text: str, calls: int = 40) -> str:
+    """Each call of `deep` by `deeper`, so that no frame repeats the last one."""
+    return deeper(text, calls - 1) if calls else deepest(text)
+
+
+def deeper(text: str, calls: int) -> str:
+    return deep(text, calls)
+
+
+def deepest(text: str) -> str:
+    raise ValueError(text) from KeyError(text)
+
+
+def test_a_line_of_gunicorn_is_short_enough_for_a_pipe(capfd: pytest.CaptureFixture[str]) -> None:
+    for message in ("x" * 10_000, '"' * 10_000, "\N{PILE OF POO}" * 10_000):
+        record = logging.LogRecord("gunicorn.error", logging.ERROR, "", 1, "%s", (message,), None)
+        with pytest.raises(ValueError, match="secret") as caught:
+            deep("secret")
+        record.exc_info = (caught.type, caught.value, caught.tb)
+        Lines().handle(record)
+        text = capfd.readouterr().out
+        assert len(text.encode()) <= LINE_BYTES
+        line = json.loads(text)
+        assert message.startswith(line["message"])
+        assert line["messageInAll"] == 10_000
+        assert "in deepest" in line["exc_info"]
+        assert "secret" not in text
+
+
+@contextmanager
+def piped(folder: Path) -> Iterator[tuple[Path, IO[bytes]]]:
+    """A pipe of the smallest size, by its path and its end for reading."""
+    path = folder / "pipe"
+    os.mkfifo(path)
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as reader:
+        fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
+        yield path, reader
+
+
+def read(reader: IO[bytes]) -> bytes:
+    """All that is in the pipe."""
+    return reader.read() or b""
+
+
+def dropped(api: Api) -> float:
+    families = text_string_to_metric_families(api.call("GET", "/metrics").body.decode())
+    return sum(s.value for family in families for s in family.samples if s.name == "auth_log_lines_dropped_total")
+
+
+@pytest.fixture(scope="module")
+def unread(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, IO[bytes]]]:
+    """A server whose standard output is a small pipe, and the end for reading. It stops while nobody reads."""
+    with piped(tmp_path_factory.mktemp("log")) as (path, reader):
+        with serving({**environment, "LOG_LEVEL": "info"}, workers=2, log=path) as [server]:
+            yield server, reader
+        assert server.process.returncode == 0
+
+
+def test_standard_output_that_nobody_reads_holds_up_nothing(unread: tuple[Server, IO[bytes]], world: World) -> None:
+    """Lines for which there is no room are dropped and counted; where the reader is back, lines come again."""
+    (server, reader), token = unread, world.session().refresh_token
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: server.api.refresh(token), range(60)))
+    assert {answer.status for answer in answers} == {200}
+    assert server.api.call("GET", "/livez").status == 200
+    assert raw(server.port, b"GET / HTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 400")  # gunicorn logs a line here
+    before = dropped(server.api)
+    assert before >= 40
+    assert all(map(json.loads, read(reader).splitlines()))
+    answer = server.api.refresh(token)
+    [line] = map(json.loads, read(reader).splitlines())
+    assert line["requestId"] == answer.header("X-Request-Id")
+    assert dropped(server.api) == before + 1  # the line of the first /metrics
+
+
+def test_lines_of_many_threads_stay_whole_where_the_reader_is_slow(
+    unread: tuple[Server, IO[bytes]], world: World
+) -> None:
+    """Each line is in the pipe as a whole, or counted as dropped."""
+    (server, reader), token = unread, world.session().access_token
+    read(reader)
+    before, text = dropped(server.api), bytearray()
+    with ThreadPoolExecutor(8) as pool:
+        answers = [pool.submit(server.api.call, "POST", f"/auth/request?audience={MANY}", token) for _ in range(60)]
+        while not all(answer.done() for answer in answers):
+            text += reader.read(1000) or b""
+    text += read(reader)
+    assert {answer.result().status for answer in answers} == {200}
+    lines = map(json.loads, text.splitlines())
+    logged = [line["requestId"] for line in lines if line.get("event") == "one-time token"]
+    assert set(logged) <= {answer.result().header("X-Request-Id") for answer in answers}
+    assert len(set(logged)) == len(logged) == 60 - (dropped(server.api) - before)
+
+
+@pytest.mark.parametrize("reason", ["the disk is full", "the reader is gone", "there is no room"])
+def test_a_log_that_takes_nothing_changes_no_answer(
+    api: Api, world: World, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    token = world.session().refresh_token
+    reader, writer = os.pipe()
+    with open("/dev/full" if reason == "the disk is full" else writer, "wb", buffering=0) as output:
+        if reason == "there is no room":
+            os.set_blocking(writer, False)
+            while output.write(b"x" * 4096):
+                pass
+        else:
+            os.close(reader)
+        before = dropped(api)
+        monkeypatch.setattr(log, "_standard_output", lambda: output)
+        assert api.refresh(token).status == 200
+        monkeypatch.undo()
+    assert dropped(api) == before + 1
+
+
+WRITES: Final = """
+import os, socket, sys
+from auth.ops import log
+
+def write():
+    return log.write({"text": "x" * 3000}, lambda value: str(value).encode())
+
+one, other = socket.socketpair()
+written = 0
+while written < 1000 and write():
+    written += 1
+print(written, one.fileno(), file=sys.stderr, flush=True)
+sys.stdin.readline()
+print(write(), file=sys.stderr)
+other.setblocking(False)
+try:
+    print(other.recv(1), file=sys.stderr)
+except BlockingIOError:
+    print("nothing", file=sys.stderr)
+"""
+
+
+@contextmanager
+def writing(stdout: Any, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """A process that writes lines until one is dropped, then waits for a line, and then writes one more."""
+    command = [sys.executable, "-c", WRITES]
+    options |= {"cwd": PROJECT, "stdout": stdout, "stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **options) as process:
+        yield process
+
+
+def test_only_the_service_writes_without_waiting_to_a_pipe() -> None:
+    """Another program that shares the pipe, such as a shell, still waits for the reader."""
+    reader, shared = os.pipe()
+    with writing(shared) as process, os.fdopen(reader, "rb"), os.fdopen(shared, "wb"):
+        assert 0 < int(told(process).split()[0]) < 1000
+        assert os.get_blocking(shared)
+        while select.select([reader], [], [], 0)[0]:
+            os.read(reader, 65536)
+        assert process.communicate("\n")[1].split() == ["True", "nothing"]
+
+
+def test_a_socket_as_standard_output_is_not_waited_for() -> None:
+    """systemd's journal is one."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs, writing(theirs) as process:
+        assert 0 < int(told(process).split()[0]) < 1000
+        ours.setblocking(False)
+        with suppress(BlockingIOError):
+            while ours.recv(65536):
+                pass
+        assert process.communicate("\n")[1].split() == ["True", "nothing"]
+
+
+def test_lines_go_nowhere_where_standard_output_is_closed() -> None:
+    """The next connection gets its number."""
+    with writing(None, preexec_fn=partial(os.close, 1)) as process:
+        assert told(process).split() == ["1000", "1"]
+        assert process.communicate("\n")[1].split() == ["True", "nothing"]
+
+
+def told(process: subprocess.Popen[str]) -> str:
+    """The next line of the process on standard error."""
+    assert process.stderr is not None
+    return process.stderr.readline()

@@ -142,6 +142,16 @@ def test_the_folder_goes_with_the_service(environment: dict[str, str]) -> None:
     assert not folder.exists()
 
 
+def test_every_file_has_its_place_on_the_disk(server: Server) -> None:
+    """Writing to a mapped file kills the process where the disk is full, so each kind of file is stored as a whole.
+
+    A gauge would need more: a worker that has died must leave it, since its file lives on.
+    """
+    files = {file.name: file.stat() for file in folder_of(server).iterdir()}
+    assert sorted(files) == ["counter_0.db", "counter_1.db", "histogram_0.db", "histogram_1.db"]
+    assert all(stat.st_blocks * 512 >= stat.st_size == 65536 for stat in files.values())
+
+
 def folder_of(server: Server) -> Path:
     """Where the server's processes keep their metrics: in files that the workers map."""
     mapped = [path for worker in workers_of(server) for path in psutil.Process(worker).memory_maps()]

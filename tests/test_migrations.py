@@ -8,9 +8,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from auth import migrations
+from auth.cli import migrations
+from auth.cli.migrations import Migration, all_migrations, migrate
 from auth.db import DirectDatabase
-from auth.migrations import Migration, all_migrations, migrate
 from dev.bench import rows
 
 from .support.copies import wait_until

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
+from auth.cli.migrations import migrate
 from auth.config import Config
 from auth.core.tokens import AccessTokens
 from auth.db import DirectDatabase
-from auth.migrations import migrate
 
 from .support.databases import NewDatabase
 from .support.pgbouncer import MISSING, PROGRAM, pgbouncer

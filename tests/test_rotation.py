@@ -10,7 +10,8 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from auth.core.keys import generate_private_key, load_private_key
+from auth.cli.keys import generate_private_key
+from auth.core.keys import load_private_key
 
 from .support.api import Api
 from .support.copies import wait_until

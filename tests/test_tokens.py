@@ -13,16 +13,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from flask import Flask
 
+from auth.cli.keys import generate_private_key
 from auth.config import Config
-from auth.core.keys import (
-    ALGORITHMS,
-    Keyring,
-    UnusableKey,
-    VerificationKey,
-    generate_private_key,
-    load_private_key,
-    load_public_keys,
-)
+from auth.core.keys import ALGORITHMS, Keyring, UnusableKey, VerificationKey, load_private_key, load_public_keys
 from auth.core.models import Role
 from auth.core.tokens import AccessTokens
 

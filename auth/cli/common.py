@@ -16,7 +16,8 @@ from auth.core.claims import is_id
 from auth.core.errors import DatabaseUnavailable, InternalError
 from auth.core.limits import ID_CHARACTERS, NAME_CHARACTERS
 from auth.db import DirectDatabase, Row
-from auth.migrations import UnusableDatabase
+
+from .migrations import UnusableDatabase
 
 EMBEDDED_HOME: Final = Path(__file__).parent.parent.parent / ".data"
 

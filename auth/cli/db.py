@@ -2,9 +2,8 @@
 
 import click
 
-from auth.migrations import all_migrations, migrate, pending
-
 from .common import as_json, database, done
+from .migrations import all_migrations, migrate, pending
 
 commands = click.Group("db", help="The database schema.")
 

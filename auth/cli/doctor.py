@@ -12,9 +12,9 @@ from auth.config import Config, Misconfigured, from_environment
 from auth.core.errors import DatabaseUnavailable
 from auth.core.limits import LEEWAY_SECONDS
 from auth.db import CONNECTIONS, DirectDatabase, Row
-from auth.migrations import pending
 
 from .common import as_json, database_url, done, reason
+from .migrations import pending
 
 KEYS: Final = ("JWT_PRIVATE_KEY", "JWT_PUBLIC_KEYS")
 

@@ -2,13 +2,24 @@
 
 import json
 import os
+from collections.abc import Callable
+from typing import Final
 
 import click
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from auth.config import Misconfigured, read
-from auth.core.keys import ALGORITHMS, Keyring, generate_private_key
+from auth.core.keys import ALGORITHMS, Keyring, PrivateKey
 
 from .common import as_json, done
+
+RSA_BITS: Final = 3072  # 128 bits of strength by NIST SP 800-57, as P-256
+GENERATORS: Final[dict[str, Callable[[], PrivateKey]]] = {
+    "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "RS256": lambda: rsa.generate_private_key(65537, RSA_BITS),
+    "EdDSA": ed25519.Ed25519PrivateKey.generate,
+}
 
 commands = click.Group("keys", help="The keys that sign and verify access tokens.")
 
@@ -29,3 +40,10 @@ def show_command(as_json: bool) -> None:
     except Misconfigured as problem:
         raise click.ClickException(" ".join(str(problem).splitlines())) from None
     click.echo(json.dumps(jwks, indent=None if as_json else 2))
+
+
+def generate_private_key(algorithm: str) -> str:
+    """A new private key for one of `ALGORITHMS`, as PEM (PKCS #8)."""
+    key = GENERATORS[algorithm]()
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return pem.decode()

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple, cast
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -12,18 +12,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import get_default_algorithms
 from jwt.utils import base64url_encode
 
-RSA_BITS: Final = 3072  # of generated keys: 128 bits of strength by NIST SP 800-57, as P-256
 RSA_MINIMUM_BITS: Final = 2048
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
 
-_GENERATORS: Final[dict[str, Callable[[], PrivateKey]]] = {
-    "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
-    "RS256": lambda: rsa.generate_private_key(65537, RSA_BITS),
-    "EdDSA": ed25519.Ed25519PrivateKey.generate,
-}
-ALGORITHMS: Final = tuple(_GENERATORS)
+ALGORITHMS: Final = ("ES256", "RS256", "EdDSA")
 _PEM_BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTALL)
 
 
@@ -92,10 +86,3 @@ def load_public_keys(pems: str) -> list[VerificationKey]:
     except (ValueError, UnsupportedAlgorithm):
         raise UnusableKey("must be PEMs of public keys (a private key does not belong here)") from None
     return [VerificationKey.of(key) for key in keys]
-
-
-def generate_private_key(algorithm: str) -> str:
-    """A new private key for one of `ALGORITHMS`, as PEM (PKCS #8)."""
-    key = _GENERATORS[algorithm]()
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return pem.decode()

@@ -1,16 +1,55 @@
-"""gunicorn's log lines, in JSON on standard output. Imported by gunicorn's master: see gunicorn.conf.py."""
+"""JSON lines on standard output, which is not waited for. Imported by gunicorn's master: see gunicorn.conf.py."""
 
 import json
 import logging
+import os
+import stat
+import sys
 import traceback
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from functools import cache
+from io import FileIO
+from typing import Any, Final
 
 from gunicorn import glogging
 
+LINE_BYTES: Final = 4096  # PIPE_BUF of Linux: a pipe takes so much at once or not at all, see pipe(7)
+FRAMES: Final = 8  # the innermost ones of an exception
 
-class Lines(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
+
+def write(line: dict[str, Any], encode: Callable[[Any], bytes]) -> bool:
+    """Write the line as JSON of at most `LINE_BYTES`. Returns False where standard output cannot take it at once.
+
+    The longest texts and lists lose their ends where the line is too long, and a field `…InAll` tells their length.
+    """
+    encoded = encode(line)
+    while len(encoded) >= LINE_BYTES:
+        name = max(line, key=lambda name: len(encode(line[name])))
+        line.setdefault(f"{name}InAll", len(line[name]))
+        line[name] = line[name][: len(line[name]) // 2]
+        encoded = encode(line)
+    with suppress(OSError):
+        return _standard_output().write(encoded + b"\n") == len(encoded) + 1
+    return False
+
+
+@cache
+def _standard_output() -> FileIO:
+    if sys.stdout is None:  # closed, and its number may be that of a connection
+        return FileIO(os.devnull, "w")
+    kind = os.fstat(1).st_mode
+    with suppress(OSError):  # opened anew, since others that share it must not get the flag
+        if stat.S_ISFIFO(kind):
+            return FileIO("/dev/stdout", "w", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
+    if stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind):
+        os.set_blocking(1, False)
+    return FileIO(1, "w", closefd=False)
+
+
+class Lines(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "level": record.levelname,
@@ -19,7 +58,7 @@ class Lines(logging.Formatter):
         }
         if record.exc_info:
             line["exc_info"] = traceback_without_messages(record.exc_info[1])
-        return json.dumps(line)
+        write(line, lambda value: json.dumps(value).encode())
 
 
 class Logger(glogging.Logger):  # type: ignore[misc]
@@ -28,20 +67,20 @@ class Logger(glogging.Logger):  # type: ignore[misc]
 
 
 def traceback_without_messages(error: BaseException | None) -> str:
-    """The types and tracebacks of an exception and of its causes, without their messages, which may quote a request."""
+    """The types and frames of an exception and of its causes, without their messages, which may quote a request."""
     parts: dict[int, str] = {}
     while error is not None and id(error) not in parts:
-        parts[id(error)] = "".join(traceback.format_tb(error.__traceback__)) + type(error).__qualname__
+        frames = traceback.format_tb(error.__traceback__, -FRAMES)
+        parts[id(error)] = "".join((type(error).__qualname__, "\n", *frames))
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    return "\nwhile handling this:\n".join(parts.values())
+    return "while handling this:\n".join(parts.values())
 
 
 def configuration(level: str) -> dict[str, Any]:
     """For `logging.config.dictConfig`: lines of gunicorn of that level and above, and errors of libraries."""
     level = "INFO" if level == "debug" else level.upper()  # gunicorn's debug lines quote what it read
     return {
-        "formatters": {"lines": {"()": Lines}},
-        "handlers": {"out": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "lines"}},
+        "handlers": {"out": {"()": Lines}},
         "root": {"level": "ERROR", "handlers": ["out"]},
         "loggers": {"gunicorn.error": {"level": level, "handlers": [], "propagate": True}},
     }

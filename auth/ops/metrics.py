@@ -24,6 +24,7 @@ EVENTS: Final = _counter("auth_security_events", "Security events: `success` or 
 REVOKED: Final = _counter("auth_refresh_tokens_revoked", "Refresh tokens ended by a call.")
 HASH_WAIT: Final = _histogram("auth_hash_wait_seconds", "How long logins wait for a processor.")
 DATABASE_ERRORS: Final = _counter("auth_database_errors", "Requests answered DATABASE_UNAVAILABLE.", ["kind"])
+LINES_DROPPED: Final = _counter("auth_log_lines_dropped", "Lines of requests that standard output did not take.")
 
 
 @blueprint.get("/metrics")

@@ -1,6 +1,5 @@
 """The record of a request: one line of JSON on standard output, and the metrics."""
 
-import os
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -10,8 +9,7 @@ import msgspec
 
 from auth.http.request import Record, Request, current_request
 from auth.http.responses import Response
-from auth.ops import metrics
-from auth.ops.log import traceback_without_messages
+from auth.ops import log, metrics
 
 
 def log_request(response: Response) -> Response:
@@ -25,8 +23,8 @@ def log_request(response: Response) -> Response:
     level = "WARNING" if status >= 500 or event.get("event") == "lockout" else "INFO"
     if level in request.config.log_levels:
         line = {"time": datetime.now(UTC), "level": level, **_fields(request, status, rpc, seconds), **event}
-        with suppress(OSError):  # a full disk must not turn a completed request into an error
-            os.write(1, msgspec.json.encode(line) + b"\n")
+        if not log.write(line, msgspec.json.encode):
+            metrics.LINES_DROPPED.inc()
     return response
 
 
@@ -47,7 +45,7 @@ def _fields(request: Request, status: int, rpc: str | None, seconds: float) -> d
     if record.cause is not None:
         fields["cause"] = record.cause
     if record.exception is not None:
-        fields["exception"] = traceback_without_messages(record.exception)
+        fields["exception"] = log.traceback_without_messages(record.exception)
     return fields
 
 

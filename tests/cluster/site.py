@@ -7,10 +7,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-from auth.core.keys import Keyring, generate_private_key, load_private_key
+from auth.cli.keys import generate_private_key
+from auth.cli.migrations import migrate
+from auth.core.keys import Keyring, load_private_key
 from auth.core.tokens import AccessTokens
 from auth.db import DirectDatabase
-from auth.migrations import migrate
 
 from ..support.servers import free_port, serving
 from ..support.world import World

@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from auth.core.keys import generate_private_key
+from auth.cli.keys import generate_private_key
 from auth.core.passwords import hash_password
 from dev.bench import rows
 from dev.embedded import EmbeddedPostgres
