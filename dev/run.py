@@ -14,6 +14,7 @@ from tempfile import NamedTemporaryFile
 import psycopg
 from gunicorn.app.wsgiapp import WSGIApplication
 
+from auth import variable
 from auth.config import Misconfigured, from_environment
 from auth.core import keys, limits, passwords, refresh_tokens
 from auth.core.errors import DatabaseUnavailable
@@ -65,7 +66,7 @@ def main() -> None:
 
 
 def _serve(database_url: str) -> None:
-    port = os.environ.get("PORT") or "8080"
+    port = variable("PORT")
     address = f"http://localhost:{port}"
     key = _kept("signing-key.pem", lambda: keys.generate_private_key("ES256"))
     defaults = {"TRUSTED_ORIGINS": address, "COOKIE_SECURE": "0", "LOG_LEVEL": "warning"}

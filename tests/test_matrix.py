@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app import create_app
-from auth.config import Config
+from auth.config import Config, from_environment
 from auth.core.limits import REFRESH_COOKIE_SECONDS
 
 from .support.api import COOKIE, Answer, Api, any_address, request_class, send_to_app
@@ -182,7 +182,38 @@ FORWARDED: list[tuple[int, str | None, str]] = [
     (1, "garbage", "198.51.100.1"),
     (1, "203.0.113.9, garbage", "198.51.100.1"),
     (1, "203.0.113.9,", "198.51.100.1"),
-    (1, "203.0.113.9:1234", "198.51.100.1"),
+    (1, "203.0.113.9:41234", "203.0.113.9"),
+    (1, "6.6.6.6:1, 203.0.113.9:65535", "203.0.113.9"),
+    (1, "[2001:db8::9]:443", "2001:db8::9"),
+    (1, "[2001:DB8:0:0::9]", "2001:db8::9"),
+    (1, "[::ffff:203.0.113.9]:443", "203.0.113.9"),
+    (1, "203.0.113.9:", "198.51.100.1"),
+    (1, "203.0.113.9:x", "198.51.100.1"),
+    (1, "203.0.113.9:-1", "198.51.100.1"),
+    (1, "203.0.113.9:+1", "198.51.100.1"),
+    (1, "203.0.113.9: 1", "198.51.100.1"),
+    (1, "203.0.113.9:1:2", "198.51.100.1"),
+    (1, "203.0.113.9:65536", "198.51.100.1"),
+    (1, "203.0.113.9:000000001", "198.51.100.1"),
+    (1, "203.0.113.9:\u0661", "198.51.100.1"),
+    (1, "203.0.113.9/24", "198.51.100.1"),
+    (1, "a@203.0.113.9:1", "198.51.100.1"),
+    (1, "999.1.1.1:1", "198.51.100.1"),
+    (1, "[203.0.113.9]:443", "198.51.100.1"),
+    (1, "[2001:db8::9]:", "198.51.100.1"),
+    (1, "[2001:db8::9]443", "198.51.100.1"),
+    (1, "[2001:db8::9]:443x", "198.51.100.1"),
+    (1, "[2001:db8::9", "198.51.100.1"),
+    (1, "[[2001:db8::9]]", "198.51.100.1"),
+    (1, "[]", "198.51.100.1"),
+    (1, "[2001:db8::9%eth0]:443", "198.51.100.1"),
+    (1, "fe80::9%eth0", "fe80::9"),
+    (1, '"203.0.113.9:1"', "198.51.100.1"),
+    (1, '"[2001:db8::9]:443"', "198.51.100.1"),
+    (1, "for=203.0.113.9", "198.51.100.1"),
+    (1, "unknown", "198.51.100.1"),
+    (1, "_hidden", "198.51.100.1"),
+    (2, "203.0.113.9:41234, 10.0.0.1:80", "203.0.113.9"),
     (1, "999.1.1.1", "198.51.100.1"),
     (1, "", "198.51.100.1"),
     (1, '", 203.0.113.9', "203.0.113.9"),
@@ -236,6 +267,45 @@ def test_only_trusted_pages_read_answers(api: Api, world: World) -> None:
             assert shared_with(refused) == shared
 
 
+@pytest.mark.parametrize(
+    ("sent", "is_trusted"),
+    [
+        ("capacitor://localhost", True),
+        ("ionic://localhost", True),
+        ("tauri://localhost", True),
+        ("app://obsidian.md", True),
+        ("app://x:8080", True),
+        ("Capacitor://LocalHost", True),
+        ("chrome-extension://abcdefghijklmnopabcdefghijklmnop", True),
+        ("capacitor://localhost:80", False),
+        ("capacitor://localhost.evil.example", False),
+        ("capacitor://a@localhost", False),
+        ("capacitor://", False),
+        ("capacitor:localhost", False),
+        ("http://localhost", False),
+        ("https://localhost", False),
+        ("app://x", False),
+        ("app://x:443", False),
+        ("xcapacitor://localhost", False),
+        ("//localhost", False),
+        ("file://localhost", False),
+        ("file://", False),
+        ("null", False),
+    ],
+)
+def test_the_page_of_an_app_has_an_origin_too(
+    deployed: Any, world: World, environment: dict[str, str], sent: str, is_trusted: bool
+) -> None:
+    apps = "capacitor://localhost,ionic://localhost,tauri://localhost,app://obsidian.md,APP://X:8080"
+    config = from_environment({**environment, "TRUSTED_ORIGINS": f"{apps},chrome-extension://{'abcdefghijklmnop' * 2}"})
+    api, session = deployed(trusted_origins=config.trusted_origins), world.session()
+    assert shared_with(api.call("GET", "/auth/sessions", session.access_token, Origin=sent)) == (
+        sent if is_trusted else None
+    )
+    answer = api.web_refresh(session.refresh_token, session.csrf, sent)
+    assert answer.ok() if is_trusted else answer.refused(400, "UNTRUSTED_ORIGIN")
+
+
 def test_an_outage_is_readable_across_origins(deployed: Any) -> None:
     api = deployed(database_url="postgresql://127.0.0.1:1/none")
     answer = api.call("POST", "/auth/refresh", "x", Origin=ORIGIN).refused(503, "DATABASE_UNAVAILABLE")
@@ -252,7 +322,8 @@ def test_a_preflight(api: Api) -> None:
     assert (answer.status, shared_with(answer)) == (200, ORIGIN)
     assert answer.header("Access-Control-Allow-Methods") == "GET, POST, DELETE"
     allowed = "Authorization, Content-Type, Idempotency-Key, X-CSRFToken, X-Request-Id"
-    assert answer.header("Access-Control-Allow-Headers") == allowed
+    tracing = "traceparent, tracestate, baggage, sentry-trace"
+    assert answer.header("Access-Control-Allow-Headers") == f"{allowed}, {tracing}"
     assert answer.header("Access-Control-Max-Age") == "600"
     answer = api.call("OPTIONS", "/auth/sessions", Origin=EVIL, **asked)
     assert shared_with(answer) is None

@@ -11,6 +11,7 @@ from typing import IO, Final, cast
 
 import click
 
+from auth import variable
 from auth.config import Misconfigured, read
 from auth.core.claims import is_id
 from auth.core.errors import DatabaseUnavailable, InternalError
@@ -47,7 +48,7 @@ def database_url() -> Iterator[str]:
 
 @contextmanager
 def _url() -> Iterator[str]:
-    if os.environ.get("DATABASE_URL"):
+    if variable("DATABASE_URL"):
         yield read(os.environ, "DATABASE_URL")["DATABASE_URL"]
         return
     if not EMBEDDED_HOME.exists():
