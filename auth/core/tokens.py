@@ -61,7 +61,7 @@ class AccessTokens:
         """The checks that do not depend on the time."""
         try:
             bearer = msgspec.convert(self._payload(token), Bearer)
-            ids = (bearer.principal_id, *bearer.extended_by_chain)
+            ids = (bearer.principal_id, bearer.extended_by or bearer.principal_id, *bearer.extended_by_chain)
             if bearer.iss == self._issuer and all(map(is_id, ids)) and bearer.scopes:
                 return bearer
         except (jwt.InvalidTokenError, ValueError, RecursionError, MalformedScope):
