@@ -3,19 +3,23 @@
 Also CORS, and the address that a proxy reports.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
 from app import create_app
 from auth.config import Config, from_environment
+from auth.core.keys import ALGORITHMS, Keyring, generate_private_key, load_private_key
 from auth.core.limits import REFRESH_COOKIE_SECONDS
 
 from .support.api import COOKIE, Answer, Api, any_address, request_class, send_to_app
-from .support.world import ORIGIN, PASSWORD, World
+from .support.world import ORIGIN, PASSWORD, World, claims
 
+KEYS = {algorithm: generate_private_key(algorithm) for algorithm in ALGORITHMS}
 EVIL = "https://evil.example"
 WEB = ["/auth/refresh/web", "/auth/logout/web"]
 GOOD, WRONG, UNKNOWN = "good", "0" * 64, "unknown"
@@ -165,6 +169,44 @@ def test_a_cookie_expires_with_the_attributes_it_was_set_with(deployed: Any, wor
         for attribute in ("path", "domain", "secure", "httponly", "samesite"):
             assert made[attribute] == gone[attribute]
         assert (gone.value, gone["max-age"], made["max-age"]) == ("", "0", str(REFRESH_COOKIE_SECONDS))
+
+
+EMOJI = {"first_names": "😀" * 100, "last_name": "😀" * 100, "email": "😀" * 255, "org_id": "😀" * 255}
+
+
+@pytest.mark.parametrize("mode", ["WEB", "APPLICATION"])
+@pytest.mark.parametrize("secure", [True, False])
+@pytest.mark.parametrize(
+    ("key", "person", "fits"),
+    [
+        ("ES256", {}, True),
+        ("ES256", {"first_names": "é" * 100, "last_name": "é" * 100, "email": "x" * 255, "org_id": "x" * 255}, True),
+        ("ES256", {"first_names": "😀" * 100, "last_name": "😀" * 100}, False),
+        ("RS256", {"first_names": "é" * 100, "last_name": "é" * 100, "email": "é" * 200}, False),
+        ("EdDSA", EMOJI, False),
+    ],
+    ids=["short", "long", "emoji", "RSA", "all"],
+)
+def test_a_browser_keeps_every_cookie_of_a_login(
+    deployed: Any, world: World, key: str, person: dict[str, Any], fits: bool, secure: bool, mode: str
+) -> None:
+    """A browser drops a cookie over 4,096 bytes. `authState` then has no access token, which webRefresh gives."""
+    keyring = Keyring.of(load_private_key(KEYS[key]))
+    api, user = deployed(keyring=keyring, cookie_secure=secure), world.user(**person)
+    answer = api.login(user, PASSWORD, world.login_service(mode=mode), Accept="text/html")
+    cookies = [value for name, value in answer.headers if name == "Set-Cookie"]
+    assert len(cookies) == 2
+    assert all(len(cookie) <= 4096 for cookie in cookies)
+    state = json.loads(unquote(answer.cookies["authState"].value))
+    assert set(state) == {"accessToken", "csrfToken", "refreshToken"}
+    assert (state["refreshToken"] is None) is (mode == "WEB")
+    cookie = "__Host-refreshToken" if secure else "refreshToken"
+    sent = {"Cookie": f"{cookie}={answer.cookies[cookie].value}", "X_CSRFToken": state["csrfToken"], "Origin": ORIGIN}
+    refreshed = api.call("POST", "/auth/refresh/web", **sent).ok()["accessToken"]
+    for token in (state["accessToken"], refreshed) if fits else (refreshed,):
+        assert claims(token)["sub"] == user
+        assert api.sessions(token).ok()["itemsInTotal"] == 1
+    assert fits or state["accessToken"] == ""
 
 
 # Proxies trusted, X-Forwarded-For → address that the session remembers, for a peer at 198.51.100.1

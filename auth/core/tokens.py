@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any, Final
 
 import jwt
@@ -13,9 +14,9 @@ import msgspec
 from jwt.utils import base64url_decode, base64url_encode
 
 from auth.core.claims import Bearer, identity, is_id
-from auth.core.errors import InvalidToken, MalformedScope
+from auth.core.errors import InvalidRequest, InvalidToken, MalformedScope
 from auth.core.keys import ALGORITHMS, Keyring
-from auth.core.limits import LEEWAY_SECONDS
+from auth.core.limits import LEEWAY_SECONDS, TOKEN_CHARACTERS
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 CACHED_TOKENS: Final = 1024  # in each process, after their signatures are verified
@@ -30,14 +31,25 @@ class AccessTokens:
         self._algorithm = jwt.get_algorithm_by_name(keyring.signing.algorithm)
         self._header = _encoded({"alg": keyring.signing.algorithm, "kid": keyring.signing.kid, "typ": "JWT"})
         self._jws = jwt.PyJWS(algorithms=ALGORITHMS)
+        signature = base64url_encode(self._algorithm.sign(b"", keyring.private_key))  # each has the same length
+        self._room = TOKEN_CHARACTERS - len(self._header) - len(signature) - 2  # for the claims, in base64
         self._cached = lru_cache(CACHED_TOKENS)(self._read)  # a service sends the same token many times
 
     def mint(
         self, principal: dict[str, Any], scopes: Sequence[str], lifetime_ms: int, issued_at: int = 0, **provenance: Any
     ) -> str:
-        """A signed access token for a row of `principal`. Claims that are None are left out.
+        """A signed access token for a row of `principal`. Raises as `encoded_claims` does."""
+        claims = self.encoded_claims(principal, scopes, lifetime_ms, issued_at, **provenance)
+        signed = self._header + b"." + claims
+        return (signed + b"." + base64url_encode(self._algorithm.sign(signed, self.keyring.private_key))).decode()
 
-        It ends by the row's `not_after`, in seconds since the epoch; raises `InvalidToken` when no time is left.
+    def encoded_claims(
+        self, principal: dict[str, Any], scopes: Sequence[str], lifetime_ms: int, issued_at: int = 0, **provenance: Any
+    ) -> bytes:
+        """The claims of an access token for a row of `principal`. Those that are None are left out.
+
+        It ends by the row's `not_after`, in seconds since the epoch; raises `InvalidToken` when no time is left, and
+        `InvalidRequest` when the token would be too long to be sent back.
         """
         iat, not_after = issued_at or int(time.time()), principal.get("not_after")
         end = math.inf if not_after is None else math.floor(not_after)
@@ -46,8 +58,13 @@ class AccessTokens:
         exp = min(iat + math.ceil(lifetime_ms / 1000), end)
         claims = {"iss": self._issuer, "sub": principal["id"], "iat": iat, "exp": exp, "aud": scopes}
         claims |= {**identity(principal), "extendedByChain": [], **provenance}
-        signed = self._header + b"." + _encoded({name: value for name, value in claims.items() if value is not None})
-        return (signed + b"." + base64url_encode(self._algorithm.sign(signed, self.keyring.private_key))).decode()
+        encoded = _encoded({name: value for name, value in claims.items() if value is not None})
+        if len(encoded) > self._room:
+            fitting = _fitting(scopes, len(encoded) * 3 // 4 - self._room * 3 // 4)
+            raise InvalidRequest(
+                f"The token would be too long: the first {fitting:,} of its {len(scopes):,} scopes fit."
+            )
+        return encoded
 
     def verify(self, token: str) -> Bearer:
         """The bearer that the access token names. Raises `InvalidToken` for any defect."""
@@ -82,6 +99,12 @@ class AccessTokens:
 
 def _encoded(content: Mapping[str, Any]) -> bytes:
     return base64url_encode(_JSON.encode(content).encode())
+
+
+def _fitting(scopes: Sequence[str], excess: int) -> int:
+    """How many scopes are left when the last ones are left out, so that the JSON is shorter by `excess` bytes."""
+    shorter = accumulate(len(scope) + len(',""') for scope in reversed(scopes))
+    return max(0, len(scopes) - 1 - sum(freed < excess for freed in shorter))
 
 
 def _strict_json(text: bytes) -> Any:

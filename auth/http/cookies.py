@@ -3,6 +3,7 @@
 from urllib.parse import quote
 
 import msgspec
+from msgspec.structs import replace
 from werkzeug.http import dump_cookie
 from werkzeug.sansio.http import parse_cookie  # werkzeug.http's fails on bytes that are not UTF-8
 
@@ -45,8 +46,14 @@ def expire_refresh_cookie(request: Request) -> None:
 
 
 def set_auth_state_cookie(request: Request, tokens: OptionalAuthenticationTokens) -> None:
-    """Give the tokens to the page of the endpoint, whose script decodes the cookie with `decodeURIComponent`."""
-    _set_cookie(request, "authState", quote(msgspec.json.encode(tokens), safe=""), limits.AUTH_STATE_SECONDS)
+    """Give the tokens to the page of the endpoint, whose script decodes the cookie with `decodeURIComponent`.
+
+    A browser drops a cookie that is too long. So an access token that does not fit is left out: webRefresh gives one.
+    """
+    state = quote(msgspec.json.encode(tokens), safe="")
+    if len(state) > limits.AUTH_STATE_CHARACTERS:
+        state = quote(msgspec.json.encode(replace(tokens, access_token="")), safe="")
+    _set_cookie(request, "authState", state, limits.AUTH_STATE_SECONDS)
 
 
 def _refresh_cookie_name(request: Request) -> str:

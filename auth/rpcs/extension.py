@@ -2,6 +2,7 @@
 
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 from auth.core import errors, limits, refresh_tokens
 from auth.core.models import OptionalAuthenticationTokens, Role, TokenExtensionRequest
@@ -12,7 +13,7 @@ from auth.http.rpc import PRIVILEGED, Bearer, Blueprint, Request, rpc
 blueprint = Blueprint("extension", __name__)
 
 
-@rpc(blueprint, "tokenExtension", "POST /auth/extend", PRIVILEGED, event="extension")
+@rpc(blueprint, "tokenExtension", "POST /auth/extend", PRIVILEGED, "extension", limits.EXTENSION_BODY_BYTES)
 def token_extension(request: Request, bearer: Bearer, body: TokenExtensionRequest) -> OptionalAuthenticationTokens:
     if bearer.is_extended:  # its `sub` is a person: the chain would name that person, and not the calling service
         raise errors.InvalidToken
@@ -31,6 +32,8 @@ def token_extension(request: Request, bearer: Bearer, body: TokenExtensionReques
         source = user.grant_reference if user.is_extended else None
         return OptionalAuthenticationTokens(mint(issued_at=person["issued_at"], extendedFrom=source), None, None)
     tokens |= {"user_is_extended": user.is_extended, "access_token_lifetime_ms": body.expires_in}
+    # A token that would be too long is refused before the delegation is stored.
+    request.tokens.encoded_claims(person, scopes, body.expires_in, publicSessionReference=uuid4(), **provenance)
     refresh_token = refresh_tokens.generate()
     reference = _store(request, refresh_token, scopes=scopes, extended_by_chain=chain, **tokens)
     access_token = mint(publicSessionReference=reference)
