@@ -20,7 +20,7 @@ from typing import Any
 for name in [name for name in sys.modules if name.partition(".")[0] == "auth"]:
     del sys.modules[name]
 
-from auth import variable  # noqa: E402
+from auth import DEFAULTS  # noqa: E402
 from auth.ops import metrics_folder  # noqa: E402
 from auth.ops.log import configuration  # noqa: E402
 
@@ -28,15 +28,16 @@ from auth.ops.log import configuration  # noqa: E402
 if subprocess.run([sys.executable, "-c", "from app import app"], cwd=Path(__file__).parent, check=False).returncode:
     sys.exit(1)
 
-bind = f"0.0.0.0:{variable('PORT')}"
-workers = int(variable("WEB_CONCURRENCY"))
+variables = DEFAULTS | {name: value.strip() for name, value in os.environ.items() if value.strip()}
+bind = f"0.0.0.0:{variables['PORT']}"
+workers = int(variables["WEB_CONCURRENCY"])
 worker_class = "auth.ops.worker.Worker"
 threads = 112  # 36 logins that wait for a hash, 12 database connections, 64 slow clients
 worker_connections = min(1000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 128)  # more wait in the kernel
 limit_request_field_size = 32 * 1024  # bytes of a header line: the longest token that the service makes fits
 keepalive = 5  # seconds that a connection without a request stays open
 forwarder_headers = ""  # a SCRIPT_NAME header would change the path after the proxy has checked it
-loglevel = variable("LOG_LEVEL").lower()
+loglevel = variables["LOG_LEVEL"].lower()
 logger_class = "auth.ops.log.Logger"
 logconfig_dict = configuration(loglevel)
 graceful_timeout = 30  # seconds that requests have to end after SIGTERM

@@ -5,10 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from auth import variable
+from auth import DEFAULTS
 from auth.connection import is_database_url
 from auth.core.keys import Keyring, PrivateKey, load_private_key, load_public_keys
-from auth.core.limits import ID_CHARACTERS
 from auth.core.origins import is_origin, origin_of
 
 LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -41,8 +40,9 @@ def read(environment: Mapping[str, str], *names: str) -> dict[str, Any]:
     """The values of these variables. Raises `Misconfigured`."""
     values, problems = {}, []
     for name in names:
+        parse, default = _VARIABLES[name]
         try:
-            values[name] = _VARIABLES[name](variable(name, environment))
+            values[name] = parse(environment.get(name, "").strip() or default)
         except ValueError as error:
             problems.append(f"{name} {error}.")
     if problems:
@@ -64,8 +64,8 @@ def _private_key(text: str) -> PrivateKey:
 
 
 def _issuer(text: str) -> str:
-    if not (text.isprintable() and len(text) <= ID_CHARACTERS):
-        raise ValueError(f"must be printable text of at most {ID_CHARACTERS} characters")
+    if not text.isprintable():
+        raise ValueError("must be printable text")
     return text
 
 
@@ -92,22 +92,16 @@ def _levels(lowest: str) -> frozenset[str]:
     return frozenset(LEVELS[LEVELS.index(lowest.upper()) :])
 
 
-def _flag(text: str) -> bool:
-    if text not in ("0", "1"):
-        raise ValueError("must be 0 or 1")
-    return text == "1"
-
-
-# How each is read. The last three are checked here, for gunicorn.conf.py.
-_VARIABLES: Final[dict[str, Callable[[str], Any]]] = {
-    "DATABASE_URL": _database_url,
-    "JWT_PRIVATE_KEY": _private_key,
-    "JWT_PUBLIC_KEYS": load_public_keys,
-    "JWT_ISSUER": _issuer,
-    "TRUSTED_ORIGINS": _origins,
-    "TRUSTED_PROXIES": _between(0, 99),
-    "COOKIE_SECURE": _flag,
-    "PORT": _between(0, 65535),
-    "WEB_CONCURRENCY": _between(1, 1000),
-    "LOG_LEVEL": _levels,
+# How each is read, and its value where it is missing or empty. The last three are checked here, for gunicorn.conf.py.
+_VARIABLES: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
+    "DATABASE_URL": (_database_url, ""),
+    "JWT_PRIVATE_KEY": (_private_key, ""),
+    "JWT_PUBLIC_KEYS": (load_public_keys, ""),
+    "JWT_ISSUER": (_issuer, "cloud.sdu.dk"),
+    "TRUSTED_ORIGINS": (_origins, ""),
+    "TRUSTED_PROXIES": (_between(0, 99), "0"),
+    "COOKIE_SECURE": (lambda text: bool(_between(0, 1)(text)), "1"),
+    "PORT": (_between(0, 65535), DEFAULTS["PORT"]),
+    "WEB_CONCURRENCY": (_between(1, 1000), DEFAULTS["WEB_CONCURRENCY"]),
+    "LOG_LEVEL": (_levels, DEFAULTS["LOG_LEVEL"]),
 }

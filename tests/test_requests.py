@@ -98,8 +98,8 @@ WITH_A_BODY = {
     "passwordLogin": 64 * KIB,
     "bulkInvalidate": 2 * KIB * KIB,
     "tokenExtension": 64 * KIB,
-    "changePassword": 16 * KIB,
-    "resetPassword": 16 * KIB,
+    "changePassword": 64 * KIB,
+    "resetPassword": 64 * KIB,
 }
 
 

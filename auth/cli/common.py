@@ -11,7 +11,6 @@ from typing import IO, Final, cast
 
 import click
 
-from auth import variable
 from auth.config import Misconfigured, read
 from auth.core.claims import is_id
 from auth.core.errors import DatabaseUnavailable, InternalError
@@ -48,7 +47,7 @@ def database_url() -> Iterator[str]:
 
 @contextmanager
 def _url() -> Iterator[str]:
-    if variable("DATABASE_URL"):
+    if os.environ.get("DATABASE_URL", "").strip():
         yield read(os.environ, "DATABASE_URL")["DATABASE_URL"]
         return
     if not EMBEDDED_HOME.exists():

@@ -23,9 +23,7 @@ _OF_PEOPLE: Final = _OF_ALL | {
 _NOTHING_REQUIRED: Final = {"twoFactorAuthentication": True, "serviceLicenseAgreement": True}  # of any person, yet
 
 
-# No optional claim can be 0 or empty, so `or None` turns nothing but a missing one into None.
-Id = Annotated[str, Meta(min_length=1)]
-Uid = Annotated[int, Meta(ge=1, le=2**63 - 1)]  # a bigint
+Uid = Annotated[int, Meta(ge=1, le=2**63 - 1)]  # a bigint, and never 0: `or None` means a missing claim
 Seconds = Annotated[float, Meta(ge=0, le=2**40)]  # since the epoch; PostgreSQL cannot store a much later time
 
 
@@ -42,7 +40,7 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
     uid: Uid | UnsetType = UNSET
     jti: str | UnsetType = UNSET
     session_reference: UUID | UnsetType = field(name="publicSessionReference", default=UNSET)
-    extended_by: Id | UnsetType = UNSET
+    extended_by: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
     extended_by_chain: list[str] = []
     extended_from: UUID | UnsetType = UNSET  # the delegation behind a token that is not stored
 

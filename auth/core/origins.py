@@ -1,13 +1,12 @@
 """Web origins (RFC 6454): scheme, host and port, compared exactly."""
 
 import re
-from typing import Final
 from urllib.parse import urlsplit
 
-_PORTS: Final = {"http": 80, "https": 443}
+_PORTS = {"http": 80, "https": 443}
 # Browsers send no origin with these schemes. Any other scheme is an app's own: capacitor://localhost.
-_NO_ORIGINS: Final = ("about", "blob", "data", "file", "filesystem", "ftp", "javascript", "vbscript", "ws", "wss")
-_HOST: Final = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
+_NO_ORIGINS = ("about", "blob", "data", "file", "filesystem", "ftp", "javascript", "vbscript", "ws", "wss")
+_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
 
 
 def origin_of(url: str) -> str | None:
@@ -19,14 +18,13 @@ def origin_of(url: str) -> str | None:
         return None
     try:
         parts = urlsplit(url)
-        port = parts.port
+        port = _PORTS.get(parts.scheme) if parts.port is None else parts.port
     except ValueError:
         return None
     scheme = parts.scheme.lower()
     if not scheme or scheme in _NO_ORIGINS or "@" in parts.netloc or not _HOST.fullmatch(parts.hostname or ""):
         return None
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    port = _PORTS.get(scheme) if port is None else port
     return f"{scheme}://{host}" if port is None else f"{scheme}://{host}:{port}"
 
 

@@ -45,8 +45,7 @@ ALL_WRITE = Scope(("all",), "write")
 def parse_all(texts: Sequence[str]) -> list[Scope]:
     """The requested scopes in their order, without repetitions. Raises `MalformedScope`, also for an empty list."""
     if len(texts) > SCOPES_PER_REQUEST or sum(map(len, texts)) > SCOPES_BYTES:
-        most = f"{SCOPES_PER_REQUEST:,} scopes, of {SCOPES_BYTES:,} bytes together"
-        raise InvalidRequest(f"At most {most}, can be asked for at once.")
+        raise InvalidRequest(f"Ask for at most {SCOPES_PER_REQUEST:,} scopes, of {SCOPES_BYTES:,} bytes together.")
     if not texts:
         raise MalformedScope
     return list(dict.fromkeys(Scope.parse(text) for text in texts))

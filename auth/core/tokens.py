@@ -31,25 +31,15 @@ class AccessTokens:
         self._algorithm = jwt.get_algorithm_by_name(keyring.signing.algorithm)
         self._header = _encoded({"alg": keyring.signing.algorithm, "kid": keyring.signing.kid, "typ": "JWT"})
         self._jws = jwt.PyJWS(algorithms=ALGORITHMS)
-        signature = base64url_encode(self._algorithm.sign(b"", keyring.private_key))  # each has the same length
-        self._room = TOKEN_CHARACTERS - len(self._header) - len(signature) - 2  # for the claims, in base64
         self._cached = lru_cache(CACHED_TOKENS)(self._read)  # a service sends the same token many times
 
     def mint(
         self, principal: dict[str, Any], scopes: Sequence[str], lifetime_ms: int, issued_at: int = 0, **provenance: Any
     ) -> str:
-        """A signed access token for a row of `principal`. Raises as `encoded_claims` does."""
-        claims = self.encoded_claims(principal, scopes, lifetime_ms, issued_at, **provenance)
-        signed = self._header + b"." + claims
-        return (signed + b"." + base64url_encode(self._algorithm.sign(signed, self.keyring.private_key))).decode()
-
-    def encoded_claims(
-        self, principal: dict[str, Any], scopes: Sequence[str], lifetime_ms: int, issued_at: int = 0, **provenance: Any
-    ) -> bytes:
-        """The claims of an access token for a row of `principal`. Those that are None are left out.
+        """A signed access token for a row of `principal`. Claims that are None are left out.
 
         It ends by the row's `not_after`, in seconds since the epoch; raises `InvalidToken` when no time is left, and
-        `InvalidRequest` when the token would be too long to be sent back.
+        `InvalidRequest` where the token would be too long to be taken back.
         """
         iat, not_after = issued_at or int(time.time()), principal.get("not_after")
         end = math.inf if not_after is None else math.floor(not_after)
@@ -58,13 +48,12 @@ class AccessTokens:
         exp = min(iat + math.ceil(lifetime_ms / 1000), end)
         claims = {"iss": self._issuer, "sub": principal["id"], "iat": iat, "exp": exp, "aud": scopes}
         claims |= {**identity(principal), "extendedByChain": [], **provenance}
-        encoded = _encoded({name: value for name, value in claims.items() if value is not None})
-        if len(encoded) > self._room:
-            fitting = _fitting(scopes, len(encoded) * 3 // 4 - self._room * 3 // 4)
-            raise InvalidRequest(
-                f"The token would be too long: the first {fitting:,} of its {len(scopes):,} scopes fit."
-            )
-        return encoded
+        payload = _encoded({name: value for name, value in claims.items() if value is not None})
+        signed = self._header + b"." + payload
+        token = (signed + b"." + base64url_encode(self._algorithm.sign(signed, self.keyring.private_key))).decode()
+        if (excess := len(token) - TOKEN_CHARACTERS) > 0:
+            raise InvalidRequest(f"The token is too long: the first {_fitting(scopes, payload, excess):,} scopes fit.")
+        return token
 
     def verify(self, token: str) -> Bearer:
         """The bearer that the access token names. Raises `InvalidToken` for any defect."""
@@ -101,10 +90,11 @@ def _encoded(content: Mapping[str, Any]) -> bytes:
     return base64url_encode(_JSON.encode(content).encode())
 
 
-def _fitting(scopes: Sequence[str], excess: int) -> int:
-    """How many scopes are left when the last ones are left out, so that the JSON is shorter by `excess` bytes."""
-    shorter = accumulate(len(scope) + len(',""') for scope in reversed(scopes))
-    return max(0, len(scopes) - 1 - sum(freed < excess for freed in shorter))
+def _fitting(scopes: Sequence[str], payload: bytes, excess: int) -> int:
+    """How many scopes are left when so many of the last are left out that the payload is shorter by `excess`."""
+    bytes_of_json = len(payload) * 3 // 4 - (len(payload) - excess) * 3 // 4
+    freed = accumulate(len(scope) + len(',""') for scope in reversed(scopes))
+    return max(0, len(scopes) - 1 - sum(size < bytes_of_json for size in freed))
 
 
 def _strict_json(text: bytes) -> Any:

@@ -3,7 +3,6 @@
 from urllib.parse import quote
 
 import msgspec
-from msgspec.structs import replace
 from werkzeug.http import dump_cookie
 from werkzeug.sansio.http import parse_cookie  # werkzeug.http's fails on bytes that are not UTF-8
 
@@ -46,13 +45,10 @@ def expire_refresh_cookie(request: Request) -> None:
 
 
 def set_auth_state_cookie(request: Request, tokens: OptionalAuthenticationTokens) -> None:
-    """Give the tokens to the page of the endpoint, whose script decodes the cookie with `decodeURIComponent`.
-
-    A browser drops a cookie that is too long. So an access token that does not fit is left out: webRefresh gives one.
-    """
+    """Give the tokens to the page of the endpoint, whose script decodes the cookie with `decodeURIComponent`."""
     state = quote(msgspec.json.encode(tokens), safe="")
-    if len(state) > limits.AUTH_STATE_CHARACTERS:
-        state = quote(msgspec.json.encode(replace(tokens, access_token="")), safe="")
+    if len(state) > limits.AUTH_STATE_CHARACTERS:  # a browser would drop it; webRefresh gives the access token
+        state = quote(msgspec.json.encode(msgspec.structs.replace(tokens, access_token="")), safe="")
     _set_cookie(request, "authState", state, limits.AUTH_STATE_SECONDS)
 
 

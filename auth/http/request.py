@@ -20,8 +20,7 @@ from auth.db import Database, Row
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._=+/:-]{1,128}", re.ASCII)
-_V4_WITH_PORT: Final = re.compile(r"([0-9.]{7,15}):([0-9]{1,5})")
-_V6_IN_BRACKETS: Final = re.compile(r"\[([0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{1,45})\](?::([0-9]{1,5}))?")
+_WITH_PORT: Final = re.compile(r"(?:\[([0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{1,45})\]|([0-9.]{7,15})(?=:))(?::([0-9]{1,5}))?")
 
 
 @dataclass
@@ -104,8 +103,8 @@ def current_request() -> Request:
 def _address(text: str | None) -> Address | None:
     """The IP address in the text, which may carry a port: `203.0.113.7:41234`, `[2001:db8::1]:443`."""
     host = (text or "").strip().partition("%")[0]
-    if (found := _V4_WITH_PORT.fullmatch(host) or _V6_IN_BRACKETS.fullmatch(host)) and int(found[2] or 0) < 2**16:
-        host = found[1]
+    if (found := _WITH_PORT.fullmatch(host)) and int(found[3] or 0) < 2**16:
+        host = found[1] or found[2]
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

@@ -19,10 +19,9 @@ _CORS: Final = [
     ("Access-Control-Expose-Headers", "Retry-After, X-Request-Id"),
 ]
 _HEADERS: Final = "Authorization, Content-Type, Idempotency-Key, X-CSRFToken, X-Request-Id"
-_TRACING_HEADERS: Final = "traceparent, tracestate, baggage, sentry-trace"  # added by the pages' tracing libraries
 _PREFLIGHT: Final = [
     ("Access-Control-Allow-Methods", "GET, POST, DELETE"),
-    ("Access-Control-Allow-Headers", f"{_HEADERS}, {_TRACING_HEADERS}"),
+    ("Access-Control-Allow-Headers", f"{_HEADERS}, traceparent, tracestate, baggage, sentry-trace"),
     ("Access-Control-Max-Age", "600"),
 ]
 

@@ -17,7 +17,7 @@ blueprint = Blueprint("login", __name__)
 SCOPES = ["all:write"]
 
 
-@rpc(blueprint, "passwordLogin", "POST /auth/login", PUBLIC, "login", limits.FORM_BODY_BYTES)
+@rpc(blueprint, "passwordLogin", "POST /auth/login", PUBLIC, event="login")
 def password_login(request: Request, form: PasswordLoginRequest) -> OptionalAuthenticationTokens | Response:
     cookies.check_origin(request, may_be_absent=True)
     passwords.check_length(form.password)

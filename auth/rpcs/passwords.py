@@ -4,14 +4,13 @@ from typing import Any
 
 from auth import lockout
 from auth.core import errors, models, password_rules, passwords, refresh_tokens
-from auth.core.limits import PASSWORDS_BODY_BYTES
 from auth.db import Row
 from auth.http.rpc import END_USERS, PUBLIC, Bearer, Blueprint, Request, rpc
 
 blueprint = Blueprint("passwords", __name__)
 
 
-@rpc(blueprint, "changePassword", "POST /auth/password", END_USERS, "password change", PASSWORDS_BODY_BYTES)
+@rpc(blueprint, "changePassword", "POST /auth/password", END_USERS, event="password change")
 def change_password(request: Request, bearer: Bearer, body: models.ChangePasswordRequest) -> None:
     passwords.check_length(body.current_password)
     person = request.live_row("bearer_find", not_after=None, **bearer.parameters())
@@ -28,7 +27,7 @@ def change_password(request: Request, bearer: Bearer, body: models.ChangePasswor
             raise errors.IncorrectCredentials  # another change came first
 
 
-@rpc(blueprint, "resetPassword", "POST /auth/password/reset", PUBLIC, "password reset", PASSWORDS_BODY_BYTES)
+@rpc(blueprint, "resetPassword", "POST /auth/password/reset", PUBLIC, event="password reset")
 def reset_password(request: Request, body: models.ResetPasswordRequest) -> None:
     password_rules.check(body.new_password)
     token_hash = refresh_tokens.digest(body.reset_token)
