@@ -14,7 +14,6 @@ from tempfile import NamedTemporaryFile
 import psycopg
 from gunicorn.app.wsgiapp import WSGIApplication
 
-from auth import DEFAULTS
 from auth.config import Misconfigured, from_environment
 from auth.core import keys, limits, passwords, refresh_tokens
 from auth.core.errors import DatabaseUnavailable
@@ -66,7 +65,7 @@ def main() -> None:
 
 
 def _serve(database_url: str) -> None:
-    port = os.environ.get("PORT", "").strip() or DEFAULTS["PORT"]
+    port = os.environ.get("PORT", "").strip() or "8080"
     address = f"http://localhost:{port}"
     key = _kept("signing-key.pem", lambda: keys.generate_private_key("ES256"))
     defaults = {"TRUSTED_ORIGINS": address, "COOKIE_SECURE": "0", "LOG_LEVEL": "warning"}
