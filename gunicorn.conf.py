@@ -26,12 +26,13 @@ from auth.ops.log import configuration  # noqa: E402
 if subprocess.run([sys.executable, "-c", "from app import app"], cwd=Path(__file__).parent, check=False).returncode:
     sys.exit(1)
 
-variables = DEFAULTS | {name: value for name, value in os.environ.items() if value}
+variables = DEFAULTS | {name: value.strip() for name, value in os.environ.items() if value.strip()}
 bind = f"0.0.0.0:{variables['PORT']}"
 workers = int(variables["WEB_CONCURRENCY"])
 worker_class = "auth.ops.worker.Worker"
 threads = 112  # 36 logins that wait for a hash, 12 database connections, 64 slow clients
 worker_connections = min(1000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 128)  # more wait in the kernel
+limit_request_field_size = 32 * 1024  # bytes of a header line: the longest token that the service makes fits
 keepalive = 5  # seconds that a connection without a request stays open
 forwarder_headers = ""  # a SCRIPT_NAME header would change the path after the proxy has checked it
 loglevel = variables["LOG_LEVEL"].lower()

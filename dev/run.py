@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def _serve(database_url: str) -> None:
-    port = os.environ.get("PORT") or "8080"
+    port = os.environ.get("PORT", "").strip() or "8080"
     address = f"http://localhost:{port}"
     key = _kept("signing-key.pem", lambda: keys.generate_private_key("ES256"))
     defaults = {"TRUSTED_ORIGINS": address, "COOKIE_SECURE": "0", "LOG_LEVEL": "warning"}

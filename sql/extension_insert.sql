@@ -36,10 +36,12 @@ WITH locked AS MATERIALIZED (
       END
 )
 INSERT INTO refresh_token (
-    token_hash, principal_id, scopes, access_token_lifetime_ms, extended_by, extended_by_chain, made_from, expires_at
+    token_hash, public_session_reference, principal_id, scopes, access_token_lifetime_ms,
+    extended_by, extended_by_chain, made_from, expires_at
 )
 SELECT
-    %(token_hash)s, person_id, %(scopes)s, %(access_token_lifetime_ms)s, service_id, %(extended_by_chain)s, made_from,
+    %(token_hash)s, %(reference)s, person_id, %(scopes)s, %(access_token_lifetime_ms)s,
+    service_id, %(extended_by_chain)s, made_from,
     least(now() + make_interval(days => %(ttl_days)s), not_after)
 FROM allowed
 WHERE coalesce(not_after > now(), true)

@@ -221,14 +221,57 @@ def test_only_the_url_safe_alphabet_is_accepted(
         {"aud": ["all:write", "bad"]},
         {"jti": "once"}, {"jti": None}, {"jti": 5}, {"jti": ""},
         {"extendedBy": 5}, {"extendedBy": None}, {"extendedByChain": "a"}, {"extendedByChain": None},
-        {"extendedByChain": [5]}, {"extendedByChain": ["a\0"]}, {"publicSessionReference": 5},
+        {"extendedBy": ""}, {"extendedBy": "a\0"}, {"extendedBy": "a" * 256}, {"extendedBy": []}, {"extendedBy": 0},
+        {"extendedByChain": [5]}, {"extendedByChain": ["a\0"]}, {"extendedByChain": [""]}, {"extendedByChain": {}},
+        {"extendedByChain": ""}, {"extendedByChain": 0}, {"extendedByChain": False},
+        {"publicSessionReference": 5}, {"publicSessionReference": ""}, {"publicSessionReference": 0},
+        {"publicSessionReference": None}, {"publicSessionReference": []}, {"publicSessionReference": False},
+        {"publicSessionReference": "00000000-0000-0000-0000-000000000000"},
+        {"extendedFrom": ""}, {"extendedFrom": None}, {"extendedFrom": 0},
+        {"extendedFrom": "00000000-0000-0000-0000-000000000000"},
+        {"uid": 0}, {"uid": -1}, {"uid": 2**63}, {"uid": -(2**63) - 1}, {"uid": 2**64}, {"uid": 10**400},
+        {"uid": True}, {"uid": False}, {"uid": None}, {"uid": 1.0}, {"uid": 0.0}, {"uid": "1"}, {"uid": ""},
+        {"exp": 1e300}, {"exp": 10**400}, {"iat": -1e300}, {"iat": -(10**400)}, {"nbf": -1e300}, {"nbf": -(10**400)},
+        {"aud": []}, {"aud": ""}, {"aud": [""]}, {"aud": 0}, {"jti": 0}, {"jti": False}, {"jti": []},
     ],
     ids=map(str, itertools.count()),
 )  # fmt: skip
 def test_every_claim_has_its_type_and_bounds(api: Api, world: World, forge: Forge, change: dict[str, Any]) -> None:
-    token = forge.token(payload=change)
+    """For a bearer, and for the token that is extended, with and without a row of its own."""
+    token, service = forge.token(payload=change), world.service("files:write")
     refused(api, token)
-    api.extend(world.service("files:write").access_token, token, "files:read").refused(401, "INVALID_TOKEN")
+    for refreshes in (False, True):
+        extended = api.extend(service.access_token, token, "files:read", refreshes=refreshes)
+        extended.refused(401, "INVALID_TOKEN")
+    extender = forge.token(payload={"sub": service.id, "role": "SERVICE"} | change)
+    api.extend(extender, forge.token(), "files:read", refreshes=True).refused(401)
+    api.claim(extender, "x").refused(401)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"uid": 2**63 - 1}, {"uid": 1}, {"publicSessionReference": "F" * 8 + "-FFFF" * 3 + "-" + "F" * 12}],
+    ids=str,
+)
+def test_a_claim_within_its_bounds_means_what_it_says(
+    api: Api, world: World, forge: Forge, change: dict[str, Any]
+) -> None:
+    """Somebody else's uid and a session that there is not: the grant does not live."""
+    refused(api, forge.token(payload=change))
+
+
+def test_the_spelling_of_a_reference_does_not_matter(api: Api, world: World, forge: Forge) -> None:
+    reference = claims(world.session(forge.payload["sub"]).access_token)["publicSessionReference"]
+    for spelling in (reference, reference.upper()):
+        listed = api.sessions(forge.token(payload={"publicSessionReference": spelling})).ok()["items"]
+        assert [(session["id"], session["current"]) for session in listed] == [(reference, True)]
+
+
+def test_a_token_that_lives_very_long_is_extended(api: Api, world: World, forge: Forge) -> None:
+    service, middle = world.service("files:write"), world.service("files:write")
+    token = forge.token(payload={"exp": 2**40, "extendedBy": middle.id, "extendedByChain": [middle.id]})
+    for refreshes in (False, True):
+        assert api.extend(service.access_token, token, "files:read", refreshes=refreshes).ok()
 
 
 @pytest.mark.parametrize("role", ["", "user", "ROOT", "UNKNOWN", "USER ", "GUEST", "SERVICE"])

@@ -131,6 +131,17 @@ def test_a_form_logs_in_and_lands_on_the_endpoint(open_page: Open, world: World,
     assert subject(page.refresh(tokens["csrfToken"]).ok()) == user
 
 
+@PLACES
+def test_a_form_logs_in_who_has_long_names(open_page: Open, world: World, place: str) -> None:
+    """The access token does not fit into a cookie, and the page gets one by a refresh."""
+    page, user, endpoint = open_page(place), world.user(first_names="😀" * 100, last_name="😀" * 100), f"{place}/home"
+    page.submit(username=user, password=PASSWORD, service=world.login_service(mode="WEB", endpoint=endpoint))
+    tokens = page.wait_until(f"return location.href === {endpoint!r} && authState()")
+    assert (tokens["accessToken"], tokens["refreshToken"]) == ("", None)
+    assert set(page.cookies) == {COOKIE, "authState"}
+    assert subject(page.refresh(tokens["csrfToken"]).ok()) == user
+
+
 def test_plain_http_has_a_cookie_of_another_name(open_page: Open, world: World, environment: dict[str, str]) -> None:
     with neighbours({**environment, "COOKIE_SECURE": "0"}) as web:
         page = open_page(web.trusted)

@@ -299,7 +299,16 @@ def test_a_login_services_life(flask: CommandLine, api: Api, world: World) -> No
 
 
 @pytest.mark.parametrize(
-    "endpoint", ["javascript:alert(1)", "/x", "https://u:p@a.example/", "https://", "ftp://a.example"]
+    "endpoint",
+    [
+        "javascript:alert(1)",
+        "/x",
+        "https://u:p@a.example/",
+        "https://",
+        "ftp://a.example",
+        "app://x",
+        "httpx://a.example",
+    ],
 )
 def test_a_browser_is_only_sent_to_the_web(flask: CommandLine, endpoint: str) -> None:
     assert "must be an http" in flask.fails("login-services", "create", "x", "--endpoint", endpoint, "--mode", "WEB")

@@ -1,14 +1,20 @@
 """Configuration: each mistake is one clear line, with nothing secret in it."""
 
 import os
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from auth.cli.keys import generate_private_key
 from auth.config import Misconfigured, from_environment
+
+from .support.command_line import CommandLine
+from .support.servers import BIN, PROJECT
+from .test_tokens import public_pem
 
 GOOD = {"DATABASE_URL": "postgresql://localhost/auth", "JWT_PRIVATE_KEY": generate_private_key("ES256")}
 
@@ -25,13 +31,14 @@ def test_everything_set() -> None:
     more = {
         "DATABASE_URL": hosts,
         "JWT_ISSUER": "example.org",
-        "TRUSTED_ORIGINS": " https://A.example.org , http://localhost:8080,",
+        "TRUSTED_ORIGINS": " https://A.example.org , http://localhost:8080,\nCapacitor://Localhost,app://obsidian.md",
         "TRUSTED_PROXIES": "2",
         "COOKIE_SECURE": "0",
     }
     config = from_environment(GOOD | more)
     assert (config.database_url, config.issuer, config.trusted_proxies) == (hosts, "example.org", 2)
-    assert config.trusted_origins == {"https://a.example.org:443", "http://localhost:8080"}
+    web, apps = {"https://a.example.org:443", "http://localhost:8080"}, {"capacitor://localhost", "app://obsidian.md"}
+    assert config.trusted_origins == web | apps
     assert not config.cookie_secure
 
 
@@ -47,18 +54,38 @@ def test_everything_set() -> None:
         ("JWT_PRIVATE_KEY", "hunter2"),
         ("JWT_PUBLIC_KEYS", "hunter2"),
         ("JWT_PUBLIC_KEYS", generate_private_key("ES256")),
-        ("JWT_ISSUER", " x"),
+        ("DATABASE_URL", "postgresql://u:hunter2@local\nhost/auth"),
+        ("DATABASE_URL", "postgresql://u:hunter2@localhost/au\tth"),
+        ("DATABASE_URL", "postgresql://u:hunter2@localhost/au\u00a0th"),
+        ("DATABASE_URL", "postgresql://u:hunter2@localhost/auth\u200b"),
+        ("DATABASE_URL", "\ufeffpostgresql://u:hunter2@localhost/auth"),
         ("JWT_ISSUER", "a\nb"),
+        ("JWT_ISSUER", "\ufeffa"),
         ("TRUSTED_ORIGINS", "*"),
         ("TRUSTED_ORIGINS", "cloud.example.org"),
         ("TRUSTED_ORIGINS", "https://cloud.example.org/"),
         ("TRUSTED_ORIGINS", "https://*.example.org"),
         ("TRUSTED_ORIGINS", "https://a.example.org https://b.example.org"),
+        ("TRUSTED_ORIGINS", "\ufeffhttps://a.example.org"),
+        ("TRUSTED_ORIGINS", "null"),
+        ("TRUSTED_ORIGINS", "file://"),
+        ("TRUSTED_ORIGINS", "file://localhost"),
+        ("TRUSTED_ORIGINS", "data://localhost"),
+        ("TRUSTED_ORIGINS", "javascript://localhost"),
+        ("TRUSTED_ORIGINS", "blob:https://cloud.example.org"),
+        ("TRUSTED_ORIGINS", "ws://localhost"),
+        ("TRUSTED_ORIGINS", "capacitor:localhost"),
+        ("TRUSTED_ORIGINS", "capacitor://"),
+        ("TRUSTED_ORIGINS", "capacitor://localhost/"),
+        ("TRUSTED_ORIGINS", "capacitor://*"),
+        ("TRUSTED_ORIGINS", "my_app://localhost"),
         ("TRUSTED_PROXIES", "-1"),
         ("TRUSTED_PROXIES", "one"),
         ("TRUSTED_PROXIES", "1.5"),
         ("COOKIE_SECURE", "no"),
         ("COOKIE_SECURE", "2"),
+        ("COOKIE_SECURE", "true"),
+        ("COOKIE_SECURE", "-0"),
         ("WEB_CONCURRENCY", "many"),
         ("WEB_CONCURRENCY", "0"),
         ("PORT", "http"),
@@ -83,6 +110,50 @@ def test_all_mistakes_are_printed_at_once() -> None:
         "JWT_PRIVATE_KEY",
         "COOKIE_SECURE",
     ]
+
+
+NOISE = ["\n", "\r\n", " ", "\t", "\u00a0", " \n \n"]
+
+
+@pytest.mark.parametrize("noise", NOISE, ids=map(repr, NOISE))
+def test_space_around_a_value_is_no_part_of_it(noise: str) -> None:
+    """A file with a secret ends with a newline, and copied text with a space."""
+    values = GOOD | {
+        "JWT_PUBLIC_KEYS": public_pem(generate_private_key("EdDSA")),
+        "JWT_ISSUER": "example.org",
+        "TRUSTED_ORIGINS": "https://a.example.org,capacitor://localhost",
+        "TRUSTED_PROXIES": "2",
+        "COOKIE_SECURE": "0",
+        "PORT": "9000",
+        "WEB_CONCURRENCY": "3",
+        "LOG_LEVEL": "warning",
+    }
+    noisy = from_environment({name: f"{noise}{value}{noise}" for name, value in values.items()})
+    plain = from_environment(values)
+    assert replace(noisy, keyring=plain.keyring) == plain
+    assert list(noisy.keyring.verifying) == list(plain.keyring.verifying)
+    empty = from_environment({name: values[name] if name in GOOD else noise for name in values})
+    assert replace(empty, keyring=plain.keyring) == replace(from_environment(GOOD), keyring=plain.keyring)
+
+
+def test_gunicorn_reads_its_values_the_same_way(environment: dict[str, str]) -> None:
+    noisy = {"PORT": " 9000\n", "WEB_CONCURRENCY": " 3\n", "LOG_LEVEL": "Warning\r\n", "JWT_ISSUER": "\n"}
+    program = [str(BIN / "gunicorn"), "--print-config", "app:app"]
+    variables = {"PATH": os.environ["PATH"], **environment, **noisy}
+    printed = subprocess.run(
+        program, env=variables, cwd=PROJECT, capture_output=True, text=True, timeout=30, check=True
+    )
+    settings = dict(re.findall(r"^(\w+) += (.*)$", printed.stdout, re.MULTILINE))
+    assert settings["bind"].endswith(":9000']")
+    assert (settings["workers"], settings["loglevel"]) == ("3", "warning")
+
+
+@pytest.mark.parametrize("noise", ["\n", " ", "\r\n"], ids=repr)
+def test_the_commands_read_their_values_the_same_way(environment: dict[str, str], noise: str) -> None:
+    noisy = {**environment, "WEB_CONCURRENCY": "2"}
+    commands = CommandLine({name: f"{noise}{value}{noise}" for name, value in noisy.items()})
+    assert {row["check"]: row["message"] for row in commands.json("doctor") if not row["ok"]} == {}
+    assert "2 processes" in str(commands.json("doctor"))
 
 
 @pytest.mark.parametrize("command", [["gunicorn", "app:app"], ["python", "-c", "from app import app"]])

@@ -232,8 +232,8 @@ def test_a_delegation_that_is_being_stored_ends_too(api: Api, world: World) -> N
         with world.db.transaction() as transaction:
             stored = transaction.one(
                 "extension_insert", **bearers[0].parameters(), **bearers[1].parameters("user"), user_is_extended=False,
-                not_after=None, token_hash=digest(token), scopes=list(SCOPES), access_token_lifetime_ms=1000,
-                extended_by_chain=[service.id], ttl_days=30,
+                not_after=None, token_hash=digest(token), reference=uuid.uuid4(), scopes=list(SCOPES),
+                access_token_lifetime_ms=1000, extended_by_chain=[service.id], ttl_days=30,
             )  # fmt: skip
             assert stored is not None
             ending = pool.submit(api.invalidate_delegations, user.access_token)

@@ -50,6 +50,15 @@ def test_a_sound_deployment(examine: Examine, environment: Environment) -> None:
 
 
 @pytest.mark.parametrize(
+    "web", [{"TRUSTED_ORIGINS": "https://a"}, {"TRUSTED_ORIGINS": "http://a", "COOKIE_SECURE": "0"}]
+)
+def test_the_origins_of_apps_suit_any_cookie(examine: Examine, web: Environment) -> None:
+    examine(
+        sound=True, **web | {"TRUSTED_ORIGINS": f"capacitor://localhost,{web['TRUSTED_ORIGINS']},httpx://localhost"}
+    )
+
+
+@pytest.mark.parametrize(
     ("changes", "check", "told"),
     [
         ({"TRUSTED_ORIGINS": "http://a.example.org"}, "cookies", "http://a.example.org"),

@@ -1,14 +1,18 @@
 """tokenExtension: services act for users, within three limits: the user's scopes, the policy, and never `all`."""
 
+import re
+import secrets
 import time
 from typing import Any
 
+import psycopg
 import pytest
 
 from auth.core import refresh_tokens
+from auth.core.limits import TOKEN_CHARACTERS
 from auth.core.models import Role
 
-from .support.api import Api
+from .support.api import Answer, Api
 from .support.world import World, claims
 
 
@@ -53,8 +57,6 @@ def test_refreshes_keep_scopes_lifetime_and_chain(api: Api, world: World) -> Non
 
 
 def test_an_extended_refresh_token_expires_after_30_days(api: Api, world: World, database_url: str) -> None:
-    import psycopg
-
     service, user = world.service("files:write"), world.session()
     extended = api.extend(service.access_token, user.access_token, "files:read", refreshes=True).ok()
     digest = refresh_tokens.digest(extended["refreshToken"])
@@ -186,3 +188,68 @@ def test_a_body_that_is_not_the_model_is_400(api: Api, world: World, change: dic
         less = {key: value for key, value in good.items() if key != name}
         answer = api.call("POST", "/auth/extend", service.access_token, json_body=less).refused(400, "INVALID_REQUEST")
         assert name in answer.json["why"]
+
+
+def fitting(answer: Answer) -> int:
+    """The number of scopes that fit, as the error names it."""
+    why = answer.refused(400, "INVALID_REQUEST").json["why"]
+    [number] = re.findall(r"the first ([0-9,]+) ", why)
+    return int(number.replace(",", ""))
+
+
+def numbered(count: int, characters: int) -> list[str]:
+    """That many scopes of that length below `files`."""
+    return [f"files.{number:0{characters - 11}}:read" for number in range(count)]
+
+
+EMOJI: dict[str, Any] = {"first_names": "😀" * 100, "last_name": "😀" * 100, "email": "😀" * 255, "org_id": "😀" * 255}
+
+
+@pytest.mark.parametrize("refreshes", [False, True])
+@pytest.mark.parametrize("person", [{}, EMOJI], ids=["short", "long"])
+def test_a_token_that_is_too_long_is_not_made(api: Api, world: World, person: dict[str, Any], refreshes: bool) -> None:
+    """The error names how many of the scopes fit, and exactly that many do. Nothing is stored for the others."""
+    service, user = world.service("files:read"), world.session(world.user(**person))
+    token, scopes = user.access_token, numbered(1000, 16)
+    chain = 0
+    while (answer := api.extend(service.access_token, token, *scopes, refreshes=refreshes)).status == 200:
+        chain += 1
+        middle = world.service("files:read", named=f"_{secrets.token_hex(8)}" + "😀" * 238)
+        token = api.extend(middle.access_token, token, "files:read").ok()["accessToken"]
+    most = fitting(answer)
+    assert 0 < most < 1000
+    assert api.extend(service.access_token, token, *scopes[: most + 1], refreshes=refreshes).status == 400
+    assert api.delegations(user.access_token).ok()["itemsInTotal"] == (chain if refreshes else 0)
+    extended = api.extend(service.access_token, token, *scopes[:most], refreshes=refreshes).ok()
+    made = [extended["accessToken"]]
+    if refreshes:
+        made.append(api.refresh(extended["refreshToken"]).ok()["accessToken"])
+    for taken in made:
+        assert TOKEN_CHARACTERS - 30 < len(taken) <= TOKEN_CHARACTERS
+        assert claims(taken)["aud"] == scopes[:most]
+        api.extend(world.service("files:read").access_token, taken, scopes[0]).ok()
+
+
+def test_all_scopes_of_a_request_have_16_kib_together(api: Api, world: World) -> None:
+    service, user = world.service("files:read"), world.session()
+    for count, characters in ((16, 1024), (512, 32)):
+        scopes = numbered(count, characters)
+        assert sum(map(len, scopes)) == 16 * 1024
+        assert claims(api.extend(service.access_token, user.access_token, *scopes).ok()["accessToken"])["aud"] == scopes
+        for more in ("files:read", "files"):
+            answer = api.extend(service.access_token, user.access_token, *scopes, more)
+            assert "16,384 bytes" in answer.refused(400, "INVALID_REQUEST").json["why"]
+
+
+def test_a_stored_delegation_with_too_many_scopes_is_refused(api: Api, world: World, database_url: str) -> None:
+    """The release 1.1.0 stored up to 1,000 scopes of 1 KiB."""
+    service, user = world.service("files:read"), world.session()
+    refresh_token = api.extend(service.access_token, user.access_token, "files:read", refreshes=True).ok()[
+        "refreshToken"
+    ]
+    scopes = numbered(1000, 1024)
+    with psycopg.connect(database_url) as connection:
+        digest = refresh_tokens.digest(refresh_token)
+        connection.execute("UPDATE refresh_token SET scopes = %s WHERE token_hash = %s", [scopes, digest])
+    assert 15 < fitting(api.refresh(refresh_token)) < 32
+    assert api.logout(refresh_token).ok() == {}

@@ -3,19 +3,23 @@
 Also CORS, and the address that a proxy reports.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
 from app import create_app
-from auth.config import Config
+from auth.config import Config, from_environment
+from auth.core.keys import ALGORITHMS, Keyring, generate_private_key, load_private_key
 from auth.core.limits import REFRESH_COOKIE_SECONDS
 
 from .support.api import COOKIE, Answer, Api, any_address, request_class, send_to_app
-from .support.world import ORIGIN, PASSWORD, World
+from .support.world import ORIGIN, PASSWORD, World, claims
 
+KEYS = {algorithm: generate_private_key(algorithm) for algorithm in ALGORITHMS}
 EVIL = "https://evil.example"
 WEB = ["/auth/refresh/web", "/auth/logout/web"]
 GOOD, WRONG, UNKNOWN = "good", "0" * 64, "unknown"
@@ -167,6 +171,44 @@ def test_a_cookie_expires_with_the_attributes_it_was_set_with(deployed: Any, wor
         assert (gone.value, gone["max-age"], made["max-age"]) == ("", "0", str(REFRESH_COOKIE_SECONDS))
 
 
+EMOJI = {"first_names": "😀" * 100, "last_name": "😀" * 100, "email": "😀" * 255, "org_id": "😀" * 255}
+
+
+@pytest.mark.parametrize("mode", ["WEB", "APPLICATION"])
+@pytest.mark.parametrize("secure", [True, False])
+@pytest.mark.parametrize(
+    ("key", "person", "fits"),
+    [
+        ("ES256", {}, True),
+        ("ES256", {"first_names": "é" * 100, "last_name": "é" * 100, "email": "x" * 255, "org_id": "x" * 255}, True),
+        ("ES256", {"first_names": "😀" * 100, "last_name": "😀" * 100}, False),
+        ("RS256", {"first_names": "é" * 100, "last_name": "é" * 100, "email": "é" * 200}, False),
+        ("EdDSA", EMOJI, False),
+    ],
+    ids=["short", "long", "emoji", "RSA", "all"],
+)
+def test_a_browser_keeps_every_cookie_of_a_login(
+    deployed: Any, world: World, key: str, person: dict[str, Any], fits: bool, secure: bool, mode: str
+) -> None:
+    """A browser drops a cookie over 4,096 bytes. `authState` then has no access token, which webRefresh gives."""
+    keyring = Keyring.of(load_private_key(KEYS[key]))
+    api, user = deployed(keyring=keyring, cookie_secure=secure), world.user(**person)
+    answer = api.login(user, PASSWORD, world.login_service(mode=mode), Accept="text/html")
+    cookies = [value for name, value in answer.headers if name == "Set-Cookie"]
+    assert len(cookies) == 2
+    assert all(len(cookie) <= 4096 for cookie in cookies)
+    state = json.loads(unquote(answer.cookies["authState"].value))
+    assert set(state) == {"accessToken", "csrfToken", "refreshToken"}
+    assert (state["refreshToken"] is None) is (mode == "WEB")
+    cookie = "__Host-refreshToken" if secure else "refreshToken"
+    sent = {"Cookie": f"{cookie}={answer.cookies[cookie].value}", "X_CSRFToken": state["csrfToken"], "Origin": ORIGIN}
+    refreshed = api.call("POST", "/auth/refresh/web", **sent).ok()["accessToken"]
+    for token in (state["accessToken"], refreshed) if fits else (refreshed,):
+        assert claims(token)["sub"] == user
+        assert api.sessions(token).ok()["itemsInTotal"] == 1
+    assert fits or state["accessToken"] == ""
+
+
 # Proxies trusted, X-Forwarded-For → address that the session remembers, for a peer at 198.51.100.1
 FORWARDED: list[tuple[int, str | None, str]] = [
     (0, None, "198.51.100.1"),
@@ -182,7 +224,38 @@ FORWARDED: list[tuple[int, str | None, str]] = [
     (1, "garbage", "198.51.100.1"),
     (1, "203.0.113.9, garbage", "198.51.100.1"),
     (1, "203.0.113.9,", "198.51.100.1"),
-    (1, "203.0.113.9:1234", "198.51.100.1"),
+    (1, "203.0.113.9:41234", "203.0.113.9"),
+    (1, "6.6.6.6:1, 203.0.113.9:65535", "203.0.113.9"),
+    (1, "[2001:db8::9]:443", "2001:db8::9"),
+    (1, "[2001:DB8:0:0::9]", "2001:db8::9"),
+    (1, "[::ffff:203.0.113.9]:443", "203.0.113.9"),
+    (1, "203.0.113.9:", "198.51.100.1"),
+    (1, "203.0.113.9:x", "198.51.100.1"),
+    (1, "203.0.113.9:-1", "198.51.100.1"),
+    (1, "203.0.113.9:+1", "198.51.100.1"),
+    (1, "203.0.113.9: 1", "198.51.100.1"),
+    (1, "203.0.113.9:1:2", "198.51.100.1"),
+    (1, "203.0.113.9:65536", "198.51.100.1"),
+    (1, "203.0.113.9:000000001", "198.51.100.1"),
+    (1, "203.0.113.9:\u0661", "198.51.100.1"),
+    (1, "203.0.113.9/24", "198.51.100.1"),
+    (1, "a@203.0.113.9:1", "198.51.100.1"),
+    (1, "999.1.1.1:1", "198.51.100.1"),
+    (1, "[203.0.113.9]:443", "198.51.100.1"),
+    (1, "[2001:db8::9]:", "198.51.100.1"),
+    (1, "[2001:db8::9]443", "198.51.100.1"),
+    (1, "[2001:db8::9]:443x", "198.51.100.1"),
+    (1, "[2001:db8::9", "198.51.100.1"),
+    (1, "[[2001:db8::9]]", "198.51.100.1"),
+    (1, "[]", "198.51.100.1"),
+    (1, "[2001:db8::9%eth0]:443", "198.51.100.1"),
+    (1, "fe80::9%eth0", "fe80::9"),
+    (1, '"203.0.113.9:1"', "198.51.100.1"),
+    (1, '"[2001:db8::9]:443"', "198.51.100.1"),
+    (1, "for=203.0.113.9", "198.51.100.1"),
+    (1, "unknown", "198.51.100.1"),
+    (1, "_hidden", "198.51.100.1"),
+    (2, "203.0.113.9:41234, 10.0.0.1:80", "203.0.113.9"),
     (1, "999.1.1.1", "198.51.100.1"),
     (1, "", "198.51.100.1"),
     (1, '", 203.0.113.9', "203.0.113.9"),
@@ -236,6 +309,45 @@ def test_only_trusted_pages_read_answers(api: Api, world: World) -> None:
             assert shared_with(refused) == shared
 
 
+@pytest.mark.parametrize(
+    ("sent", "is_trusted"),
+    [
+        ("capacitor://localhost", True),
+        ("ionic://localhost", True),
+        ("tauri://localhost", True),
+        ("app://obsidian.md", True),
+        ("app://x:8080", True),
+        ("Capacitor://LocalHost", True),
+        ("chrome-extension://abcdefghijklmnopabcdefghijklmnop", True),
+        ("capacitor://localhost:80", False),
+        ("capacitor://localhost.evil.example", False),
+        ("capacitor://a@localhost", False),
+        ("capacitor://", False),
+        ("capacitor:localhost", False),
+        ("http://localhost", False),
+        ("https://localhost", False),
+        ("app://x", False),
+        ("app://x:443", False),
+        ("xcapacitor://localhost", False),
+        ("//localhost", False),
+        ("file://localhost", False),
+        ("file://", False),
+        ("null", False),
+    ],
+)
+def test_the_page_of_an_app_has_an_origin_too(
+    deployed: Any, world: World, environment: dict[str, str], sent: str, is_trusted: bool
+) -> None:
+    apps = "capacitor://localhost,ionic://localhost,tauri://localhost,app://obsidian.md,APP://X:8080"
+    config = from_environment({**environment, "TRUSTED_ORIGINS": f"{apps},chrome-extension://{'abcdefghijklmnop' * 2}"})
+    api, session = deployed(trusted_origins=config.trusted_origins), world.session()
+    assert shared_with(api.call("GET", "/auth/sessions", session.access_token, Origin=sent)) == (
+        sent if is_trusted else None
+    )
+    answer = api.web_refresh(session.refresh_token, session.csrf, sent)
+    assert answer.ok() if is_trusted else answer.refused(400, "UNTRUSTED_ORIGIN")
+
+
 def test_an_outage_is_readable_across_origins(deployed: Any) -> None:
     api = deployed(database_url="postgresql://127.0.0.1:1/none")
     answer = api.call("POST", "/auth/refresh", "x", Origin=ORIGIN).refused(503, "DATABASE_UNAVAILABLE")
@@ -252,7 +364,8 @@ def test_a_preflight(api: Api) -> None:
     assert (answer.status, shared_with(answer)) == (200, ORIGIN)
     assert answer.header("Access-Control-Allow-Methods") == "GET, POST, DELETE"
     allowed = "Authorization, Content-Type, Idempotency-Key, X-CSRFToken, X-Request-Id"
-    assert answer.header("Access-Control-Allow-Headers") == allowed
+    tracing = "traceparent, tracestate, baggage, sentry-trace"
+    assert answer.header("Access-Control-Allow-Headers") == f"{allowed}, {tracing}"
     assert answer.header("Access-Control-Max-Age") == "600"
     answer = api.call("OPTIONS", "/auth/sessions", Origin=EVIL, **asked)
     assert shared_with(answer) is None

@@ -3,9 +3,11 @@
 import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
+from auth.core.limits import TOKEN_CHARACTERS
 from auth.core.models import Role
 
 from .support.api import Api
@@ -39,6 +41,33 @@ def test_services_ask_too(api: Api, world: World) -> None:
 )  # fmt: skip
 def test_a_malformed_audience_is_400(api: Api, world: World, audience: str) -> None:
     api.request_one_time_token(world.session().access_token, audience).refused(400, "MALFORMED_SCOPE")
+
+
+def test_a_token_that_is_too_long_is_not_made(api: Api, world: World) -> None:
+    """It carries the chain of its bearer too. The error names how many of the scopes fit, and exactly that many do."""
+    emoji: dict[str, Any] = {
+        "first_names": "😀" * 100,
+        "last_name": "😀" * 100,
+        "email": "😀" * 255,
+        "org_id": "😀" * 255,
+    }
+    bearer = world.session(world.user(**emoji)).access_token
+    for _ in range(2):
+        service = world.service("auth:write", "files:write", named=f"_{secrets.token_hex(8)}" + "😀" * 238)
+        bearer = api.extend(service.access_token, bearer, "auth:write", "files:write").ok()["accessToken"]
+    asked = [f"files.{number:05}:read" for number in range(400)]
+    why = api.request_one_time_token(bearer, ",".join(asked)).refused(400, "INVALID_REQUEST").json["why"]
+    most = int(why.partition(" the first ")[2].split()[0])
+    assert 0 < most < 400
+    api.request_one_time_token(bearer, ",".join(asked[: most + 1])).refused(400, "INVALID_REQUEST")
+    token = api.request_one_time_token(bearer, ",".join(asked[:most])).ok()["accessToken"]
+    assert TOKEN_CHARACTERS - 30 < len(token) <= TOKEN_CHARACTERS
+
+
+def test_all_scopes_of_a_request_have_16_kib_together(api: Api, world: World) -> None:
+    bearer, most = world.session().access_token, ",".join(f"files.{number:0501}:read" for number in range(32))
+    assert len(api.request_one_time_token(bearer, most).ok()["accessToken"]) <= TOKEN_CHARACTERS
+    api.request_one_time_token(bearer, f"{most},files:read").refused(400, "INVALID_REQUEST")
 
 
 def test_a_missing_audience_is_400(api: Api, world: World) -> None:

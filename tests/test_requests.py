@@ -1,14 +1,19 @@
 """Bad requests of every kind: a clear 4xx with a stable code, and no effect."""
 
 import io
+import json
+import re
 from typing import Any
 
 import pytest
 from flask import Flask
 
-from auth.core.limits import BODY_BYTES
+from auth.core import refresh_tokens
+from auth.core.limits import TOKEN_CHARACTERS
+from auth.core.models import Role
+from auth.http.rpc import RPCS
 
-from .support.api import Api
+from .support.api import Answer, Api
 from .support.world import World
 
 
@@ -50,7 +55,7 @@ JSON_RPCS = ["/auth/logout/bulk", "/auth/extend", "/auth/password"]
         (b"{", "application/json", 400),
         (b"null", "application/json", 400),
         (b"[]", "application/json", 400),
-        (b"[" * 100_000, "application/json", 400),
+        (b"[" * 10_000, "application/json", 400),
         (b'{"tokens": ["\xff"]}', "application/json", 400),
         (b'{"tokens": ["\\ud800"]}', "application/json", 400),
         (b'{"tokens": [], "validJWT": NaN}', "application/json", 400),
@@ -60,7 +65,7 @@ JSON_RPCS = ["/auth/logout/bulk", "/auth/extend", "/auth/password"]
         (b"{}", "application/x-www-form-urlencoded", 415),
         (b"{}", "application/problem+json", 415),
         (b"{}", None, 400),
-        (b" " * (BODY_BYTES + 1), "application/json", 413),
+        (b" " * (2 * 1024 * 1024 + 1), "application/json", 413),
     ],
     ids=lambda value: str(value)[:30],
 )
@@ -82,34 +87,71 @@ def test_json_needs_no_media_type(api: Api, world: World) -> None:
 @pytest.mark.parametrize("path", [*JSON_RPCS, "/auth/claim?jti=", "/auth/request?audience=", "/auth/sessions?page=x"])
 def test_the_bearer_is_looked_at_first(api: Api, path: str) -> None:
     method = "GET" if "sessions" in path else "POST"
-    answer = api.call(method, path, data=b"{" * (BODY_BYTES + 1), Content_Type="text/plain").refused(
+    answer = api.call(method, path, data=b"{" * (2 * 1024 * 1024 + 1), Content_Type="text/plain").refused(
         401, "INVALID_TOKEN"
     )
     assert answer.header("WWW-Authenticate") == "Bearer"
 
 
-LIMITS = {
-    "/auth/login": 64 * 1024,
-    "/auth/refresh": BODY_BYTES,
-    "/auth/logout": BODY_BYTES,
-    "/auth/refresh/web": BODY_BYTES,
-    "/auth/logout/web": BODY_BYTES,
+KIB = 1024
+WITH_A_BODY = {
+    "passwordLogin": 64 * KIB,
+    "bulkInvalidate": 2 * KIB * KIB,
+    "tokenExtension": 64 * KIB,
+    "changePassword": 64 * KIB,
+    "resetPassword": 64 * KIB,
 }
 
 
 @pytest.mark.parametrize("announced", [True, False])
-@pytest.mark.parametrize("path", LIMITS)
-def test_a_body_over_the_limit_is_413(app: Flask, path: str, announced: bool) -> None:
-    for size in (LIMITS[path], LIMITS[path] + 1):
+@pytest.mark.parametrize("name", RPCS)
+def test_a_body_over_the_limit_of_its_call_is_413(app: Flask, world: World, name: str, announced: bool) -> None:
+    """A call that takes no body has a limit too, of 4 KiB; nothing beyond it is read."""
+    call, limit = RPCS[name], WITH_A_BODY.get(name, 4 * KIB)
+    caller = world.service() if Role.SERVICE in call.roles else world.session()
+    for size in (limit, limit + 1, 3 * KIB * KIB):
+        body = io.BytesIO(b" " * size)
         environ: dict[str, Any] = {
-            "wsgi.input": io.BytesIO(b" " * size),
+            "wsgi.input": body,
             "wsgi.input_terminated": True,
             "CONTENT_TYPE": "application/json",
+            "HTTP_AUTHORIZATION": f"Bearer {caller.access_token}",
         }
         environ |= {"CONTENT_LENGTH": str(size)} if announced else {"HTTP_TRANSFER_ENCODING": "chunked"}
-        response = app.test_client().open(path, method="POST", environ_overrides=environ)
-        assert (response.status_code == 413) is (size > LIMITS[path])
-        assert (response.get_json()["errorCode"] == "BODY_TOO_LARGE") is (size > LIMITS[path])
+        path = re.sub("<.*>", "x", call.path)
+        response = app.test_client().open(path, method=call.method, environ_overrides=environ)
+        assert (response.status_code == 413) is (size > limit), (size, response.get_json())
+        assert body.tell() <= limit + 1
+        if size > limit:
+            error = response.get_json()
+            assert error["errorCode"] == "BODY_TOO_LARGE"
+            assert f"{limit:,} bytes" in error["why"]
+
+
+def test_each_call_takes_the_longest_body_that_it_should(api: Api, world: World) -> None:
+    """Every byte of the passwords is escaped, and 10,000 tokens are written with indentation."""
+    person, service = world.session(), world.service("files:write")
+
+    def escaped(text: str) -> str:
+        return '"' + "".join(f"\\u{ord(character):04x}" for character in text) + '"'
+
+    def call(path: str, bearer: str | None, body: str) -> Answer:
+        return api.call("POST", path, bearer, data=body.encode(), Content_Type="application/json")
+
+    longest = escaped("x" * 1024)
+    change = f'{{"currentPassword": {longest}, "newPassword": {longest}}}'
+    call("/auth/password", person.access_token, change).refused(400, "PASSWORD_TOO_EASY")
+    reset = f'{{"resetToken": {escaped("x" * 43)}, "newPassword": {longest}}}'
+    assert call("/auth/password/reset", None, reset).status in (400, 401)
+    form = f'{{"username": {escaped("x" * 255)}, "password": {longest}, "service": {escaped(world.login_service())}}}'
+    call("/auth/login", None, form).refused(401, "INCORRECT_CREDENTIALS")
+    tokens = json.dumps({"tokens": [refresh_tokens.generate() for _ in range(10_000)]}, indent=4)
+    assert call("/auth/logout/bulk", service.access_token, tokens).ok() == {}
+    long = world.access_token(person.id, scopes=["all:write", *(f"{n:016}:read" for n in range(980))])
+    assert TOKEN_CHARACTERS - 500 < len(long) <= TOKEN_CHARACTERS
+    asked = [f"files.{n:08}:read" for n in range(860)]
+    request = {"validJWT": long, "requestedScopes": asked, "expiresIn": 60_000, "allowRefreshes": True}
+    assert call("/auth/extend", service.access_token, json.dumps(request, indent=4)).ok()
 
 
 def test_an_internal_error_reveals_nothing(app: Flask, api: Api, world: World, monkeypatch: pytest.MonkeyPatch) -> None:

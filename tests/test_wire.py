@@ -5,13 +5,16 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
+from auth.core.errors import InvalidRequest
+from auth.core.limits import TOKEN_CHARACTERS
 from auth.ops.worker import REQUEST_SECONDS
 
 from .support.servers import Server, serving
-from .support.world import World
+from .support.world import World, claims
 
 pytestmark = pytest.mark.xdist_group("wire")
 
@@ -162,6 +165,31 @@ def test_two_authorization_headers_are_refused(server: Server, world: World) -> 
     assert statuses(exchange(server, head + good + b"\r\n")) == [200]
     assert statuses(exchange(server, head + good + good + b"\r\n")) == [401]
     assert statuses(exchange(server, head + b"Authorization: Bearer x\r\n" + good + b"\r\n")) == [401]
+
+
+def test_the_longest_token_that_is_made_is_taken_back(server: Server, world: World) -> None:
+    """Also by the names of people and services in the characters that take the most room, twelve bytes each."""
+    emoji: dict[str, Any] = {
+        "first_names": "😀" * 100,
+        "last_name": "😀" * 100,
+        "email": "😀" * 255,
+        "org_id": "😀" * 255,
+    }
+    session = world.session(world.user(**emoji))
+    assert server.api.sessions(session.access_token).status == 200
+    scopes = [f"files.{number:05}:read" for number in range(1000)]
+    lengths = []
+    for count in range(500, 1000):
+        try:
+            token = world.access_token(session.id, ["all:write", *scopes[:count]])
+        except InvalidRequest:
+            break
+        lengths.append(len(token))
+    assert TOKEN_CHARACTERS - 30 < lengths[-1] <= TOKEN_CHARACTERS
+    assert server.api.sessions(token).status == 200
+    once = server.api.request_one_time_token(token, "files:read").ok()
+    assert server.api.extend(world.service("files:read").access_token, token, "files:read").ok()
+    assert claims(once["accessToken"])["sub"] == session.id
 
 
 def test_slow_senders_are_disconnected_and_do_not_stop_the_service(server: Server, world: World) -> None:

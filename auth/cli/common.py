@@ -48,7 +48,7 @@ def database_url() -> Iterator[str]:
 
 @contextmanager
 def _url() -> Iterator[str]:
-    if os.environ.get("DATABASE_URL"):
+    if os.environ.get("DATABASE_URL", "").strip():
         yield read(os.environ, "DATABASE_URL")["DATABASE_URL"]
         return
     if not EMBEDDED_HOME.exists():

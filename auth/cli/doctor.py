@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from auth import VERSION
+from auth import DEFAULTS, VERSION
 from auth.config import Config, Misconfigured, from_environment
 from auth.core.errors import DatabaseUnavailable
 from auth.core.limits import LEEWAY_SECONDS
@@ -69,7 +69,7 @@ def _of_database(url: str) -> Iterator[Row]:
         yield _clocks(asked, time.time(), facts["seconds_since_epoch"])
         waiting = ", ".join(pending(opened))
         yield finding("migrations", not waiting, f"pending: {waiting}" if waiting else "all applied")
-        processes = os.environ.get("WEB_CONCURRENCY") or "2"
+        processes = os.environ.get("WEB_CONCURRENCY", "").strip() or DEFAULTS["WEB_CONCURRENCY"]
         if processes.isdecimal():  # otherwise the check of the environment fails
             yield _connections(int(processes), facts["connections"])
     except DatabaseUnavailable as fault:
@@ -77,7 +77,7 @@ def _of_database(url: str) -> Iterator[Row]:
 
 
 def _kind(facts: Row) -> str:
-    whose = "" if os.environ.get("DATABASE_URL") else ", make run's own: DATABASE_URL is not set"
+    whose = "" if os.environ.get("DATABASE_URL", "").strip() else ", make run's own: DATABASE_URL is not set"
     return f"PostgreSQL {facts['version']}{whose}{', which takes no writes' if facts['read_only'] else ''}"
 
 

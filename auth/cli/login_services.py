@@ -38,7 +38,7 @@ commands = click.Group("login-services", help="The applications that people log 
 def create(name: str, endpoint: str, as_json: bool, **settings: Any) -> None:
     if not is_id(name):
         raise click.ClickException(f"A name has 1 to {ID_CHARACTERS} characters, none of them a control character.")
-    if origin_of(endpoint) is None:
+    if not (origin_of(endpoint) or "").startswith(("http://", "https://")):
         raise click.ClickException("The endpoint must be an http or https URL in ASCII, without user info and spaces.")
     with database() as opened:
         created = opened.one("login_service_insert", name=name, endpoint=endpoint, **settings)

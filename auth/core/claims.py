@@ -3,10 +3,10 @@
 import unicodedata
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
-from msgspec import UNSET, Struct, UnsetType, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from auth.core.limits import ID_CHARACTERS
 from auth.core.models import Role
@@ -23,20 +23,24 @@ _OF_PEOPLE: Final = _OF_ALL | {
 _NOTHING_REQUIRED: Final = {"twoFactorAuthentication": True, "serviceLicenseAgreement": True}  # of any person, yet
 
 
+Uid = Annotated[int, Meta(ge=1, le=2**63 - 1)]  # a bigint, and never 0: `or None` means a missing claim
+Seconds = Annotated[float, Meta(ge=0, le=2**40)]  # since the epoch; PostgreSQL cannot store a much later time
+
+
 class Bearer(Struct, rename="camel", frozen=True, dict=True):
     """The claims of a verified access token. Only the database knows whether the grant behind the token lives."""
 
     iss: str
     principal_id: str = field(name="sub")
-    iat: int | float
-    exp: int | float
+    iat: Seconds
+    exp: Seconds
     role: Role
     aud: list[str]
-    nbf: int | float = 0
-    uid: int | UnsetType = UNSET
+    nbf: Seconds = 0
+    uid: Uid | UnsetType = UNSET
     jti: str | UnsetType = UNSET
     session_reference: UUID | UnsetType = field(name="publicSessionReference", default=UNSET)
-    extended_by: str | UnsetType = UNSET
+    extended_by: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
     extended_by_chain: list[str] = []
     extended_from: UUID | UnsetType = UNSET  # the delegation behind a token that is not stored
 
@@ -79,7 +83,7 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
             f"{name}_id": self.principal_id,
             f"{name}_uid": self.uid or None,
             f"{name}_reference": self.grant_reference,
-            f"{name}_issued_at": max(0, int(self.iat)),
+            f"{name}_issued_at": int(self.iat),
         }
 
 

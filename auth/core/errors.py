@@ -127,7 +127,7 @@ class AlreadyClaimed(ApiError, status=409):
 
 
 class BodyTooLarge(ApiError, status=413):
-    """The body of the request is too large: the limit is 2 MiB, and 64 KiB at login."""
+    """The body of the request is too large."""
 
 
 class UnsupportedMediaType(ApiError, status=415):

@@ -16,15 +16,19 @@ LEEWAY_SECONDS: Final = 5
 JWKS_SECONDS: Final = 5 * 60
 
 ID_CHARACTERS: Final = 255
-NAME_CHARACTERS: Final = 100  # a browser keeps no cookie over 4,096 bytes, and authState holds both names
+NAME_CHARACTERS: Final = 100  # so that the access tokens of most people fit into authState
+AUTH_STATE_CHARACTERS: Final = 3_950  # browsers keep 4,096 bytes of a cookie, some count its name and attributes
 JTI_CHARACTERS: Final = 255
 PASSWORD_BYTES: Final = 1024
 USER_AGENT_CHARACTERS: Final = 4096
-BODY_BYTES: Final = 2 * 1024 * 1024
-FORM_BODY_BYTES: Final = 64 * 1024  # of a login: parsing a form costs far more than parsing JSON
+BODY_BYTES: Final = 4 * 1024  # of a call that takes no body
+MODEL_BODY_BYTES: Final = 64 * 1024  # a token and scopes, on indented lines; parsing a form of this size is dear
+BULK_BODY_BYTES: Final = 2 * 1024 * 1024  # some 40,000 refresh tokens
 COOKIE_CHARACTERS: Final = 16 * 1024  # of one Cookie header; browsers send about 4,096 for a cookie
 SCOPE_CHARACTERS: Final = 1024
-SCOPES_PER_REQUEST: Final = 1000  # a token with more would be too long for a header
+SCOPES_PER_REQUEST: Final = 1000
+SCOPES_BYTES: Final = 16 * 1024  # of all scopes of a request together
+TOKEN_CHARACTERS: Final = 32_000  # of any token that is minted: gunicorn.conf.py takes header lines of 32,768 bytes
 
 PURGE_ROWS: Final = 100  # the most expired rows that one statement deletes, so that no login waits for long
 

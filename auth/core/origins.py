@@ -4,11 +4,13 @@ import re
 from urllib.parse import urlsplit
 
 _PORTS = {"http": 80, "https": 443}
+# Browsers send no origin with these schemes. Any other scheme is an app's own: capacitor://localhost.
+_NO_ORIGINS = ("about", "blob", "data", "file", "filesystem", "ftp", "javascript", "vbscript", "ws", "wss")
 _HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
 
 
 def origin_of(url: str) -> str | None:
-    """The origin of an http or https URL as `scheme://host:port`, lower-case and with the port filled in.
+    """The origin of a URL as `scheme://host:port`, lower-case and, for http and https, with the port filled in.
 
     None where it does not parse, or where browsers and servers are known to read it differently.
     """
@@ -16,14 +18,14 @@ def origin_of(url: str) -> str | None:
         return None
     try:
         parts = urlsplit(url)
-        port = parts.port
+        port = _PORTS.get(parts.scheme) if parts.port is None else parts.port
     except ValueError:
         return None
     scheme = parts.scheme.lower()
-    if scheme not in _PORTS or "@" in parts.netloc or not _HOST.fullmatch(parts.hostname or ""):
+    if not scheme or scheme in _NO_ORIGINS or "@" in parts.netloc or not _HOST.fullmatch(parts.hostname or ""):
         return None
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    return f"{scheme}://{host}:{_PORTS[scheme] if port is None else port}"
+    return f"{scheme}://{host}" if port is None else f"{scheme}://{host}:{port}"
 
 
 def is_origin(url: str) -> bool:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from auth.core.errors import InvalidRequest, MalformedScope
-from auth.core.limits import SCOPE_CHARACTERS, SCOPES_PER_REQUEST
+from auth.core.limits import SCOPE_CHARACTERS, SCOPES_BYTES, SCOPES_PER_REQUEST
 
 _SCOPE = re.compile(r"([\w+-]+(?:\.[\w+-]+)*):(read|write)(?::(.+))?", re.ASCII | re.IGNORECASE)
 _PAIR = re.compile(r"([\w+-]+)!(.*)", re.ASCII)
@@ -44,8 +44,8 @@ ALL_WRITE = Scope(("all",), "write")
 
 def parse_all(texts: Sequence[str]) -> list[Scope]:
     """The requested scopes in their order, without repetitions. Raises `MalformedScope`, also for an empty list."""
-    if len(texts) > SCOPES_PER_REQUEST:
-        raise InvalidRequest(f"At most {SCOPES_PER_REQUEST:,} scopes can be asked for at once.")
+    if len(texts) > SCOPES_PER_REQUEST or sum(map(len, texts)) > SCOPES_BYTES:
+        raise InvalidRequest(f"Ask for at most {SCOPES_PER_REQUEST:,} scopes, of {SCOPES_BYTES:,} bytes together.")
     if not texts:
         raise MalformedScope
     return list(dict.fromkeys(Scope.parse(text) for text in texts))

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any, Final
 
 import jwt
@@ -13,9 +14,9 @@ import msgspec
 from jwt.utils import base64url_decode, base64url_encode
 
 from auth.core.claims import Bearer, identity, is_id
-from auth.core.errors import InvalidToken, MalformedScope
+from auth.core.errors import InvalidRequest, InvalidToken, MalformedScope
 from auth.core.keys import ALGORITHMS, Keyring
-from auth.core.limits import LEEWAY_SECONDS
+from auth.core.limits import LEEWAY_SECONDS, TOKEN_CHARACTERS
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 CACHED_TOKENS: Final = 1024  # in each process, after their signatures are verified
@@ -37,7 +38,8 @@ class AccessTokens:
     ) -> str:
         """A signed access token for a row of `principal`. Claims that are None are left out.
 
-        It ends by the row's `not_after`, in seconds since the epoch; raises `InvalidToken` when no time is left.
+        It ends by the row's `not_after`, in seconds since the epoch; raises `InvalidToken` when no time is left, and
+        `InvalidRequest` where the token would be too long to be taken back.
         """
         iat, not_after = issued_at or int(time.time()), principal.get("not_after")
         end = math.inf if not_after is None else math.floor(not_after)
@@ -46,8 +48,12 @@ class AccessTokens:
         exp = min(iat + math.ceil(lifetime_ms / 1000), end)
         claims = {"iss": self._issuer, "sub": principal["id"], "iat": iat, "exp": exp, "aud": scopes}
         claims |= {**identity(principal), "extendedByChain": [], **provenance}
-        signed = self._header + b"." + _encoded({name: value for name, value in claims.items() if value is not None})
-        return (signed + b"." + base64url_encode(self._algorithm.sign(signed, self.keyring.private_key))).decode()
+        payload = _encoded({name: value for name, value in claims.items() if value is not None})
+        signed = self._header + b"." + payload
+        token = (signed + b"." + base64url_encode(self._algorithm.sign(signed, self.keyring.private_key))).decode()
+        if (excess := len(token) - TOKEN_CHARACTERS) > 0:
+            raise InvalidRequest(f"The token is too long: the first {_fitting(scopes, payload, excess):,} scopes fit.")
+        return token
 
     def verify(self, token: str) -> Bearer:
         """The bearer that the access token names. Raises `InvalidToken` for any defect."""
@@ -61,7 +67,7 @@ class AccessTokens:
         """The checks that do not depend on the time."""
         try:
             bearer = msgspec.convert(self._payload(token), Bearer)
-            ids = (bearer.principal_id, *bearer.extended_by_chain)
+            ids = (bearer.principal_id, bearer.extended_by or bearer.principal_id, *bearer.extended_by_chain)
             if bearer.iss == self._issuer and all(map(is_id, ids)) and bearer.scopes:
                 return bearer
         except (jwt.InvalidTokenError, ValueError, RecursionError, MalformedScope):
@@ -82,6 +88,13 @@ class AccessTokens:
 
 def _encoded(content: Mapping[str, Any]) -> bytes:
     return base64url_encode(_JSON.encode(content).encode())
+
+
+def _fitting(scopes: Sequence[str], payload: bytes, excess: int) -> int:
+    """How many scopes are left when so many of the last are left out that the payload is shorter by `excess`."""
+    bytes_of_json = len(payload) * 3 // 4 - (len(payload) - excess) * 3 // 4
+    freed = accumulate(len(scope) + len(',""') for scope in reversed(scopes))
+    return max(0, len(scopes) - 1 - sum(size < bytes_of_json for size in freed))
 
 
 def _strict_json(text: bytes) -> Any:

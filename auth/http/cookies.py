@@ -46,7 +46,10 @@ def expire_refresh_cookie(request: Request) -> None:
 
 def set_auth_state_cookie(request: Request, tokens: OptionalAuthenticationTokens) -> None:
     """Give the tokens to the page of the endpoint, whose script decodes the cookie with `decodeURIComponent`."""
-    _set_cookie(request, "authState", quote(msgspec.json.encode(tokens), safe=""), limits.AUTH_STATE_SECONDS)
+    state = quote(msgspec.json.encode(tokens), safe="")
+    if len(state) > limits.AUTH_STATE_CHARACTERS:  # a browser would drop it; webRefresh gives the access token
+        state = quote(msgspec.json.encode(msgspec.structs.replace(tokens, access_token="")), safe="")
+    _set_cookie(request, "authState", state, limits.AUTH_STATE_SECONDS)
 
 
 def _refresh_cookie_name(request: Request) -> str:

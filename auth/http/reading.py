@@ -53,11 +53,11 @@ def read_body(request: Request, limit: int) -> bytes:
     try:
         body = request.get_data()
     except RequestEntityTooLarge:
-        raise BodyTooLarge from None
+        body = None
     except (ParseException, ClientDisconnected, OSError):
         raise UnreadableBody from None
-    if len(body) > limit:
-        raise BodyTooLarge
+    if body is None or len(body) > limit:
+        raise BodyTooLarge(f"The body of the request is too large: this call takes at most {limit:,} bytes.")
     if len(body) < (request.content_length or 0):  # the client hung up in the middle
         raise UnreadableBody
     return body

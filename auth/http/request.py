@@ -20,6 +20,7 @@ from auth.db import Database, Row
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._=+/:-]{1,128}", re.ASCII)
+_WITH_PORT: Final = re.compile(r"(?:\[([0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{1,45})\]|([0-9.]{7,15})(?=:))(?::([0-9]{1,5}))?")
 
 
 @dataclass
@@ -100,8 +101,12 @@ def current_request() -> Request:
 
 @lru_cache(1024)
 def _address(text: str | None) -> Address | None:
+    """The IP address in the text, which may carry a port: `203.0.113.7:41234`, `[2001:db8::1]:443`."""
+    host = (text or "").strip().partition("%")[0]
+    if (found := _WITH_PORT.fullmatch(host)) and int(found[3] or 0) < 2**16:
+        host = found[1] or found[2]
     try:
-        address = ipaddress.ip_address((text or "").strip().partition("%")[0])
+        address = ipaddress.ip_address(host)
     except ValueError:
         return None
     return (isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped) or address

@@ -18,9 +18,10 @@ _CORS: Final = [
     ("Access-Control-Allow-Credentials", "true"),
     ("Access-Control-Expose-Headers", "Retry-After, X-Request-Id"),
 ]
+_HEADERS: Final = "Authorization, Content-Type, Idempotency-Key, X-CSRFToken, X-Request-Id"
 _PREFLIGHT: Final = [
     ("Access-Control-Allow-Methods", "GET, POST, DELETE"),
-    ("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, X-CSRFToken, X-Request-Id"),
+    ("Access-Control-Allow-Headers", f"{_HEADERS}, traceparent, tracestate, baggage, sentry-trace"),
     ("Access-Control-Max-Age", "600"),
 ]
 

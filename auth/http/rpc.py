@@ -11,7 +11,7 @@ from flask import Blueprint
 
 from auth.core import errors
 from auth.core.claims import Bearer
-from auth.core.limits import BODY_BYTES, FORM_BODY_BYTES
+from auth.core.limits import BODY_BYTES, MODEL_BODY_BYTES
 from auth.core.models import Role, Unit
 from auth.core.scopes import ALL_WRITE, Scope
 from auth.http import cookies, reading
@@ -40,6 +40,7 @@ class rpc:  # noqa: N801 - a decorator
     route: str
     roles: frozenset[Role] | Literal["public"]
     event: str | None = None  # its name in the log
+    body_bytes: int = MODEL_BODY_BYTES  # the longest body, where the handler takes one
 
     def __call__(self, handler: Handler) -> Handler:
         self.method, self.path = self.route.split()
@@ -61,7 +62,7 @@ class rpc:  # noqa: N801 - a decorator
         request.record.event = self.event
         arguments: dict[str, Any] = {"bearer": self._admitted(request)} if self.scope else {}
         # Also for calls without a body: a bad body is refused, and no bytes are left on the connection.
-        body = reading.read_body(request, FORM_BODY_BYTES if "form" in self.models else BODY_BYTES)
+        body = reading.read_body(request, self.body_bytes if {"body", "form"} & self.models.keys() else BODY_BYTES)
         for part, read in self.readers.items():
             arguments[part] = read(request, body, self.models[part])
         answer = handler(request, **arguments, **path)

@@ -2,6 +2,7 @@
 
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 from auth.core import errors, limits, refresh_tokens
 from auth.core.models import OptionalAuthenticationTokens, Role, TokenExtensionRequest
@@ -31,9 +32,9 @@ def token_extension(request: Request, bearer: Bearer, body: TokenExtensionReques
         source = user.grant_reference if user.is_extended else None
         return OptionalAuthenticationTokens(mint(issued_at=person["issued_at"], extendedFrom=source), None, None)
     tokens |= {"user_is_extended": user.is_extended, "access_token_lifetime_ms": body.expires_in}
-    refresh_token = refresh_tokens.generate()
-    reference = _store(request, refresh_token, scopes=scopes, extended_by_chain=chain, **tokens)
-    access_token = mint(publicSessionReference=reference)
+    refresh_token, reference = refresh_tokens.generate(), str(uuid4())
+    access_token = mint(publicSessionReference=reference)  # first, since it may be too long
+    _store(request, refresh_token, reference=reference, scopes=scopes, extended_by_chain=chain, **tokens)
     return OptionalAuthenticationTokens(access_token, refresh_tokens.csrf_token(refresh_token), refresh_token)
 
 
@@ -51,9 +52,7 @@ def _allowed_scopes(body: TokenExtensionRequest, person: Row, user: Bearer) -> l
     return [str(scope) for scope in scopes]
 
 
-def _store(request: Request, refresh_token: str, **parameters: Any) -> str:
+def _store(request: Request, refresh_token: str, **parameters: Any) -> None:
     parameters |= {"token_hash": refresh_tokens.digest(refresh_token), "ttl_days": limits.EXTENDED_REFRESH_TOKEN_DAYS}
-    stored = request.live_row("extension_insert", **parameters)
-    reference = str(stored["public_session_reference"])
-    request.record.details["newSession"] = reference
-    return reference
+    request.live_row("extension_insert", **parameters)
+    request.record.details["newSession"] = parameters["reference"]

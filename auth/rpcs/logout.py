@@ -1,6 +1,6 @@
 """logout, webLogout and bulkInvalidate: refresh tokens end."""
 
-from auth.core import errors, models, refresh_tokens
+from auth.core import errors, limits, models, refresh_tokens
 from auth.http import cookies
 from auth.http.rpc import PRIVILEGED, PUBLIC, Bearer, Blueprint, Request, rpc
 
@@ -22,7 +22,7 @@ def web_logout(request: Request, cookie_token: str) -> None:
         raise errors.InvalidToken
 
 
-@rpc(blueprint, "bulkInvalidate", "POST /auth/logout/bulk", PRIVILEGED, event="revocation")
+@rpc(blueprint, "bulkInvalidate", "POST /auth/logout/bulk", PRIVILEGED, "revocation", limits.BULK_BODY_BYTES)
 def bulk_invalidate(request: Request, bearer: Bearer, body: models.BulkInvalidateRequest) -> None:
     digests = [refresh_tokens.digest(token) for token in body.tokens]
     ended = request.live_row("refresh_token_delete_many", token_hashes=digests, **bearer.parameters())

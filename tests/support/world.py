@@ -68,9 +68,9 @@ class World:
         assert row is not None
         return str(row["password_hash"])
 
-    def service(self, *scopes: str) -> Stored:
+    def service(self, *scopes: str, named: str | None = None) -> Stored:
         """A new service that may ask for those scopes, with its own token."""
-        service_id = f"_service-{secrets.token_hex(8)}"
+        service_id = named or f"_service-{secrets.token_hex(8)}"
         nobody = {"first_names": None, "last_name": None, "email": None, "org_id": None, "password_hash": None}
         self.db.one("principal_insert", id=service_id, role="SERVICE", principal_type="service", **nobody)
         self.db.run("service_scope_insert", service_id=service_id, scopes=list(scopes))
