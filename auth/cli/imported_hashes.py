@@ -91,7 +91,7 @@ def _recognised(text: str) -> str:
     """An error message that names the spelling and never the hash."""
     for start in " ".join(TAKEN.values()).split():
         if text.lower().startswith(start.lower()):
-            return f"The passwordHash begins with {start}, but the rest of it cannot be read. Export it again."
+            return f"The passwordHash begins with {text[: len(start)]}, but its rest cannot be read. Export it again."
     if known := KNOWN.match(text):
         return f"A passwordHash that begins with {known[0]} cannot be verified here."
     return "The passwordHash has no known spelling; see `flask users import --help`."

@@ -44,7 +44,7 @@ password. Otherwise it begins with one of these:
 
 \b
 """
-    + "\n".join(f"{system}:\n  " + "\n  ".join(starts.split()) for system, starts in TAKEN.items())
+    + "\n".join(f"{system}: {starts}" for system, starts in TAKEN.items())
     + """
 
 A hash that costs more than the ceiling of its kind is refused. One of another kind than ours is replaced at the user's
