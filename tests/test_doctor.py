@@ -17,7 +17,9 @@ from .support.command_line import CommandLine
 from .support.databases import NewDatabase
 from .support.servers import free_port
 
-CHECKS = {"version", "environment", "keys", "cookies", "database", "clocks", "migrations", "connections"}
+CHECKS = {
+    "version", "environment", "keys", "cookies", "database", "clocks", "migrations", "password hashes", "connections",
+}  # fmt: skip
 
 Environment = dict[str, str]
 Examine = Callable[..., dict[str, tuple[bool, str]]]

@@ -11,6 +11,7 @@ from auth import DEFAULTS, VERSION
 from auth.config import Config, Misconfigured, from_environment
 from auth.core.errors import DatabaseUnavailable
 from auth.core.limits import LEEWAY_SECONDS
+from auth.core.passwords import excess
 from auth.db import CONNECTIONS, DirectDatabase, Row
 
 from .common import as_json, database_url, done, reason
@@ -69,6 +70,8 @@ def _of_database(url: str) -> Iterator[Row]:
         yield _clocks(asked, time.time(), facts["seconds_since_epoch"])
         waiting = ", ".join(pending(opened))
         yield finding("migrations", not waiting, f"pending: {waiting}" if waiting else "all applied")
+        if not waiting:
+            yield _hashes(opened.many("password_hash_sample"))
         processes = os.environ.get("WEB_CONCURRENCY", "").strip() or DEFAULTS["WEB_CONCURRENCY"]
         if processes.isdecimal():  # otherwise the check of the environment fails
             yield _connections(int(processes), facts["connections"])
@@ -85,6 +88,23 @@ def _clocks(asked: float, answered: float, theirs: float) -> Row:
     """The database's time must lie between the times before and after the query, with some leeway."""
     apart = max(asked - theirs, theirs - answered, 0.0)
     return finding("clocks", apart < LEEWAY_SECONDS, f"the database's clock and ours are {apart:.1f} s apart")
+
+
+def _hashes(samples: list[Row]) -> Row:
+    """A login with a hash above the ceiling is refused, and never computes it."""
+    dear = [row for row in samples if _is_too_dear(row["password_hash"])]
+    if not dear:
+        return finding("password hashes", True, "none is above the ceiling of its kind")
+    users, first_id = sum(row["users"] for row in dear), min(row["first_id"] for row in dear)
+    message = f"{users} users cannot log in, {first_id} for example: {excess(dear[0]['password_hash'])}"
+    return finding("password hashes", False, f"{message}. Run `flask users reset-password` for each.")
+
+
+def _is_too_dear(password_hash: str) -> bool:
+    try:
+        return excess(password_hash) is not None
+    except ValueError:
+        return False
 
 
 def _connections(processes: int, there: int) -> Row:

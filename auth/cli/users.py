@@ -11,7 +11,7 @@ from auth.core.models import Role
 from auth.db import Row
 
 from .common import add_delete, add_list, as_json, database, done, existing, inserted, is_person_id, problem_with_texts
-from .user_import import import_command
+from .user_import import ID_RULE, import_command
 
 commands = click.Group("users", help="People who log in by password.")
 commands.add_command(import_command)
@@ -29,9 +29,7 @@ password_stdin = click.option("--password-stdin", is_flag=True, help="Read the p
 @as_json
 def create(user_id: str, role: str, password_stdin: bool, as_json: bool, **texts: Any) -> None:
     if not is_person_id(user_id):
-        raise click.ClickException(
-            "An id has 1 to 255 characters, none of them a control character, and starts with neither _ nor #P_."
-        )
+        raise click.ClickException(ID_RULE)
     if problem := problem_with_texts(texts["first_names"], texts["last_name"], texts["email"]):
         raise click.ClickException(problem)
     row = {"id": user_id, "role": Role(role).value}

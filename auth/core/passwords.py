@@ -24,6 +24,19 @@ WAITING: Final = 36  # the most threads in which calls wait for a hash; gunicorn
 WAIT_SECONDS: Final = 1.0
 BCRYPT_BYTES: Final = 72  # bcrypt ignores the rest; the new hash that replaces it is of the whole password
 
+# What is read, the new kind first, and the most that a stranger's login computes: about 20 times our own hash.
+CEILINGS: Final = {
+    "argon2": (2**18, "KiB times passes"),  # PHP has 64 MiB and 4; as one pass counts as two, at most 128 MiB
+    "bcrypt": (13, "(cost)"),  # Symfony
+    "django_bcrypt_sha256": (13, "(cost)"),
+    "scrypt": (2**20, "N times r times p"),  # OWASP; at most 128 MiB
+    "pbkdf2_sha1": (1_500_000, "rounds"),  # Django 6.1, and for sha256
+    "pbkdf2_sha256": (1_500_000, "rounds"),
+    "pbkdf2_sha512": (700_000, "rounds"),  # OWASP has 210,000
+    "sha256_crypt": (700_000, "rounds"),  # passlib has 535,000
+    "sha512_crypt": (700_000, "rounds"),  # passlib has 656,000
+}
+
 Waited = Callable[[float], object]
 Result = TypeVar("Result")
 
@@ -50,9 +63,8 @@ def context(memory_kib: int, passes: int, lanes: int) -> CryptContext:
     """Hashes by argon2id at that cost, and reads older kinds. Raises `ValueError` below OWASP's floor."""
     if memory_kib < MEMORY_KIB or passes < PASSES or lanes < LANES:
         raise ValueError("argon2id must cost at least OWASP's minimum")
-    older = ["bcrypt", "scrypt", "pbkdf2_sha256", "pbkdf2_sha512", "sha256_crypt", "sha512_crypt", OriginalPbkdf2]
     cost = {"argon2__memory_cost": memory_kib, "argon2__time_cost": passes, "argon2__parallelism": lanes}
-    return CryptContext(["argon2", *older], deprecated="auto", **cost)
+    return CryptContext([*CEILINGS, OriginalPbkdf2], deprecated="auto", **cost)
 
 
 argon2.get_backend()  # load the backend now: passlib cannot once there are two contexts
@@ -88,16 +100,20 @@ def new_hash(password: str, waited: Waited) -> str:
     return in_turn(lambda: hash_password(password), waited)
 
 
-def is_hash(password_hash: str) -> bool:
-    """Whether `verify` reads this. Verifies a hash of argon2 or scrypt, whose libraries refuse some parameters."""
-    try:
-        scheme = _context.identify(password_hash)
-        if scheme in ("argon2", "scrypt"):
-            _context.verify("", password_hash)
-        complete = scheme is not None and _context.handler(scheme).from_string(password_hash).checksum is not None
-        return complete and password_hash.isprintable()
-    except Exception:  # these libraries have errors of many kinds
-        return False
+def excess(password_hash: str, password_bytes: int = 0) -> str | None:
+    """The kind of a hash, its cost and the ceiling, where it is above that. Raises `ValueError` for any other text."""
+    scheme = str(_context.identify(password_hash, required=True))
+    parts = _context.handler(scheme).from_string(password_hash)
+    if parts.checksum is None or not password_hash.isprintable():
+        raise ValueError("The hash is not complete.")
+    cost, (ceiling, unit) = int(parts.rounds), CEILINGS[scheme.removeprefix("ucloud_")]
+    if scheme == "argon2":  # each lane is a thread, so four of them count as a pass
+        cost = parts.memory_cost * max(cost, 2, parts.parallelism // 4)
+    elif scheme == "scrypt":
+        cost = parts.block_size * parts.parallelism << cost
+    elif scheme.endswith("_crypt"):  # each round of sha_crypt reads the whole password
+        cost *= 1 + password_bytes // 256
+    return f"{scheme} of {cost:,} {unit}, above the ceiling of {ceiling:,}" if cost > ceiling else None
 
 
 def in_turn(work: Callable[[], Result], waited: Waited, seconds: float = WAIT_SECONDS) -> Result:
@@ -119,7 +135,7 @@ def in_turn(work: Callable[[], Result], waited: Waited, seconds: float = WAIT_SE
 
 
 def _verify(password: bytes, password_hash: str | None) -> tuple[bool, str | None]:
-    if password_hash is None:  # so that the time does not reveal unknown users
+    if password_hash is None or excess(password_hash, len(password)):  # the time does not reveal unknown users
         return _context.dummy_verify(), None
     scheme = _context.identify(password_hash)
     if scheme == "argon2":
