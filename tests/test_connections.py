@@ -16,7 +16,7 @@ import pytest
 from auth.core.errors import DatabaseUnavailable
 from auth.core.limits import LOCKOUT
 from auth.core.refresh_tokens import digest
-from auth.db import Database
+from auth.pool import Database
 
 from .test_faults import BACK, LATEST, Site, healthy, site, unavailable  # noqa: F401
 

@@ -13,8 +13,9 @@ from psycopg import sql
 from app import create_app
 from auth.config import Config
 from auth.core.errors import DatabaseUnavailable, InternalError
-from auth.db import SQL_FOLDER, STATEMENT_SECONDS, STATEMENTS, Database, DirectDatabase
+from auth.db import SQL_FOLDER, STATEMENTS, DirectDatabase
 from auth.migrations import all_migrations, migrate, pending
+from auth.pool import STATEMENT_SECONDS, Database
 
 from .support.api import Api, request_class, send_to_app
 from .support.databases import NewDatabase
@@ -217,4 +218,4 @@ def test_the_service_is_ready_on_the_schema_of_a_later_release(server_url: str, 
             connection.execute("INSERT INTO schema_migration (version, name) VALUES (9999, '9999_later')")
         app = create_app(replace(config, database_url=url))
         assert Api(send_to_app(app, address)).call("GET", "/readyz").status == 200
-        request_class(app).db.close()
+        request_class(app).database.close()

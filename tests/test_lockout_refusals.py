@@ -8,7 +8,9 @@ import psycopg
 import pytest
 from flask import Flask
 
-from .support.api import Api, any_address, request_class, send_to_app
+from auth.pool import RequestDatabase
+
+from .support.api import Api, any_address, send_to_app
 from .support.lockouts import block, fail, limit_key, locked
 from .support.world import PASSWORD, World
 
@@ -63,31 +65,30 @@ def test_a_429_waits_for_no_lock(refused_login: Login, connection: psycopg.Conne
             refused_login()
 
 
-def test_a_429_is_one_statement(refused_login: Login, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    db, statements = request_class(app).db, list[str]()
+def test_a_429_is_one_statement(refused_login: Login, monkeypatch: pytest.MonkeyPatch) -> None:
+    statements = list[str]()
     for method in ("one", "many", "run"):
-        monkeypatch.setattr(db, method, recording(getattr(db, method), statements))
+        monkeypatch.setattr(RequestDatabase, method, recording(getattr(RequestDatabase, method), statements))
     refused_login()
     assert len(statements) == 1, statements
 
 
 def test_a_login_that_was_blocked_after_its_read_counts_nothing(
-    refused_login: Login, app: Flask, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+    refused_login: Login, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Logins at the same time reached the limit between the read and the count."""
-    db = request_class(app).db
-    one, reads = db.one, list[str]()
+    one, reads = RequestDatabase.one, list[str]()
 
-    def outdated(name: str, /, **parameters: object) -> object:
+    def outdated(db: RequestDatabase, name: str, /, **parameters: object) -> object:
         reads.append(name)
-        return (one(name, **parameters) or {}) | ({"retry_after_seconds": None} if len(reads) == 1 else {})
+        return (one(db, name, **parameters) or {}) | ({"retry_after_seconds": None} if len(reads) == 1 else {})
 
     rows = """
         SELECT key, failures, severity, cooled_down_at, blocked_until
         FROM login_limit WHERE failures <> '{}' ORDER BY key
     """
     before = connection.execute(rows).fetchall()
-    monkeypatch.setattr(db, "one", outdated)
+    monkeypatch.setattr(RequestDatabase, "one", outdated)
     refused_login()
     assert reads == ["login_find"] * 2
     assert connection.execute(rows).fetchall() == before
@@ -96,8 +97,8 @@ def test_a_login_that_was_blocked_after_its_read_counts_nothing(
 def recording(ask: Callable[..., object], statements: list[str]) -> Callable[..., object]:
     """The same method of the database, which also notes the names of the statements."""
 
-    def asked(name: str, /, **parameters: object) -> object:
+    def asked(db: RequestDatabase, name: str, /, **parameters: object) -> object:
         statements.append(name)
-        return ask(name, **parameters)
+        return ask(db, name, **parameters)
 
     return asked

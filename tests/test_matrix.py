@@ -131,7 +131,7 @@ def deployed(config: Config) -> Iterator[Any]:
 
     yield deploy
     for app in apps:
-        request_class(app).db.close()
+        request_class(app).database.close()
 
 
 def test_plain_http_has_a_plain_cookie(deployed: Any, world: World) -> None:
