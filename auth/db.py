@@ -64,8 +64,8 @@ class DirectDatabase:
         writes = name in WRITES
         connection = self._take(writes)
         try:
-            # Settings such as extra_float_digits change results in text. A binary one makes psycopg use the extended
-            # protocol; without parameters it is spared, as CREATE INDEX CONCURRENTLY would wait for its open portal.
+            # Settings such as extra_float_digits change only text. Without parameters a binary result would keep a
+            # snapshot in a transaction, for which CREATE INDEX CONCURRENTLY waits.
             return result(connection.only_cursor.execute(STATEMENTS[name], parameters, binary=bool(parameters)))
         finally:
             self._give_back(connection, writes)

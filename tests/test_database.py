@@ -199,6 +199,16 @@ def test_a_database_without_tables_is_unavailable(server_url: str, world: World)
         database.close()
 
 
+def test_a_mistake_of_ours_is_no_fault_of_the_database(database_url: str) -> None:
+    """psycopg refuses it before it asks the server: 500, since no later try would succeed."""
+    database = Database(database_url)
+    for parameters in ({}, {"id": object()}):
+        with pytest.raises(InternalError):
+            database.one("principal_lock", **parameters)
+    assert database.one("migration_latest")
+    database.close()
+
+
 def test_statements_are_bounded(database_url: str) -> None:
     """By the server, which then undoes them. Through PgBouncer the session is not ours to bound: we give up instead."""
     database = Database(database_url)
