@@ -37,8 +37,9 @@ class Database(DirectDatabase):
         while self._idle:
             self._idle.pop().close()
 
-    def take(self, writes: bool, deadline: float) -> Connection:
+    def _take(self, writes: bool, deadline: float | None = None) -> Connection:
         """A connection, to be used until the deadline (by the monotonic clock). Raises `DatabaseUnavailable`."""
+        deadline = deadline or monotonic() + REQUEST_SECONDS
         self._take_slots(writes, deadline)
         if connection := self._pop_idle():
             connection.deadline = min(deadline, monotonic() + ANSWER_SECONDS)
@@ -47,9 +48,9 @@ class Database(DirectDatabase):
             self._background.submit(self._open_idle, writes).result(deadline - monotonic())
         except (TimeoutError, RuntimeError) as fault:  # RuntimeError: no thread can be started; a later one opens it
             raise DatabaseUnavailable(cause=type(fault).__name__) from fault
-        return self.take(writes, deadline)
+        return self._take(writes, deadline)
 
-    def give_back(self, connection: Connection, writes: bool) -> None:
+    def _give_back(self, connection: Connection, writes: bool) -> None:
         if connection.unfinished:
             with suppress(RuntimeError):  # no thread can be started; a later one cancels it
                 self._background.submit(self._cancel, connection, writes)
@@ -62,12 +63,6 @@ class Database(DirectDatabase):
             connection.close()
         self._free_slots(writes)
 
-    def _take(self, writes: bool) -> Connection:
-        return self.take(writes, monotonic() + REQUEST_SECONDS)
-
-    def _give_back(self, connection: Connection, writes: bool) -> None:
-        self.give_back(connection, writes)
-
     def _open_idle(self, writes: bool) -> None:
         """Open a connection for the next one to take, and free the slots that were taken for it."""
         generation = self._generation
@@ -77,13 +72,13 @@ class Database(DirectDatabase):
             self._free_slots(writes)
             raise
         connection.generation = generation
-        self.give_back(connection, writes)
+        self._give_back(connection, writes)
 
     def _cancel(self, connection: Connection, writes: bool) -> None:
         try:
             connection.cancel_unfinished()
         finally:
-            self.give_back(connection, writes)
+            self._give_back(connection, writes)
 
     def _take_slots(self, writes: bool, deadline: float) -> None:
         deadline = min(deadline, monotonic() + SLOT_SECONDS)
@@ -118,7 +113,7 @@ class RequestDatabase(DirectDatabase):
         return monotonic() + REQUEST_SECONDS
 
     def _take(self, writes: bool) -> Connection:
-        return self._shared.take(writes, self.deadline)
+        return self._shared._take(writes, self.deadline)
 
     def _give_back(self, connection: Connection, writes: bool) -> None:
-        self._shared.give_back(connection, writes)
+        self._shared._give_back(connection, writes)
