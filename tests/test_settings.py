@@ -84,6 +84,12 @@ def answers_are_as_ever(app: Flask, url: str) -> None:
     assert limits["exp"] - limits["iat"] == 86_400
     [listed] = api.delegations(access_token).ok()["items"]
     assert listed["expiresAt"] - listed["createdAt"] == 30 * 86_400_000
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "UPDATE refresh_token SET expires_at = now() + interval '60 s' WHERE extended_by IS NOT NULL"
+        )
+    limits = claims(api.refresh(delegation.json["refreshToken"]).ok()["accessToken"])
+    assert 50 < limits["exp"] - limits["iat"] <= 60
     assert api.logout(delegation.json["refreshToken"]).status == 200
     jti, stranger = secrets.token_hex(8), Api(send_to_app(app, any_address()))
     with ThreadPoolExecutor(8) as pool:
