@@ -8,12 +8,12 @@ from flask import Flask
 from auth import cli, config
 from auth.config import Config
 from auth.core.tokens import AccessTokens
-from auth.db import Database
 from auth.http import documents
 from auth.http.request import Request
 from auth.http.responses import Response, error_response
 from auth.ops import health, metrics
 from auth.ops.request_log import log_request
+from auth.pool import Database
 from auth.rpcs import delegations, extension, login, logout, one_time, passwords, refresh, sessions
 
 
@@ -22,7 +22,7 @@ def create_app(configuration: Config) -> Flask:
 
     class ServiceRequest(Request):
         config = configuration
-        db = Database(configuration.database_url)
+        database = Database(configuration.database_url)
         tokens = AccessTokens(configuration.keyring, configuration.issuer)
 
     app = Flask(__name__, static_folder=None)

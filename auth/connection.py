@@ -1,6 +1,7 @@
 """A connection to PostgreSQL with a deadline for its waits. The faults of psycopg become errors of this service."""
 
 import math
+import select
 from functools import cached_property
 from time import monotonic
 from typing import Any, Final, TypeVar
@@ -44,8 +45,8 @@ class Connection(psycopg.Connection[Row]):
     def open(cls, url: str) -> "Connection":
         try:
             return cls.connect(url, **CONNECT_OPTIONS)
-        except psycopg.Error as fault:
-            raise error(fault) from fault
+        except (psycopg.Error, OSError) as fault:
+            raise DatabaseUnavailable(cause=_kind(fault)) from fault
 
     @cached_property
     def only_cursor(self) -> Cursor:
@@ -56,13 +57,24 @@ class Connection(psycopg.Connection[Row]):
     def is_idle(self) -> bool:
         return self.info.transaction_status == TransactionStatus.IDLE
 
+    @cached_property
+    def _poll(self) -> "select.poll":
+        poll = select.poll()  # select.select takes no descriptor above 1,023
+        poll.register(self.fileno(), select.POLLIN)
+        return poll
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether the other side has closed this idle connection, or has sent something that no statement asked for."""
+        return bool(self._poll.poll(0))
+
     def wait(self, gen: PQGen[Result], interval: float = 0.1, timeout: float | None = None) -> Result:
         try:
             return super().wait(gen, interval, self.deadline - monotonic())
-        except psycopg.Error as fault:
+        except (psycopg.Error, OSError) as fault:
             if isinstance(fault, pg._WaitTimeout):
                 self.unfinished = gen
-            elif (fault.sqlstate or "").startswith(CLOSING):
+            elif isinstance(fault, OSError) or (fault.sqlstate or "").startswith(CLOSING):
                 self.close()
             raise error(fault) from fault
 
@@ -75,15 +87,20 @@ class Connection(psycopg.Connection[Row]):
                 super().wait(gen, timeout=CANCEL_SECONDS)
         except pg.QueryCanceled:
             pass
-        except (psycopg.Error, TypeError):  # TypeError: psycopg cannot go on with a statement that was not sent whole
+        # TypeError: psycopg cannot go on with a statement that was not sent whole
+        except (psycopg.Error, OSError, TypeError):
             self.close()
 
 
-def error(fault: psycopg.Error) -> ApiError:
+def error(fault: psycopg.Error | OSError) -> ApiError:
     """The error to raise for a fault; the log gets its kind, and never its text, which may quote a value."""
-    kind = type(fault).__name__.lstrip("_")
     unstorable = isinstance(fault, (psycopg.DataError, psycopg.IntegrityError))
-    return InternalError(cause=kind) if unstorable else DatabaseUnavailable(cause=kind)
+    unsent = isinstance(fault, psycopg.ProgrammingError) and fault.sqlstate is None  # refused by psycopg itself
+    return (InternalError if unstorable or unsent else DatabaseUnavailable)(cause=_kind(fault))
+
+
+def _kind(fault: Exception) -> str:
+    return type(fault).__name__.lstrip("_")
 
 
 def is_database_url(text: str) -> bool:

@@ -3,25 +3,15 @@
 No statement is repeated: when a connection breaks, the outcome is unknown, and only the client may decide to ask again.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Semaphore
-from time import monotonic
 from typing import Final
 
 from auth.connection import Connection, Cursor, Result
 from auth.connection import Row as Row
-from auth.core.errors import DatabaseUnavailable
-
-CONNECTIONS: Final = 12  # of a process, at most
-WRITE_CONNECTIONS: Final = 8  # of these; the others are left for reads while commits hang
-
-SLOT_SECONDS: Final = 0.8  # the longest wait for a connection; opening one may add 2 seconds for each host
-ANSWER_SECONDS: Final = 1.7
-STATEMENT_SECONDS: Final = 1.5  # the server's own bound, by which it answers before we give up
 
 SQL_FOLDER: Final = Path(__file__).parent.parent / "sql"
 STATEMENTS: Final = {path.stem: path.read_text() for path in SQL_FOLDER.glob("*.sql")}
@@ -74,15 +64,30 @@ class DirectDatabase:
         writes = name in WRITES
         connection = self._take(writes)
         try:
-            return result(connection.only_cursor.execute(STATEMENTS[name], parameters))
+            # Settings such as extra_float_digits change only text. Without parameters a binary result would keep a
+            # snapshot in a transaction, for which CREATE INDEX CONCURRENTLY waits.
+            return result(connection.only_cursor.execute(STATEMENTS[name], parameters, binary=bool(parameters)))
         finally:
             self._give_back(connection, writes)
 
     def _take(self, writes: bool) -> Connection:
-        return Connection.open(self._url)
+        return self._open(0)
 
     def _give_back(self, connection: Connection, writes: bool) -> None:
         connection.close()
+
+    def _open(self, statement_seconds: float, deadline: float = math.inf) -> Connection:
+        """A new connection, whose session has the settings that the statements need. 0 seconds: no timeout."""
+        connection = Connection.open(self._url)
+        connection.deadline = deadline
+        values = {"milliseconds": str(int(statement_seconds * 1000)), "backend_pid": connection.info.backend_pid}
+        try:
+            if not connection.execute(STATEMENTS["connection_configure"], values).fetchone():
+                connection.prepare_threshold = None  # PgBouncer's sessions do not keep prepared statements
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
 
 class Transaction(DirectDatabase):
@@ -96,81 +101,3 @@ class Transaction(DirectDatabase):
 
     def _give_back(self, connection: Connection, writes: bool) -> None:
         """The transaction goes on."""
-
-
-class Database(DirectDatabase):
-    """For the service: threads share some connections, and every wait ends. A transaction has `ANSWER_SECONDS`."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
-        self._idle: list[Connection] = []  # the last one given back is the next one taken
-        self._generation = object()  # replaced after a fault: earlier connections are not used again
-        self._slots = Semaphore(CONNECTIONS)
-        self._write_slots = Semaphore(WRITE_CONNECTIONS)
-        self._cancelling = ThreadPoolExecutor(CONNECTIONS, "cancel")  # no call waits for a cancellation
-
-    def close(self) -> None:
-        """Close the idle connections; one in use is closed when it is given back."""
-        self._generation = object()
-        while self._idle:
-            self._idle.pop().close()
-
-    def _take(self, writes: bool) -> Connection:
-        self._take_slots(writes)
-        try:
-            return self._pop_idle() or self._connect()
-        except BaseException:
-            self._free_slots(writes)
-            raise
-
-    def _give_back(self, connection: Connection, writes: bool) -> None:
-        if connection.unfinished:
-            self._cancelling.submit(self._cancel, connection, writes)
-            return
-        if connection.closed and connection.generation is self._generation:
-            self._generation = object()  # what broke this one has most likely broken the idle ones too
-        if connection.is_idle and connection.generation is self._generation:
-            self._idle.append(connection)
-        else:
-            connection.close()
-        self._free_slots(writes)
-
-    def _cancel(self, connection: Connection, writes: bool) -> None:
-        connection.cancel_unfinished()
-        self._give_back(connection, writes)
-
-    def _take_slots(self, writes: bool) -> None:
-        ends_at = monotonic() + SLOT_SECONDS
-        if writes and not self._write_slots.acquire(timeout=SLOT_SECONDS):
-            raise DatabaseUnavailable(cause="NoFreeConnection")
-        if not self._slots.acquire(timeout=max(ends_at - monotonic(), 0)):
-            if writes:
-                self._write_slots.release()
-            raise DatabaseUnavailable(cause="NoFreeConnection")
-
-    def _free_slots(self, writes: bool) -> None:
-        self._slots.release()
-        if writes:
-            self._write_slots.release()
-
-    def _pop_idle(self) -> Connection | None:
-        try:
-            while (connection := self._idle.pop()).generation is not self._generation:
-                connection.close()
-        except IndexError:
-            return None
-        connection.deadline = monotonic() + ANSWER_SECONDS
-        return connection
-
-    def _connect(self) -> Connection:
-        generation, connection = self._generation, super()._take(writes=False)
-        connection.deadline = monotonic() + ANSWER_SECONDS
-        bounds = {"milliseconds": str(int(STATEMENT_SECONDS * 1000)), "backend_pid": connection.info.backend_pid}
-        try:
-            if not connection.execute(STATEMENTS["connection_configure"], bounds).fetchone():
-                connection.prepare_threshold = None  # PgBouncer's sessions do not keep prepared statements
-        except BaseException:
-            connection.close()
-            raise
-        connection.generation = generation
-        return connection

@@ -12,7 +12,7 @@ WITH dead_token AS (
 ), dead_claim AS (
     SELECT jti
     FROM jti_claim
-    WHERE claimed_at <= now() - make_interval(days => %(claim_days)s)
+    WHERE claimed_at <= now() - make_interval(hours => 24 * %(claim_days)s)
     ORDER BY claimed_at
     LIMIT %(batch)s - (SELECT count(*) FROM dead_token)
     FOR UPDATE SKIP LOCKED

@@ -42,7 +42,7 @@ INSERT INTO refresh_token (
 SELECT
     %(token_hash)s, %(reference)s, person_id, %(scopes)s, %(access_token_lifetime_ms)s,
     service_id, %(extended_by_chain)s, made_from,
-    least(now() + make_interval(days => %(ttl_days)s), not_after)
+    least(now() + make_interval(hours => 24 * %(ttl_days)s), not_after)
 FROM allowed
 WHERE coalesce(not_after > now(), true)
 RETURNING public_session_reference

@@ -3,7 +3,7 @@
 -- the severity of its cooldown is taken back too. The commit does not wait for a standby: if it is lost, a later login is
 -- only blocked sooner.
 WITH locked AS MATERIALIZED (
-    SELECT key, failures, array_position(failures, %(attempted_at)s) AS place
+    SELECT key, failures, array_position(failures, to_timestamp(%(attempted_at)s / 1000000.0)) AS place
     FROM unnest(%(keys)s::bytea[]) WITH ORDINALITY AS attempt (key, position)
     JOIN login_limit USING (key)
     ORDER BY position

@@ -1,6 +1,7 @@
 -- Counts a login as failed before its password is checked: for the pair of network and username, then for the network,
 -- then for the username (not in a known network, see login_find). A blocked row counts nothing. If the pair is blocked,
--- the network and the username are not counted either. `refused`: a parallel login reached a limit first.
+-- the network and the username are not counted either. `refused`: a parallel login
+-- reached a limit first. `attempted_at` is in microseconds since the epoch.
 --
 -- An upsert waits for the row and then sees its latest version, so that parallel logins are counted one after another.
 -- All statements lock the rows in the same order, so that no two of them wait for each other.
@@ -69,6 +70,6 @@ WITH pair AS (
     RETURNING key
 )
 SELECT
-    now() AS attempted_at,
+    (extract(epoch FROM now()) * 1000000)::bigint AS attempted_at,
     ARRAY(SELECT key FROM pair UNION ALL SELECT key FROM counted) AS keys,
     (SELECT count(*) FROM counted) < (SELECT count(*) FROM wide) AS refused

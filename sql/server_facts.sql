@@ -1,14 +1,31 @@
 -- Facts for doctor and migrate: version, encoding (must be UTF8), whether the server is read-only, its clock, and how
--- many connections this role may have (superusers' reserved ones are not counted).
+-- many connections this role may have (superusers' reserved ones are not counted). `wrong_settings` are those that change
+-- answers and that connection_configure could not set.
 SELECT
     current_setting('server_version') AS version,
     current_setting('server_encoding') AS encoding,
     current_setting('transaction_read_only')::boolean AS read_only,
-    extract(epoch FROM clock_timestamp())::double precision AS seconds_since_epoch,
+    (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS ms_since_epoch,
     least(
         current_setting('max_connections')::integer
             - current_setting('superuser_reserved_connections')::integer
             - coalesce(current_setting('reserved_connections', true), '0')::integer,
-        (SELECT nullif(rolconnlimit, -1) FROM pg_roles WHERE rolname = current_user),
+        (SELECT nullif(rolconnlimit, -1) FROM pg_roles WHERE rolname = session_user),
         (SELECT nullif(datconnlimit, -1) FROM pg_database WHERE datname = current_database())
-    ) AS connections
+    ) AS connections,
+    ARRAY(
+        SELECT name || ' = ' || setting
+        FROM pg_settings
+        WHERE CASE
+            WHEN name = 'default_transaction_isolation' THEN setting <> 'read committed'
+            WHEN name = 'session_replication_role' THEN setting <> 'origin' -- otherwise no foreign key ends a delegation
+            WHEN name = 'standard_conforming_strings' THEN setting <> 'on'
+            WHEN name = 'synchronous_commit' THEN setting = 'off'
+            WHEN name IN (
+                'statement_timeout', 'lock_timeout', 'transaction_timeout',
+                'idle_in_transaction_session_timeout', 'idle_session_timeout'
+            ) THEN setting::integer BETWEEN 1 AND 1499
+            ELSE false
+        END
+        ORDER BY name
+    ) AS wrong_settings

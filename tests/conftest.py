@@ -82,7 +82,7 @@ def config(environment: dict[str, str]) -> Config:
 def app(config: Config) -> Iterator[Flask]:
     app = create_app(config)
     yield app
-    request_class(app).db.close()
+    request_class(app).database.close()
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def deploy() -> Iterator[Callable[[Config], Flask]]:
 
     yield deployed
     for app in apps:
-        request_class(app).db.close()
+        request_class(app).database.close()
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def api(app: Flask, address: str) -> Api:
 
 @pytest.fixture(scope="session")
 def world(app: Flask, config: Config) -> World:
-    return World(request_class(app).db, request_class(app).tokens)
+    return World(request_class(app).database, request_class(app).tokens)
 
 
 @pytest.fixture

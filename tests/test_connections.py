@@ -1,14 +1,16 @@
 """The connections of a process: how reads and writes share them, and when they are closed."""
 
 import os
+import resource
 import secrets
 import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -16,7 +18,7 @@ import pytest
 from auth.core.errors import DatabaseUnavailable
 from auth.core.limits import LOCKOUT
 from auth.core.refresh_tokens import digest
-from auth.db import Database
+from auth.pool import Database
 
 from .test_faults import BACK, LATEST, Site, healthy, site, unavailable  # noqa: F401
 
@@ -211,3 +213,130 @@ def test_a_login_waits_for_a_standby_only_to_be_counted_and_to_start_a_session(s
     assert returned == 3
     assert purged is not None
     assert purged["login_limit"] > 0
+
+
+def idle_connections(site: Site) -> list[int]:  # noqa: F811
+    """Open several connections of the server and return their processes."""
+    token = site.world.service().refresh_token
+    with ThreadPoolExecutor(16) as pool:
+        assert {answer.status for answer in pool.map(site.api.refresh, [token] * 64)} == {200}
+    return [pid for (pid,) in site.rows("SELECT pid FROM pg_stat_activity WHERE application_name = 'auth'")]
+
+
+def terminate(site: Site) -> None:  # noqa: F811
+    site.rows("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'auth'")
+
+
+def restart(site: Site) -> None:  # noqa: F811
+    site.postgres.stop()
+    site.start()
+
+
+def cut(site: Site) -> None:  # noqa: F811
+    site.proxy.cut()
+    time.sleep(0.1)  # until the ends of the connections have arrived
+
+
+@pytest.mark.parametrize("end", [terminate, restart, cut])
+def test_no_request_uses_an_idle_connection_that_the_other_side_has_closed(
+    site: Site,  # noqa: F811
+    end: Callable[[Site], None],
+) -> None:
+    """Such as after a restart of PostgreSQL or of a pooler, or by its limit on idle connections."""
+    service = site.world.service()
+    before = idle_connections(site)
+    end(site)
+    answers = [site.api.claim(service.access_token, secrets.token_hex(8)).status for _ in range(len(before) + 3)]
+    assert set(answers) == {200}
+
+
+def test_idle_connections_with_high_descriptors(site: Site) -> None:  # noqa: F811
+    """`select` takes no descriptor above 1,023. More than 1,024 clients make such connections."""
+    database, limits = Database(site.direct), resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(2048, limits[1]), limits[1]))
+    with ExitStack() as held:
+        held.callback(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+        while held.enter_context(Path("/dev/null").open()).fileno() < 1024:
+            pass
+        assert database.one("migration_latest")
+        assert database._idle[0].fileno() > 1023
+        terminate(site)
+        assert database.one("migration_latest")
+        database.close()
+
+
+@contextmanager
+def descriptors_left(count: int) -> Iterator[None]:
+    """This process can open only that many more files, sockets or polls."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.open("/dev/null", os.O_RDONLY)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 64, limits[1]))
+    held = list[int]()
+    try:
+        with suppress(OSError):
+            while True:
+                held.append(os.open("/dev/null", os.O_RDONLY))
+        for _ in range(count):
+            os.close(held.pop())
+        yield
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def all_slots_are_free(database: Database) -> bool:
+    together = threading.Barrier(WRITE_CONNECTIONS)
+
+    def transact(_: int) -> bool:
+        with database.transaction() as transaction:
+            together.wait(10)
+            return bool(transaction.one("migration_latest"))
+
+    with ThreadPoolExecutor(WRITE_CONNECTIONS) as pool:
+        return all(pool.map(transact, range(WRITE_CONNECTIONS)))
+
+
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_too_few_descriptors_to_connect(site: Site, left: int) -> None:  # noqa: F811
+    """503, and the slots of the connection come back."""
+    database = Database(site.direct)
+    with descriptors_left(left):
+        for _ in range(CONNECTIONS + 1):
+            with suppress(DatabaseUnavailable):
+                database.many("expired_delete", batch=1, claim_days=30)
+            database.close()
+    assert all_slots_are_free(database)
+    database.close()
+
+
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_too_few_descriptors_to_cancel(site: Site, left: int) -> None:  # noqa: F811
+    """The statement was given up. The slots of its connection come back."""
+    database = Database(site.direct)
+
+    def give_up(_: int) -> None:
+        with database.transaction() as transaction:
+            transaction._connection.deadline = time.monotonic() + 0.2
+            together.wait(10)
+            with pytest.raises(DatabaseUnavailable):
+                transaction.script("SELECT pg_sleep(1.2)")
+            raise DatabaseUnavailable
+
+    def refused(number: int) -> bool:
+        try:
+            give_up(number)
+        except DatabaseUnavailable:
+            return True
+        return False
+
+    together = threading.Barrier(WRITE_CONNECTIONS)
+    assert all_slots_are_free(database)
+    with ThreadPoolExecutor(WRITE_CONNECTIONS) as pool:
+        with descriptors_left(left):
+            assert all(pool.map(refused, range(WRITE_CONNECTIONS)))
+            database._background.shutdown()
+        database._background = ThreadPoolExecutor(1)
+    assert all_slots_are_free(database)
+    database.close()

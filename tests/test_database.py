@@ -14,7 +14,8 @@ from app import create_app
 from auth.cli.migrations import all_migrations, migrate, pending
 from auth.config import Config
 from auth.core.errors import DatabaseUnavailable, InternalError
-from auth.db import SQL_FOLDER, STATEMENT_SECONDS, STATEMENTS, Database, DirectDatabase
+from auth.db import SQL_FOLDER, STATEMENTS, DirectDatabase
+from auth.pool import STATEMENT_SECONDS, Database
 
 from .support.api import Api, request_class, send_to_app
 from .support.databases import NewDatabase
@@ -198,6 +199,16 @@ def test_a_database_without_tables_is_unavailable(server_url: str, world: World)
         database.close()
 
 
+def test_a_mistake_of_ours_is_no_fault_of_the_database(database_url: str) -> None:
+    """psycopg refuses it before it asks the server: 500, since no later try would succeed."""
+    database = Database(database_url)
+    for parameters in ({}, {"id": object()}):
+        with pytest.raises(InternalError):
+            database.one("principal_lock", **parameters)
+    assert database.one("migration_latest")
+    database.close()
+
+
 def test_statements_are_bounded(database_url: str) -> None:
     """By the server, which then undoes them. Through PgBouncer the session is not ours to bound: we give up instead."""
     database = Database(database_url)
@@ -217,4 +228,4 @@ def test_the_service_is_ready_on_the_schema_of_a_later_release(server_url: str, 
             connection.execute("INSERT INTO schema_migration (version, name) VALUES (9999, '9999_later')")
         app = create_app(replace(config, database_url=url))
         assert Api(send_to_app(app, address)).call("GET", "/readyz").status == 200
-        request_class(app).db.close()
+        request_class(app).database.close()

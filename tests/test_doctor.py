@@ -15,10 +15,13 @@ from auth.cli.keys import generate_private_key
 
 from .support.command_line import CommandLine
 from .support.databases import NewDatabase
+from .support.pgbouncer import MISSING, PROGRAM, pgbouncer
 from .support.servers import free_port
+from .support.world import PASSWORD, QUICK_HASH
 
 CHECKS = {
-    "version", "environment", "keys", "cookies", "database", "clocks", "migrations", "password hashes", "connections",
+    "version", "environment", "keys", "cookies", "database", "clocks", "migrations", "password hashes", "sequence",
+    "settings", "connections",
 }  # fmt: skip
 
 Environment = dict[str, str]
@@ -118,6 +121,66 @@ def test_a_role_with_few_connections(examine: Examine, server_url: str) -> None:
     with altered(server_url, "CONNECTION LIMIT 23") as url:
         assert not examine(sound=False, DATABASE_URL=url)["connections"][0]
         assert examine(sound=True, DATABASE_URL=url, WEB_CONCURRENCY="1")["connections"][0]
+
+
+def test_a_setting_that_a_connection_can_set_is_no_fault(examine: Examine, postgres_url: str) -> None:
+    with altered(postgres_url, "SET default_transaction_isolation = serializable") as url:
+        assert examine(sound=True, DATABASE_URL=url)["settings"][0]
+
+
+@pytest.mark.skipif(PROGRAM is None, reason=MISSING)
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "default_transaction_isolation = serializable",
+        "statement_timeout = 100",
+        "idle_in_transaction_session_timeout = 100",
+        "synchronous_commit = off",
+        "session_replication_role = replica",
+    ],
+)
+def test_a_setting_that_nothing_mends_behind_pgbouncer(examine: Examine, postgres_url: str, setting: str) -> None:
+    with pgbouncer(postgres_url) as pool_url, altered(pool_url, f"SET {setting}") as url:
+        ok, message = examine(sound=False, DATABASE_URL=url)["settings"]
+    assert not ok
+    assert setting in message
+
+
+def test_a_sequence_that_is_behind(examine: Examine, server_url: str) -> None:
+    """As after a logical restore. The commands and `doctor` name the statement that repairs it."""
+    person = (
+        "users",
+        "create",
+        "ada",
+        "--role",
+        "USER",
+        "--first-names",
+        "Ada",
+        "--last-name",
+        "L",
+        "--password-stdin",
+    )
+    line = json.dumps({"id": "ada", "role": "USER", "firstNames": "A", "lastName": "L", "passwordHash": QUICK_HASH})
+    with NewDatabase(server_url) as url:
+        flask = CommandLine({"DATABASE_URL": url})
+        flask.json("db", "migrate")
+        for name in ("_one", "_two"):
+            flask.json("services", "create", name)
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("SELECT setval('principal_uid_seq', 1)")
+            ok, found = examine(sound=False, DATABASE_URL=url)["sequence"]
+            assert not ok
+            for command, stdin in (
+                (("services", "create", "_three"), ""),
+                (("users", "import", "-"), line),
+                (person, PASSWORD),
+            ):
+                connection.execute("SELECT setval('principal_uid_seq', 1)")  # each attempt takes a number
+                told = flask.fails(*command, stdin=stdin)
+                assert told.endswith("SELECT setval('principal_uid_seq', 2)")
+            connection.execute(found.partition(": ")[2])
+        flask.json("services", "create", "_three")
+        assert examine(sound=True, DATABASE_URL=url)["sequence"][0]
 
 
 def test_clocks_that_disagree(examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:

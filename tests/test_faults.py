@@ -284,6 +284,38 @@ def test_a_black_hole(site: Site) -> None:
     assert site.wait_until_back(token, time.monotonic()) < LATEST
 
 
+@pytest.mark.parametrize("delay", [0.5, 1.0, 1.4])
+def test_a_link_that_delays_every_answer(site: Site, delay: float) -> None:
+    """All statements of a request have one deadline: each call is answered in time, and with nothing but 200 or 503."""
+    calls = every_call(site)
+
+    def timed(name: str) -> tuple[int, float]:
+        started = time.monotonic()
+        status = calls[name]().status
+        return status, time.monotonic() - started
+
+    site.proxy.delay(delay)
+    for connect in (False, True):
+        if connect:
+            site.proxy.cut()
+        with ThreadPoolExecutor(4) as pool:  # no call waits for a connection that another call has
+            taken = dict(zip(calls, pool.map(timed, calls), strict=True))
+        for name, (status, seconds) in taken.items():
+            assert status in ({200, 404, 503} if not connect else {200, 401, 404, 409, 503}), taken
+            assert seconds < LATEST, (name, taken)
+
+
+def test_several_hosts_that_never_answer(site: Site) -> None:
+    """503 in the same time as for one host: connections are opened in the background."""
+    port = conninfo_to_dict(site.proxy.url())["port"]
+    hosts = ",".join([f"127.0.0.1:{port}"] * 4)
+    with serving(site.environment | {"DATABASE_URL": f"postgresql://postgres@{hosts}/postgres"}) as [server]:
+        site.proxy.swallow()
+        started = time.monotonic()
+        unavailable(server.api.refresh("unknown"))
+        assert time.monotonic() - started < LATEST
+
+
 def test_a_table_that_is_locked(site: Site) -> None:
     """Statements time out and the pool runs dry: 503 in time, and calls that need another table go on."""
     service = site.world.service("files:read")

@@ -62,7 +62,7 @@ pytestmark = pytest.mark.filterwarnings(
 def site(config: Config) -> Iterator[Flask]:
     app = create_app(replace(config, trusted_proxies=1))
     yield app
-    request_class(app).db.close()
+    request_class(app).database.close()
 
 
 @pytest.fixture(scope="module")

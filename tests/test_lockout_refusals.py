@@ -9,8 +9,9 @@ import pytest
 from flask import Flask
 
 from auth.core import passwords, refresh_tokens
+from auth.pool import RequestDatabase
 
-from .support.api import Answer, Api, any_address, request_class, send_to_app
+from .support.api import Answer, Api, any_address, send_to_app
 from .support.lockouts import block, fail, limit_key, locked
 from .support.statements import noted
 from .support.world import PASSWORD, World
@@ -68,8 +69,8 @@ def test_a_429_waits_for_no_lock(refused_login: Login, connection: psycopg.Conne
             refused_login()
 
 
-def test_a_429_is_one_statement(refused_login: Login, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    statements = noted(request_class(app).db, monkeypatch)
+def test_a_429_is_one_statement(refused_login: Login, monkeypatch: pytest.MonkeyPatch) -> None:
+    statements = noted(monkeypatch)
     refused_login()
     assert len(statements) == 1, statements
 
@@ -122,7 +123,7 @@ def test_a_call_that_finds_the_queue_full_writes_nothing(
     before, call = connection.execute(rows).fetchall(), prepare(api, app, world)
     with monkeypatch.context() as patch, connection.transaction():
         patch.setattr(passwords, "queue", passwords.Places(0))
-        ran = noted(request_class(app).db, patch)
+        ran = noted(patch)
         connection.execute("LOCK TABLE login_limit, principal, refresh_token IN EXCLUSIVE MODE")  # allows only reads
         for _ in range(20):
             call().refused(503, "LOGIN_BUSY")
@@ -132,22 +133,21 @@ def test_a_call_that_finds_the_queue_full_writes_nothing(
 
 
 def test_a_login_that_was_blocked_after_its_read_counts_nothing(
-    refused_login: Login, app: Flask, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+    refused_login: Login, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Logins at the same time reached the limit between the read and the count."""
-    db = request_class(app).db
-    one, reads = db.one, list[str]()
+    one, reads = RequestDatabase.one, list[str]()
 
-    def outdated(name: str, /, **parameters: object) -> object:
+    def outdated(db: RequestDatabase, name: str, /, **parameters: object) -> object:
         reads.append(name)
-        return (one(name, **parameters) or {}) | ({"retry_after_seconds": None} if len(reads) == 1 else {})
+        return (one(db, name, **parameters) or {}) | ({"retry_after_seconds": None} if len(reads) == 1 else {})
 
     rows = """
         SELECT key, failures, severity, cooled_down_at, blocked_until
         FROM login_limit WHERE failures <> '{}' ORDER BY key
     """
     before = connection.execute(rows).fetchall()
-    monkeypatch.setattr(db, "one", outdated)
+    monkeypatch.setattr(RequestDatabase, "one", outdated)
     refused_login()
     assert reads == ["login_find"] * 2
     assert connection.execute(rows).fetchall() == before

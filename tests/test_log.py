@@ -353,7 +353,7 @@ def test_an_unexpected_error_is_logged_without_request_data(
     broken = create_app(config)
     broken.add_url_rule("/break/<secret>", view_func=lambda secret: fail(f"{secret}{secret}"))
     Api(send_to_app(broken, address)).call("GET", "/break/abc").refused(500, "INTERNAL_ERROR")
-    request_class(broken).db.close()
+    request_class(broken).database.close()
     [line] = [json.loads(text) for text in capfd.readouterr().out.splitlines()]
     assert "ValueError" in line["exception"]
     assert "KeyError" in line["exception"]

@@ -15,6 +15,7 @@ from auth.core import passwords
 from auth.core.errors import DatabaseUnavailable
 from auth.core.limits import REFRESH_COOKIE_SECONDS
 from auth.core.models import Role
+from auth.pool import RequestDatabase
 
 from .support.api import COOKIE, Api, request_class
 from .support.world import ORIGIN, PASSWORD, World, claims
@@ -290,18 +291,17 @@ def test_a_login_purges_expired_rows(api: Api, world: World, database_url: str, 
 @pytest.fixture
 def purges(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The purges that were asked for. They fail; rows that had expired before are deleted first."""
-    db, asked = request_class(app).db, list[str]()
-    one = db.one
-    while any((one("expired_delete", batch=100, claim_days=30) or {}).values()):
+    one, asked = RequestDatabase.one, list[str]()
+    while any((request_class(app).database.one("expired_delete", batch=100, claim_days=30) or {}).values()):
         pass
 
-    def failing(name: str, /, **parameters: object) -> object:
+    def failing(db: RequestDatabase, name: str, /, **parameters: object) -> object:
         if name == "expired_delete":
             asked.append(name)
             raise DatabaseUnavailable
-        return one(name, **parameters)
+        return one(db, name, **parameters)
 
-    monkeypatch.setattr(db, "one", failing)
+    monkeypatch.setattr(RequestDatabase, "one", failing)
     return asked
 
 

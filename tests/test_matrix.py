@@ -12,8 +12,9 @@ from urllib.parse import unquote
 import pytest
 
 from app import create_app
+from auth.cli.keys import generate_private_key
 from auth.config import Config, from_environment
-from auth.core.keys import ALGORITHMS, Keyring, generate_private_key, load_private_key
+from auth.core.keys import ALGORITHMS, Keyring, load_private_key
 from auth.core.limits import REFRESH_COOKIE_SECONDS
 
 from .support.api import COOKIE, Answer, Api, any_address, request_class, send_to_app
@@ -135,7 +136,7 @@ def deployed(config: Config) -> Iterator[Any]:
 
     yield deploy
     for app in apps:
-        request_class(app).db.close()
+        request_class(app).database.close()
 
 
 def test_plain_http_has_a_plain_cookie(deployed: Any, world: World) -> None:

@@ -16,7 +16,7 @@ from flask import Flask
 from auth.core import password_rules, passwords, refresh_tokens
 from auth.core.errors import LoginBusy
 
-from .support.api import Api, request_class
+from .support.api import Api
 from .support.command_line import CommandLine
 from .support.statements import noted
 from .support.world import PASSWORD, QUICK_HASH, Stored, World, claims
@@ -325,7 +325,7 @@ def test_resets_of_strangers_keep_no_user_waiting(api: Api, world: World, monkey
 @pytest.mark.parametrize("new", [NEW, EXPENSIVE, "short", "x" * 1025, "passwordpassword", "violet 12345\n kettles", ""])
 def test_a_reset_of_a_stranger_is_one_read(api: Api, app: Flask, monkeypatch: pytest.MonkeyPatch, new: str) -> None:
     """Whatever the new password is: it is neither scored nor hashed."""
-    statements = noted(request_class(app).db, monkeypatch)
+    statements = noted(monkeypatch)
     for module, work in ((password_rules, "check"), (passwords, "new_hash")):
         monkeypatch.setattr(module, work, None)
     api.reset_password("unknown", new).refused(401, "INVALID_TOKEN")

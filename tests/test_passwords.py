@@ -158,7 +158,7 @@ def test_no_connection_is_held_while_hashing(config: Config, world: World, monke
     monkeypatch.setattr(passwords, "_verify", verify)
     assert api.login(user, PASSWORD, service).status == 200
     assert seen == [200]
-    request_class(app).db.close()
+    request_class(app).database.close()
 
 
 OWN_TEXTS = ("qwzx-1984@dev", "Nadezhda.Krupskaya@example.org", "Anne-Marie Zoë", "Vestergaard")

@@ -59,7 +59,7 @@ def test_no_token_from_before_a_restore_works(
 ) -> None:
     flask = CommandLine({"DATABASE_URL": url})
     app = deploy(replace(config, database_url=url))
-    api, world = Api(send_to_app(app, any_address())), World(request_class(app).db, request_class(app).tokens)
+    api, world = Api(send_to_app(app, any_address())), World(request_class(app).database, request_class(app).tokens)
     user, login_service, service = world.user(), world.login_service(), world.service(*SCOPES)
     bearer = api.refresh(service.refresh_token).ok()["accessToken"]
     kept, ended = (log_in(api, user, login_service, bearer) for _ in range(2))
@@ -75,7 +75,7 @@ def test_no_token_from_before_a_restore_works(
     api.change_password(kept[0]["accessToken"], PASSWORD, OTHER_PASSWORD).ok()
     late += log_in(api, user, login_service, bearer, OTHER_PASSWORD)
 
-    request_class(app).db.close()
+    request_class(app).database.close()
     run("pg_restore", "--clean", "--if-exists", "--single-transaction", "--dbname", url, tmp_path / "backup")
     api.refresh(ended[0]["refreshToken"]).ok()  # it had ended
     assert flask.json("sessions", "end", "--everyone")["ended"] == 4

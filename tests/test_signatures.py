@@ -49,7 +49,7 @@ def test_a_login_signs_its_token_before_a_new_password_ends_its_session(
             api.change_password(user.access_token, PASSWORD, NEW).ok()
 
     note_signatures(app, monkeypatch, events)
-    before_each(request_class(app).db, monkeypatch, change)
+    before_each(monkeypatch, change)
     login = api.login(user.id, PASSWORD, service).ok()
     assert events == ["signature", "change"]
     api.refresh(login["refreshToken"]).refused(401, "INVALID_TOKEN")
@@ -75,7 +75,7 @@ def test_a_token_is_signed_straight_after_its_grant_was_found_live(
 ) -> None:
     """No other statement comes between, at which the signature could wait."""
     call = call_that_signs(name, api, world)
-    events = noted(request_class(app).db, monkeypatch)
+    events = noted(monkeypatch)
     note_signatures(app, monkeypatch, events)
     call().ok()
     assert events.count("signature") == 1

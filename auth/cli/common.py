@@ -29,7 +29,16 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def database() -> Iterator[DirectDatabase]:
     """The database of DATABASE_URL, else the embedded one. A mistake ends the command with a message of one line."""
     with database_url() as url:
-        yield DirectDatabase(url)
+        opened = DirectDatabase(url)
+        try:
+            yield opened
+        except InternalError as fault:
+            if (
+                fault.cause == "UniqueViolation"
+                and (sequence := opened.one("principal_uid_sequence") or {})["is_behind"]
+            ):
+                raise click.ClickException(f"The database cannot store this: {sequence['repair']}") from None
+            raise
 
 
 @contextmanager

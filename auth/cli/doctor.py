@@ -12,7 +12,8 @@ from auth.config import Config, Misconfigured, from_environment
 from auth.core.errors import DatabaseUnavailable
 from auth.core.limits import LEEWAY_SECONDS
 from auth.core.passwords import excess
-from auth.db import CONNECTIONS, DirectDatabase, Row
+from auth.db import DirectDatabase, Row
+from auth.pool import CONNECTIONS
 
 from .common import as_json, database_url, done, reason
 from .migrations import pending
@@ -67,11 +68,16 @@ def _of_database(url: str) -> Iterator[Row]:
         asked = time.time()
         facts = opened.one("server_facts") or {}
         yield finding("database", not facts["read_only"], _kind(facts))
-        yield _clocks(asked, time.time(), facts["seconds_since_epoch"])
+        yield _clocks(asked, time.time(), facts["ms_since_epoch"] / 1000)
         waiting = ", ".join(pending(opened))
         yield finding("migrations", not waiting, f"pending: {waiting}" if waiting else "all applied")
         if not waiting:
             yield _hashes(opened.many("password_hash_sample"))
+            sequence = opened.one("principal_uid_sequence") or {}
+            message = sequence["repair"] if sequence["is_behind"] else "principal_uid_seq is ahead of every uid"
+            yield finding("sequence", not sequence["is_behind"], message)
+        wrong = ", ".join(facts["wrong_settings"])
+        yield finding("settings", not wrong, f"remove from database, role or PgBouncer: {wrong}" if wrong else "sound")
         processes = os.environ.get("WEB_CONCURRENCY", "").strip() or DEFAULTS["WEB_CONCURRENCY"]
         if processes.isdecimal():  # otherwise the check of the environment fails
             yield _connections(int(processes), facts["connections"])

@@ -15,7 +15,8 @@ from auth.config import Config
 from auth.core.errors import InvalidToken
 from auth.core.limits import USER_AGENT_CHARACTERS
 from auth.core.tokens import AccessTokens
-from auth.db import Database, Row
+from auth.db import Row
+from auth.pool import Database, RequestDatabase
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -52,7 +53,7 @@ class Request(flask.Request):
     """Each app has a subclass, whose class attributes are the components of the service: no look-up is needed."""
 
     config: ClassVar[Config]
-    db: ClassVar[Database]
+    database: ClassVar[Database]
     tokens: ClassVar[AccessTokens]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -60,6 +61,7 @@ class Request(flask.Request):
         given = self.headers.get("X-Request-Id", "")
         request_id = given if REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
         self.record = Record(time.perf_counter(), request_id)
+        self.db = RequestDatabase(self.database)
         self.cookies_to_set: list[str] = []  # values of Set-Cookie, for whatever the answer will be
 
     def live_row(self, statement: str, **parameters: object) -> Row:

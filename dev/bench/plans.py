@@ -38,7 +38,7 @@ def _run(connection: psycopg.Connection, name: str, text: str, n: int) -> dict[s
     names = parameters(text)
     numbered = PLACEHOLDER.sub(lambda match: f"${names.index(match[1]) + 1}", text)
     values = ", ".join(value(name, parameter) for parameter in names)
-    values = values.replace(":attempted_at", "'2026-01-01'").replace(":n", str(n))
+    values = values.replace(":attempted_at", "0").replace(":n", str(n))
     with connection.transaction(force_rollback=True):
         connection.execute("DEALLOCATE ALL")
         connection.execute(f"PREPARE explained AS {numbered}")

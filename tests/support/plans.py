@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -28,7 +27,7 @@ PER_REQUEST: dict[str, dict[str, Any]] = {
     },
     "jti_claim_insert": {"jti": "new", **BEARER},
     "jti_claim_insert_with_key": {"jti": "new", "key_hash": b"k" * 32, **BEARER},
-    "login_attempt_return": {"keys": list(KEYS.values()), "attempted_at": datetime.now(UTC)},
+    "login_attempt_return": {"keys": list(KEYS.values()), "attempted_at": 1},
     "login_attempt_start": KEYS | {
         "is_known_network": False, "pair_failures": 5, "wide_failures": 100, "window_seconds": 300,
         "username_window_seconds": 3600, "most_severe": 5, "severity_seconds": 3600, "memory_seconds": 7200,

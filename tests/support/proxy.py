@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from contextlib import suppress
 from urllib.parse import quote, urlencode
 
@@ -19,6 +20,7 @@ class Proxy:
         self._open.set()
         self._answer_bytes: int | None = None  # how much of the answers still passes, before the link is cut
         self._drop_requests = False
+        self._delay_seconds = 0.0
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         threading.Thread(target=self._accept, daemon=True).start()
@@ -35,8 +37,12 @@ class Proxy:
     def heal(self) -> None:
         """Forward again; what was swallowed arrives late."""
         with self._lock:
-            self._drop_requests, self._answer_bytes = False, None
+            self._drop_requests, self._answer_bytes, self._delay_seconds = False, None, 0.0
         self._open.set()
+
+    def delay(self, seconds: float) -> None:
+        """From now on forward each answer that much later."""
+        self._delay_seconds = seconds
 
     def cut(self) -> None:
         """Break every connection there is; new ones are made as ever."""
@@ -97,6 +103,8 @@ class Proxy:
         with suppress(OSError):
             while data := source.recv(65536):
                 self._open.wait()
+                if is_answer:
+                    time.sleep(self._delay_seconds)
                 if not is_answer and self._drop_requests:
                     break
                 sent = self._passing(data) if is_answer else data

@@ -1,28 +1,28 @@
-"""Watches the statements that a service runs."""
+"""Watches the statements that requests run."""
 
 from collections.abc import Callable
 
 import pytest
 
-from auth.db import DirectDatabase
+from auth.pool import RequestDatabase
 
 
-def before_each(db: DirectDatabase, monkeypatch: pytest.MonkeyPatch, call: Callable[[str], object]) -> None:
+def before_each(monkeypatch: pytest.MonkeyPatch, call: Callable[[str], object]) -> None:
     """Call the function with the name of each statement before it runs. Statements of a transaction are left out."""
 
     def watched(ask: Callable[..., object]) -> Callable[..., object]:
-        def asked(name: str, /, **parameters: object) -> object:
+        def asked(db: RequestDatabase, name: str, /, **parameters: object) -> object:
             call(name)
-            return ask(name, **parameters)
+            return ask(db, name, **parameters)
 
         return asked
 
     for method in ("one", "many", "run"):
-        monkeypatch.setattr(db, method, watched(getattr(db, method)))
+        monkeypatch.setattr(RequestDatabase, method, watched(getattr(RequestDatabase, method)))
 
 
-def noted(db: DirectDatabase, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def noted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the statements that run from now on, in order."""
     names = list[str]()
-    before_each(db, monkeypatch, names.append)
+    before_each(monkeypatch, names.append)
     return names

@@ -1,0 +1,119 @@
+"""The connections of a process: its threads share them, and each request has one deadline for all its waits."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import cached_property
+from threading import Semaphore
+from time import monotonic
+from typing import Final
+
+from auth.connection import Connection
+from auth.core.errors import DatabaseUnavailable
+from auth.db import DirectDatabase
+
+CONNECTIONS: Final = 12  # of a process, at most
+WRITE_CONNECTIONS: Final = 8  # of these; the others are left for reads while commits hang
+
+REQUEST_SECONDS: Final = 2.6  # for all statements and waits of a request; the contract allows 3 for the answer
+SLOT_SECONDS: Final = 0.8  # the longest wait for a connection
+ANSWER_SECONDS: Final = 1.7  # for a statement or a transaction; the rest is for taking the count of a login back
+STATEMENT_SECONDS: Final = 1.5  # the server's own bound, by which it answers before we give up
+
+
+class Database(DirectDatabase):
+    """For the service: threads share some connections, and every wait ends."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._idle: list[Connection] = []  # the last one given back is the next one taken
+        self._generation = object()  # replaced after a fault: earlier connections are not used again
+        self._slots = Semaphore(CONNECTIONS)
+        self._write_slots = Semaphore(WRITE_CONNECTIONS)
+        self._background = ThreadPoolExecutor(CONNECTIONS, "database")  # opens and cancels, which may take long
+
+    def close(self) -> None:
+        """Close the idle connections; one in use is closed when it is given back."""
+        self._generation = object()
+        while self._idle:
+            self._idle.pop().close()
+
+    def _take(self, writes: bool, deadline: float | None = None) -> Connection:
+        """A connection, to be used until the deadline (by the monotonic clock). Raises `DatabaseUnavailable`."""
+        deadline = deadline or monotonic() + REQUEST_SECONDS
+        self._take_slots(writes, deadline)
+        if connection := self._pop_idle():
+            connection.deadline = min(deadline, monotonic() + ANSWER_SECONDS)
+            return connection
+        try:
+            self._background.submit(self._open_idle, writes).result(deadline - monotonic())
+        except (TimeoutError, RuntimeError) as fault:  # RuntimeError: no thread can be started; a later one opens it
+            raise DatabaseUnavailable(cause=type(fault).__name__) from fault
+        return self._take(writes, deadline)
+
+    def _give_back(self, connection: Connection, writes: bool) -> None:
+        if connection.unfinished:
+            with suppress(RuntimeError):  # no thread can be started; a later one cancels it
+                self._background.submit(self._cancel, connection, writes)
+            return
+        if connection.closed and connection.generation is self._generation:
+            self._generation = object()  # what broke this one has most likely broken the idle ones too
+        if connection.is_idle and connection.generation is self._generation:
+            self._idle.append(connection)
+        else:
+            connection.close()
+        self._free_slots(writes)
+
+    def _open_idle(self, writes: bool) -> None:
+        """Open a connection for the next one to take, and free the slots that were taken for it."""
+        generation = self._generation
+        try:
+            connection = self._open(STATEMENT_SECONDS, monotonic() + ANSWER_SECONDS)
+        except BaseException:
+            self._free_slots(writes)
+            raise
+        connection.generation = generation
+        self._give_back(connection, writes)
+
+    def _cancel(self, connection: Connection, writes: bool) -> None:
+        try:
+            connection.cancel_unfinished()
+        finally:
+            self._give_back(connection, writes)
+
+    def _take_slots(self, writes: bool, deadline: float) -> None:
+        deadline = min(deadline, monotonic() + SLOT_SECONDS)
+        if deadline > monotonic() and (not writes or self._write_slots.acquire(timeout=deadline - monotonic())):
+            if self._slots.acquire(timeout=deadline - monotonic()):
+                return
+            if writes:
+                self._write_slots.release()
+        raise DatabaseUnavailable(cause="NoFreeConnection")
+
+    def _free_slots(self, writes: bool) -> None:
+        self._slots.release()
+        if writes:
+            self._write_slots.release()
+
+    def _pop_idle(self) -> Connection | None:
+        with suppress(IndexError):
+            while (connection := self._idle.pop()).generation is not self._generation or connection.is_readable:
+                connection.close()
+            return connection
+        return None
+
+
+class RequestDatabase(DirectDatabase):
+    """The shared connections for one request. Its deadline begins with the first statement, after the body was read."""
+
+    def __init__(self, shared: Database) -> None:
+        self._shared = shared
+
+    @cached_property
+    def deadline(self) -> float:
+        return monotonic() + REQUEST_SECONDS
+
+    def _take(self, writes: bool) -> Connection:
+        return self._shared._take(writes, self.deadline)
+
+    def _give_back(self, connection: Connection, writes: bool) -> None:
+        self._shared._give_back(connection, writes)
