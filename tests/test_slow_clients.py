@@ -2,7 +2,6 @@
 
 import resource
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 import pytest
 
 from .support.servers import Server, serving
+from .support.wire import attack, connections_of, workers_of
 from .support.world import World
 
 pytestmark = pytest.mark.xdist_group("slow-clients")
@@ -23,6 +23,14 @@ BEHAVIOURS = {
     "slow body": (LOGIN + b"Content-Length: 100\r\n\r\n{", b" "),
     "never reading": (b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * 100, b""),
     "open after close": (b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", b""),
+    "slow chunks": (LOGIN + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n"),
+}
+HOSTILE = {
+    "chunks": (LOGIN + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n" * 60_000),
+    "packets of a head": (b"GET /livez HTTP/1.1\r\nX: ", *[b"a"] * 500),
+    "packets of a body": (LOGIN + b"Content-Length: 9000\r\n\r\n", *[b" "] * 3000),
+    "long heads": (b"GET /livez HTTP/1.1\r\n", (b"X: " + b"a" * 8000 + b"\r\n") * 98),
+    "requests at once": (b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n" * 200,),
 }
 
 
@@ -76,24 +84,29 @@ def test_slow_clients_delay_no_other_client(server: Server, world: World, behavi
             time.sleep(0.2)
 
 
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_clients_delay_no_other_client(server: Server, world: World, kind: str) -> None:
+    """Each sends the same again as soon as it has been answered."""
+    token = world.session().refresh_token
+    seconds_of_refresh(server, token)
+    with attack(server, CROWD, *HOSTILE[kind]):
+        waited = [seconds_of_refresh(server, token) for _ in range(5)]
+    assert sorted(waited)[2] < 1, waited
+
+
 def test_slow_clients_are_disconnected(server: Server) -> None:
     """Each kind within about 20 seconds, also when a byte arrives every second."""
     with ExitStack() as stack:
         waiting = {name: stack.enter_context(crowd(server, 2, *sent)) for name, sent in BEHAVIOURS.items()}
+        del waiting["silent"]
         deadline = time.monotonic() + 25
         while waiting:
             assert time.monotonic() < deadline, list(waiting)
             time.sleep(0.2)
-            waiting = {name: each for name, each in waiting.items() if any(is_open(server, one) for one in each)}
-
-
-def is_open(server: Server, connection: socket.socket) -> bool:
-    """Whether a process of the server still holds the other end of this connection."""
-    port = f"{connection.getsockname()[1]:04X}"
-    with open("/proc/net/tcp") as file:
-        rows = [line.split() for line in file]
-    ours = [row for row in rows if row[1].endswith(f":{server.port:04X}") and row[2].endswith(f":{port}")]
-    return any(row[9] != "0" for row in ours)  # without an inode no process has it open
+            ports = connections_of(server)
+            waiting = {
+                name: each for name, each in waiting.items() if any(one.getsockname()[1] in ports for one in each)
+            }
 
 
 def test_more_connections_than_file_descriptors_end_no_worker(environment: dict[str, str], world: World) -> None:
@@ -110,8 +123,3 @@ def test_more_connections_than_file_descriptors_end_no_worker(environment: dict[
             assert workers_of(server) == before
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
-
-
-def workers_of(server: Server) -> list[int]:
-    listed = subprocess.run(["pgrep", "-P", str(server.process.pid)], capture_output=True, text=True, check=True)
-    return [int(pid) for pid in listed.stdout.split()]
