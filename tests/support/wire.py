@@ -37,13 +37,21 @@ def statuses(received: bytes) -> list[int]:
 
 
 def connections_of(server: Server) -> set[int]:
-    """The ports of the clients whose connections a process of the server holds."""
+    """The ports of the clients whose connections a process of the server holds; 0 where it listens."""
     rows: list[list[str]] = []
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with open(table) as file:
             rows += [line.split() for line in file]
     ours = [row for row in rows if row[1].endswith(f":{server.port:04X}")]
     return {int(row[2].rpartition(":")[2], 16) for row in ours if row[9] != "0"}  # without an inode no process has it
+
+
+def wait_for_no_connection(server: Server) -> None:
+    """Until the server has closed all connections, and so has stopped working for them."""
+    deadline = time.monotonic() + 10
+    while connections_of(server) - {0}:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def workers_of(server: Server) -> list[int]:
@@ -63,7 +71,7 @@ def attack(server: Server, clients: int, *pieces: bytes) -> Iterator[None]:
     process.start()
     try:
         deadline = time.monotonic() + 30
-        while len(connections_of(server)) < 2:
+        while not connections_of(server) - {0}:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         time.sleep(0.3)
