@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -148,6 +149,40 @@ def test_a_path_has_one_spelling_in_each_character(server: Server) -> None:
 @pytest.mark.parametrize("target", ["metrics", "*metrics", "metrics:80", "a://metrics", "*"])
 def test_a_path_starts_with_a_slash(server: Server, method: str, target: str) -> None:
     assert set(statuses(exchange(server, f"{method} {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode()))) <= {400, 404}
+
+
+CHUNKED = LOGIN + b"Transfer-Encoding: chunked\r\n\r\n"
+HEADERS = b"GET /livez HTTP/1.1\r\nHost: a\r\n" + (b"X: " + b"a" * 5990 + b"\r\n") * 9
+
+
+@pytest.mark.parametrize(("request_", "status", "code"), [
+    (HEADERS + b"\r\n", 200, None),  # 54 KB
+    (HEADERS + (b"X: " + b"a" * 5990 + b"\r\n") * 4 + b"\r\n", 431, "BAD_REQUEST"),  # 78 KB
+    (CHUNKED + b"1\r\n \r\n" * 2000 + b"0\r\n\r\n", 400, "INVALID_REQUEST"),
+    (CHUNKED + b"1\r\n \r\n" * 2100 + b"0\r\n\r\n", 400, "UNREADABLE_BODY"),
+    (CHUNKED + b"1;a=b\r\n \r\n0\r\na: b\r\n\r\n", 400, "INVALID_REQUEST"),
+    (CHUNKED + b"1\r\n \r\n0\r\n" + (b"a: " + b"b" * 1000 + b"\r\n") * 9 + b"\r\n", 400, "UNREADABLE_BODY"),
+], ids=["head", "long head", "chunks", "more chunks", "extension", "long trailers"])  # fmt: skip
+def test_a_request_has_a_limited_size_in_limited_pieces(
+    server: Server, request_: bytes, status: int, code: str | None
+) -> None:
+    received = exchange(server, request_)
+    assert statuses(received) == [status], received
+    assert json.loads(received.partition(b"\r\n\r\n")[2]).get("errorCode") == code
+
+
+@pytest.mark.parametrize(("packets", "status"), [(200, 200), (600, 431)])
+def test_a_head_arrives_in_limited_packets(server: Server, packets: int, status: int) -> None:
+    """Slowly enough that the server reads each of them."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.sendall(b"GET /livez HTTP/1.1\r\nConnection: close\r\nX: ")
+        with suppress(OSError):  # it may be refused before all are sent
+            for _ in range(packets):
+                connection.sendall(b"a")
+                time.sleep(0.001)
+            connection.sendall(b"\r\n\r\n")
+        assert statuses(connection.recv(65536)) == [status]
 
 
 def test_a_refused_body_is_not_the_next_request(server: Server) -> None:
