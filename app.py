@@ -26,7 +26,6 @@ def create_app(configuration: Config) -> Flask:
         tokens = AccessTokens(configuration.keyring, configuration.issuer)
 
     app = Flask(__name__, static_folder=None)
-    app.url_map.merge_slashes = False  # //auth/login is 404, not a redirect
     app.request_class = ServiceRequest
     app.response_class = Response
 

@@ -9,6 +9,7 @@ import queue
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -26,19 +27,30 @@ from auth.ops.log import configuration  # noqa: E402
 if subprocess.run([sys.executable, "-c", "from app import app"], cwd=Path(__file__).parent, check=False).returncode:
     sys.exit(1)
 
+
+def addresses(port: str) -> list[str]:
+    """All of the machine. A socket for IPv6 takes IPv4 as well, unless the system says otherwise (bindv6only)."""
+    with suppress(OSError), socket.socket(socket.AF_INET6) as probe:
+        probe.bind(("::", 0))
+        alone = probe.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+        return [f"[::]:{port}", f"0.0.0.0:{port}"] if alone else [f"[::]:{port}"]
+    return [f"0.0.0.0:{port}"]
+
+
 variables = DEFAULTS | {name: value.strip() for name, value in os.environ.items() if value.strip()}
-bind = f"0.0.0.0:{variables['PORT']}"
+bind = addresses(variables["PORT"])
 workers = int(variables["WEB_CONCURRENCY"])
 worker_class = "auth.ops.worker.Worker"
 threads = 112  # 36 logins that wait for a hash, 12 database connections, 64 slow clients
 worker_connections = min(1000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 128)  # more wait in the kernel
 limit_request_field_size = 32 * 1024  # bytes of a header line: the longest token that the service makes fits
-keepalive = 5  # seconds that a connection without a request stays open
+keepalive = 95  # seconds that a connection waits for its next request; longer than Heroku's router, which takes 90
 forwarder_headers = ""  # a SCRIPT_NAME header would change the path after the proxy has checked it
+secure_scheme_headers: dict[str, str] = {}  # X-Forwarded-Proto and its like: two that disagree would be 400
 loglevel = variables["LOG_LEVEL"].lower()
+http_parser = "python"  # auth.ops.parser bounds this one
 logger_class = "auth.ops.log.Logger"
 logconfig_dict = configuration(loglevel)
-graceful_timeout = 30  # seconds that requests have to end after SIGTERM
 control_socket_disable = True  # it would be a file in the home folder
 # For gunicorn's own files too. Other programs clean up and fill /tmp, which is next where this one cannot be written.
 os.environ.setdefault("TMPDIR", "/dev/shm")  # noqa: S108

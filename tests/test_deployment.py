@@ -7,6 +7,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from auth.cli.keys import generate_private_key
 
 from .support.api import COOKIE, Api, any_address, send_to_server
 from .support.databases import NewDatabase
+from .support.programs import missing
 from .support.router import routed
 from .support.servers import BIN, PROJECT, Server, free_port
 from .support.world import ORIGIN, PASSWORD
@@ -141,6 +143,71 @@ def test_a_platforms_sigterm_stops_every_process(slug: Slug) -> None:
         assert process.wait(10) == 143
         assert not any(map(runs, psutil.wait_procs(started, timeout=2)[1]))
         assert "SIGKILL" not in (slug.home / "log").read_text()
+
+
+LISTENING = """if True:
+    import subprocess, sys, time
+    from contextlib import suppress
+    from http.client import HTTPConnection
+
+    def answers(address):
+        with suppress(OSError):
+            connection = HTTPConnection(address, 8080)
+            connection.request("GET", "/livez")
+            return connection.getresponse().status == 200
+
+    server = subprocess.Popen(["gunicorn", "app:app"])
+    while not answers("127.0.0.1"):
+        assert server.poll() is None
+        time.sleep(0.05)
+    print(*filter(answers, ("127.0.0.1", "::1")))
+    server.terminate()
+    sys.exit(server.wait())
+"""
+
+
+@pytest.mark.parametrize(
+    ("setting", "listening"),
+    [
+        ("bindv6only 0", "127.0.0.1 ::1\n"),
+        ("bindv6only 1", "127.0.0.1 ::1\n"),
+        ("conf/all/disable_ipv6 1", "127.0.0.1\n"),
+    ],
+)
+def test_it_listens_on_ipv4_and_ipv6_where_the_machine_has_both(
+    environment: dict[str, str], setting: str, listening: str
+) -> None:
+    """On a network of its own, with that setting of the kernel."""
+    name, value = setting.split()
+    network = f"ip link set lo up && echo {value} > /proc/sys/net/ipv6/{name}"
+    alone = ("unshare", "--net", "sh", "-c", f'{network} && exec "$@"', "sh")
+    if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
+        missing("a network namespace: root, and iproute2")
+    finished = subprocess.run(
+        [*alone, sys.executable, "-c", LISTENING], cwd=PROJECT, capture_output=True, text=True, timeout=60, check=True,
+        env={"PATH": f"{BIN}:{os.environ['PATH']}", "WEB_CONCURRENCY": "1", "LOG_LEVEL": "warning", **environment},
+    )  # fmt: skip
+    assert finished.stdout == listening
+
+
+def test_a_kernel_without_ipv6_is_enough(environment: dict[str, str]) -> None:
+    """Such a kernel, and systemd's RestrictAddressFamilies, refuse the socket itself."""
+    program = """if True:
+        import errno, runpy, socket
+
+        class Socket(socket.socket):
+            def __init__(self, family, *arguments):
+                if family == socket.AF_INET6:
+                    raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+                super().__init__(family, *arguments)
+
+        socket.socket = Socket
+        print(runpy.run_path("gunicorn.conf.py")["bind"])
+    """
+    command = [sys.executable, "-c", program]
+    given = {**environment, "PORT": "9999"}
+    finished = subprocess.run(command, cwd=PROJECT, env=given, capture_output=True, text=True, check=True)
+    assert finished.stdout == "['0.0.0.0:9999']\n"
 
 
 def test_the_platforms_python_is_one_that_every_pin_installs_on() -> None:

@@ -12,6 +12,8 @@ from gunicorn import util
 from gunicorn.http import errors
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from auth.ops import parser as parser  # for what it changes in gunicorn
+
 REQUEST_SECONDS: Final = 20.0  # the service needs 6 at most; the rest is for slow clients
 
 _UNREADABLE: Final = {
@@ -27,6 +29,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self.max_keepalived = self.worker_connections  # `notify` makes room
         self._started: dict[TConn, float] = {}
 
     def accept(self, listener: Any) -> None:
@@ -52,24 +55,28 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         """Close in this thread: the client may take seconds to hang up, and the main thread must not wait for it."""
         self._started[conn] = time.monotonic()
         try:
-            return super().handle(conn) or util.close_graceful(conn.sock)
+            if super().handle(conn):
+                return True
+            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 4096)  # else a read for each small packet
+            conn.close(graceful=True)
+            conn.close = lambda **_: None  # gunicorn would close it once more
+            return False
         finally:
             del self._started[conn]
 
-    def finish_request(self, conn: TConn, fs: Any) -> None:
-        """Count a connection that `handle` has closed. gunicorn would close it again, fail, and count it twice."""
-        if fs.exception() is None and not fs.result():
-            self.nr_conns -= 1
-        else:
-            super().finish_request(conn, fs)
-
     def notify(self) -> None:
-        """Called by the main loop at least once a second. End requests that take too long; their threads go on."""
+        """Called by the main loop at least once a second. End requests that take too long; their threads go on.
+
+        Where no place is left for a new connection, close the one that has waited longest for a request.
+        """
         super().notify()
         for conn, started in list(self._started.items()):
             if time.monotonic() - started > REQUEST_SECONDS:
                 with suppress(OSError):
                     conn.sock.shutdown(socket.SHUT_RDWR)
+        while self.nr_conns >= self.worker_connections and self.keepalived_conns:
+            self.keepalived_conns[0].timeout = 0
+            self.murder_keepalived()
 
     def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
         """gunicorn reads the rest of the body here. Close if it is malformed: the answer is sent already."""
