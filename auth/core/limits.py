@@ -26,6 +26,10 @@ COOKIE_CHARACTERS: Final = 16 * 1024  # of one Cookie header; browsers send abou
 SCOPE_CHARACTERS: Final = 1024
 SCOPES_PER_REQUEST: Final = 1000  # a token with more would be too long for a header
 
+SESSIONS: Final = 1000  # live ones of a person; a login ends the oldest beyond them
+DELEGATIONS: Final = 100  # live ones of a person and a service
+CHAIN_SERVICES: Final = 8  # in extendedByChain
+
 PURGE_ROWS: Final = 100  # the most expired rows that one statement deletes, so that no login waits for long
 
 LOCKOUT: Final = {

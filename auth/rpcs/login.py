@@ -41,6 +41,7 @@ def _verify(request: Request, password: str, login: Row) -> None:
 def _start_session(request: Request, login: Row, refresh_token: str) -> str:
     session = request.db.one(
         "session_insert",
+        sessions=limits.SESSIONS,
         token_hash=refresh_tokens.digest(refresh_token),
         principal_id=login["id"],
         principal_uid=login["uid"],
@@ -56,6 +57,8 @@ def _start_session(request: Request, login: Row, refresh_token: str) -> str:
         raise errors.IncorrectCredentials
     reference = str(session["public_session_reference"])
     request.record.set_principal(login["id"], reference)
+    if session["revoked"]:
+        request.record.details["revoked"] = session["revoked"]
     return reference
 
 
