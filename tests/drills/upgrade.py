@@ -33,7 +33,8 @@ MANY = 100_000  # sessions of one person, and delegations
 PERSON = "ada"
 PHASE_SECONDS = 8
 READER_SECONDS = 5
-WAITING = "SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"
+# ALTER TABLE waits for the table, CREATE INDEX CONCURRENTLY for the transaction that reads.
+WAITING = "SELECT 1 FROM pg_locks WHERE NOT granted AND (mode = 'AccessExclusiveLock' OR locktype = 'virtualxid')"
 SETTINGS = ["shared_buffers=1GB", "max_wal_size=8GB", "max_connections=200", "wal_level=minimal", "max_wal_senders=0"]
 
 
