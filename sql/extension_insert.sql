@@ -1,48 +1,67 @@
--- Stores a delegation. No row when its source has ended, or has no time left. Locks the principals in the order of their
--- ids, then the source, so that this statement and one that ends the source run one after the other.
-WITH locked AS MATERIALIZED (
-    SELECT id, uid, disabled_at, tokens_ended_at
-    FROM principal
-    WHERE id = ANY (ARRAY[%(user_id)s, %(bearer_id)s])
-    ORDER BY id
-    FOR SHARE
-), source AS MATERIALIZED (
-    SELECT token.token_hash, token.expires_at
+-- Stores a delegation. `is_full`: the service has as many of that person as it may, and nothing was stored. No row
+-- when the grant of the person's token or of the service's has ended, or no time is left. Locks the principals in the order
+-- of their ids, then the tokens, so that this statement and one that ends a grant run one after the other.
+WITH turn AS MATERIALIZED (
+    -- Extensions of one person by one service run one after another, so that each counts those before it.
+    SELECT pg_advisory_xact_lock(hashtextextended(concat_ws(' ', %(bearer_id)s::text, %(user_id)s::text), 0))
+), locked AS MATERIALIZED (
+    SELECT principal.id, principal.uid, principal.disabled_at, principal.tokens_ended_at
+    FROM turn
+    CROSS JOIN principal
+    WHERE principal.id = ANY (ARRAY[%(user_id)s, %(bearer_id)s])
+    ORDER BY principal.id
+    FOR SHARE OF principal
+), token AS MATERIALIZED (
+    SELECT
+        token.principal_id, token.public_session_reference, token.token_hash, token.expires_at,
+        token.extended_by IS NOT NULL AS is_delegation
     FROM locked
     JOIN refresh_token AS token ON token.principal_id = locked.id
-    WHERE locked.id = %(user_id)s
-      AND token.public_session_reference = %(user_reference)s
+    WHERE token.public_session_reference = ANY (ARRAY[%(user_reference)s, %(bearer_reference)s]::uuid[])
       AND (token.expires_at IS NULL OR token.expires_at > now())
     FOR KEY SHARE OF token
-), allowed AS (
+), bearer (id, uid, reference, issued_at) AS (
+    VALUES
+        (%(user_id)s::text, %(user_uid)s::bigint, %(user_reference)s::uuid, %(user_issued_at)s::bigint),
+        (%(bearer_id)s, %(bearer_uid)s, %(bearer_reference)s, %(bearer_issued_at)s)
+), live AS (
+    SELECT locked.id, token.token_hash, token.expires_at, token.is_delegation
+    FROM bearer
+    JOIN locked ON locked.id = bearer.id
+    LEFT JOIN token ON token.principal_id = bearer.id AND token.public_session_reference = bearer.reference
+    WHERE locked.disabled_at IS NULL
+      AND locked.uid = coalesce(bearer.uid, locked.uid)
+      AND CASE
+          WHEN bearer.reference IS NULL
+              THEN to_timestamp(bearer.issued_at) > date_trunc('second', locked.tokens_ended_at)
+          ELSE token.token_hash IS NOT NULL
+      END
+), allowed AS MATERIALIZED (
     -- A session sets no end. A delegation sets its `expires_at`.
     SELECT
         person.id AS person_id,
         service.id AS service_id,
-        CASE WHEN %(user_is_extended)s THEN source.token_hash END AS made_from,
-        least(to_timestamp(%(not_after)s), CASE WHEN %(user_is_extended)s THEN source.expires_at END) AS not_after
-    FROM locked AS person
-    JOIN locked AS service ON service.id = %(bearer_id)s
-    LEFT JOIN source ON true
+        CASE WHEN person.is_delegation THEN person.token_hash END AS made_from,
+        least(to_timestamp(%(not_after)s), CASE WHEN person.is_delegation THEN person.expires_at END) AS not_after,
+        has_delegations(service.id, person.id, %(delegations)s) AS is_full
+    FROM live AS person
+    JOIN live AS service ON service.id = %(bearer_id)s
     WHERE person.id = %(user_id)s
-      AND person.disabled_at IS NULL
-      AND person.uid = coalesce(%(user_uid)s, person.uid)
-      AND service.disabled_at IS NULL
-      AND service.uid = coalesce(%(bearer_uid)s, service.uid)
-      AND CASE
-          WHEN %(user_reference)s::uuid IS NULL
-              THEN to_timestamp(%(user_issued_at)s) > date_trunc('second', person.tokens_ended_at)
-          ELSE source.token_hash IS NOT NULL
-      END
+), stored AS (
+    INSERT INTO refresh_token (
+        token_hash, public_session_reference, principal_id, scopes, access_token_lifetime_ms,
+        extended_by, extended_by_chain, made_from, expires_at
+    )
+    SELECT
+        %(token_hash)s, %(reference)s, person_id, %(scopes)s, %(access_token_lifetime_ms)s,
+        service_id, %(extended_by_chain)s, made_from,
+        least(now() + make_interval(hours => 24 * %(ttl_days)s), not_after)
+    FROM allowed
+    WHERE NOT is_full
+      AND coalesce(not_after > now(), true)
+    RETURNING public_session_reference
 )
-INSERT INTO refresh_token (
-    token_hash, public_session_reference, principal_id, scopes, access_token_lifetime_ms,
-    extended_by, extended_by_chain, made_from, expires_at
-)
-SELECT
-    %(token_hash)s, %(reference)s, person_id, %(scopes)s, %(access_token_lifetime_ms)s,
-    service_id, %(extended_by_chain)s, made_from,
-    least(now() + make_interval(hours => 24 * %(ttl_days)s), not_after)
+SELECT allowed.is_full
 FROM allowed
-WHERE coalesce(not_after > now(), true)
-RETURNING public_session_reference
+LEFT JOIN stored ON true
+WHERE coalesce(allowed.not_after > now(), true)

@@ -24,7 +24,8 @@ CROSS JOIN LATERAL (
         WHERE principal_id = person.id
           AND extended_by IS NULL
           AND (expires_at IS NULL OR expires_at > now())
-          AND ip_address <<= %(network_address)s::inet
+          -- By these bounds the index finds the addresses of the network, and by `<<=` it would not.
+          AND ip_address BETWEEN %(network_address)s::inet AND host(broadcast(%(network_address)s::inet))::inet
     ) AS is_known_network
 ) AS live
 WHERE service.name = %(service)s

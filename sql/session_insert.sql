@@ -1,5 +1,6 @@
 -- A session for a person whose password was just verified; no row when the person was disabled, deleted (perhaps created
--- again) or given a new password since. FOR SHARE: this statement and such a change run one after the other.
+-- again) or given a new password since. Ends the oldest sessions beyond the bound, and returns how many (`revoked`): at most
+-- as many as the bound, so that a login is quick. By the lock, logins and changes of the same person run one after another.
 WITH person AS (
     SELECT id
     FROM principal
@@ -7,16 +8,25 @@ WITH person AS (
       AND uid = %(principal_uid)s
       AND disabled_at IS NULL
       AND password_generation = %(password_generation)s
-    FOR SHARE
+    FOR NO KEY UPDATE
+), earlier AS MATERIALIZED (
+    SELECT id, end_sessions(id, %(sessions)s - 1, %(sessions)s) AS revoked
+    FROM person
+), session AS (
+    INSERT INTO refresh_token (
+        token_hash, principal_id, scopes, access_token_lifetime_ms,
+        expires_at, ends_at, idle_timeout_seconds, ip_address, user_agent
+    )
+    SELECT
+        %(token_hash)s, earlier.id, %(scopes)s, %(access_token_lifetime_ms)s,
+        now() + make_interval(
+            secs => least(%(ttl_seconds)s::double precision, %(idle_timeout_seconds)s::double precision)
+        ),
+        now() + make_interval(secs => %(ttl_seconds)s::double precision),
+        %(idle_timeout_seconds)s, %(ip_address)s::inet, %(user_agent)s
+    FROM earlier
+    RETURNING public_session_reference
 )
-INSERT INTO refresh_token (
-    token_hash, principal_id, scopes, access_token_lifetime_ms,
-    expires_at, ends_at, idle_timeout_seconds, ip_address, user_agent
-)
-SELECT
-    %(token_hash)s, person.id, %(scopes)s, %(access_token_lifetime_ms)s,
-    now() + make_interval(secs => least(%(ttl_seconds)s::double precision, %(idle_timeout_seconds)s::double precision)),
-    now() + make_interval(secs => %(ttl_seconds)s::double precision),
-    %(idle_timeout_seconds)s, %(ip_address)s::inet, %(user_agent)s
-FROM person
-RETURNING public_session_reference
+SELECT session.public_session_reference, earlier.revoked
+FROM session
+CROSS JOIN earlier

@@ -389,10 +389,10 @@ def test_purge_deletes_what_has_expired_and_nothing_else(server_url: str, enviro
         flask.json("db", "migrate")
         connection.execute(EXPIRED)
         kept = connection.execute(COUNTS).fetchone()
-        assert flask.json("purge") == {"refresh_token": 250, "jti_claim": 350, "login_limit": 50}
+        assert flask.json("purge") == {"refresh_token": 250, "jti_claim": 350, "login_limit": 50, "reset_token": 0}
         assert kept is not None
         assert connection.execute(COUNTS).fetchone() == (kept[0] - 250, kept[1] - 350, kept[2] - 50)
-        assert flask.run("purge").stdout == "refresh_token\t0\njti_claim\t0\nlogin_limit\t0\n"
+        assert flask.run("purge").stdout == "refresh_token\t0\njti_claim\t0\nlogin_limit\t0\nreset_token\t0\n"
 
 
 EXPIRED = """

@@ -4,7 +4,9 @@ import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from ipaddress import ip_address, ip_network
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -24,8 +26,10 @@ from .support.servers import PROJECT
 from .support.world import World
 
 FILL = """
-INSERT INTO principal (id, role, principal_type, first_names, last_name)
-SELECT 'user-' || n, 'USER', 'password', 'A', 'B' FROM generate_series(1, 20000) n;
+INSERT INTO principal (id, role, principal_type, first_names, last_name, reset_token_hash, reset_expires_at)
+SELECT 'user-' || n, 'USER', 'password', 'A', 'B', CASE WHEN n % 500 = 0 THEN sha256(n::text::bytea) END,
+    CASE WHEN n % 1000 = 0 THEN now() - interval '1 hour' WHEN n % 500 = 0 THEN now() + interval '1 hour' END
+FROM generate_series(1, 20000) n;
 INSERT INTO principal (id, role, principal_type)
 SELECT '_service-' || n, 'SERVICE', 'service' FROM generate_series(1, 2000) n;
 INSERT INTO service_scope SELECT '_service-' || n, 'a:read' FROM generate_series(1, 2000) n;
@@ -173,22 +177,131 @@ def test_the_purge_takes_at_most_a_batch_and_passes_over_locked_rows(server_url:
         migrate(DirectDatabase(url))
         database = Database(url)  # which does not wait for a lock for ever
         with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(FILL)  # 40 dead tokens and 40 dead claims
+            connection.execute(FILL)  # 40 dead tokens, 40 dead claims, 40 dead limits and 20 dead reset tokens
             with connection.transaction():
                 connection.execute("SELECT 1 FROM refresh_token WHERE expires_at < now() LIMIT 5 FOR UPDATE")
                 first = database.one("expired_delete", batch=50, claim_days=30)
-                assert first == {"refresh_token": 35, "jti_claim": 15, "login_limit": 0}
+                assert first == {"refresh_token": 35, "jti_claim": 15, "login_limit": 0, "reset_token": 0}
         assert database.one("expired_delete", batch=50, claim_days=30) == {
             "refresh_token": 5,
             "jti_claim": 25,
             "login_limit": 20,
+            "reset_token": 0,
         }
+        with psycopg.connect(url) as holder:
+            holder.execute("SELECT FROM principal WHERE reset_expires_at < now() LIMIT 2 FOR UPDATE")
+            assert database.one("expired_delete", batch=50, claim_days=30) == {
+                "refresh_token": 0,
+                "jti_claim": 0,
+                "login_limit": 20,
+                "reset_token": 18,
+            }
         assert database.one("expired_delete", batch=50, claim_days=30) == {
             "refresh_token": 0,
             "jti_claim": 0,
-            "login_limit": 20,
+            "login_limit": 0,
+            "reset_token": 2,
         }
         database.close()
+
+
+# Each column with the end of something, and its name in the counts of the purge. A session ends at the earlier one of
+# its two columns, which is `expires_at`.
+ENDS = {
+    ("login_limit", "expires_at"): "login_limit",
+    ("principal", "reset_expires_at"): "reset_token",
+    ("refresh_token", "expires_at"): "refresh_token",
+    ("refresh_token", "ends_at"): "refresh_token",
+}
+
+
+def test_all_that_expires_is_purged(filled: psycopg.Connection[Any]) -> None:
+    columns = filled.execute(
+        "SELECT table_name, column_name FROM information_schema.columns "
+        "WHERE table_schema = 'public' AND data_type LIKE 'timestamp%' AND column_name ~ 'expire|ends_at'"
+    ).fetchall()
+    assert set(columns) == set(ENDS), "say here what purges the new column"
+    with filled.transaction(force_rollback=True):
+        before = filled.execute("SELECT count(*) FROM principal WHERE reset_token_hash IS NOT NULL").fetchone()
+        purged = filled.execute(STATEMENTS["expired_delete"], {"batch": 1000, "claim_days": 30})
+        assert purged.description is not None
+        counts = dict(zip([column.name for column in purged.description], purged.fetchall()[0], strict=True))
+        assert counts == {"refresh_token": 40, "jti_claim": 40, "login_limit": 40, "reset_token": 20}
+        after = filled.execute("SELECT count(*) FROM principal WHERE reset_token_hash IS NOT NULL").fetchone()
+        live = filled.execute("SELECT count(*) FROM principal WHERE reset_expires_at > now()").fetchone()
+        assert (before, after, live) == ((40,), (20,), (20,))
+
+
+@pytest.mark.parametrize(
+    ("call", "effect"),
+    [
+        ("end_sessions('user-8', 0, NULL)", 2),
+        ("end_sessions('user-8', 1, 1000)", 1),
+        ("end_sessions('user-8', 0, 1)", 1),
+        ("end_sessions('user-8', 2, 1000)", 0),
+        ("end_delegations('user-9')", 3),
+        ("has_delegations('_service-1', 'user-9', 3)", True),
+        ("has_delegations('_service-1', 'user-9', 4)", False),
+        ("has_delegations('_service-2', 'user-9', 1)", False),
+    ],
+)
+def test_no_function_reads_a_table_from_end_to_end(filled: psycopg.Connection[Any], call: str, effect: object) -> None:
+    scans = "SELECT sum(seq_scan) FROM pg_stat_xact_user_tables"
+    with filled.transaction(force_rollback=True):
+        filled.execute(
+            "INSERT INTO refresh_token (token_hash, principal_id, scopes, access_token_lifetime_ms, extended_by, "
+            "extended_by_chain, expires_at) SELECT sha256(('d' || n)::bytea), 'user-9', '{a:read}', 1, '_service-1', "
+            "'{_service-1}', now() + interval '1 day' FROM generate_series(1, 3) n"
+        )
+        before = filled.execute(scans).fetchone()
+        assert filled.execute(f"SELECT {call}".encode()).fetchone() == (effect,)
+        assert filled.execute(scans).fetchone() == before
+
+
+ADDRESSES = ["203.0.113.7", "203.0.113.6", "203.0.113.8", "0.0.0.0", "255.255.255.255", "2001:db8:1:2::",
+             "2001:db8:1:2::7", "2001:db8:1:2:ffff:ffff:ffff:ffff", "2001:db8:1:1:ffff:ffff:ffff:ffff",
+             "2001:db8:1:3::", "::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", None]  # fmt: skip
+NETWORKS = ["203.0.113.7/32", "0.0.0.0/32", "255.255.255.255/32", "2001:db8:1:2::/64", "::/64",
+            "ffff:ffff:ffff:ffff::/64", None]  # fmt: skip
+
+
+def test_a_known_network_is_one_that_contains_the_address_of_a_live_session(world: World) -> None:
+    keys = dict.fromkeys(("pair_key", "network_key", "username_key"), b"")
+    for address in ADDRESSES:
+        user = world.user()
+        world.session(user, ip_address=address)
+        person = {"bearer_id": user, "bearer_uid": None, "bearer_reference": None, "bearer_issued_at": 2**40}
+        for network in NETWORKS:
+            contains = bool(address and network) and ip_address(address or "") in ip_network(network or "")
+            login = world.db.one(
+                "login_find", username=user, service=world.login_service(), network_address=network, **keys
+            )
+            change = world.db.one("password_find", network_address=network, **keys, **person)
+            for row in (login, change):
+                assert row is not None
+                assert row["is_known_network"] == contains, (address, network)
+
+
+@pytest.mark.parametrize("network", ["203.0.113.7/32", "10.9.8.7/32", "2001:db8::/64", None])
+@pytest.mark.parametrize("name", ["login_find", "password_find"])
+def test_a_guess_reads_few_pages_however_many_sessions_its_user_has(
+    filled: psycopg.Connection[Any], name: str, network: str | None
+) -> None:
+    """Else each guess would slow the service down, and its time would tell that the user exists."""
+    reference = uuid4()
+    with filled.transaction(force_rollback=True):
+        filled.execute(
+            "INSERT INTO refresh_token (token_hash, principal_id, scopes, access_token_lifetime_ms, ip_address, "
+            "public_session_reference) "
+            "SELECT sha256(('s' || n)::bytea), 'user-7', '{a:read}', 1, '10.0.0.1'::inet + n, "
+            "CASE WHEN n = 1 THEN %s ELSE gen_random_uuid() END FROM generate_series(1, 20000) n",
+            [reference],
+        )
+        values = PER_REQUEST[name] | {"network_address": network}
+        values |= {"bearer_reference": reference} if "bearer_reference" in values else {}
+        [[plan]] = explain(filled, name, values, "ANALYZE, BUFFERS, FORMAT JSON")
+    assert plan["Plan"]["Actual Rows"] == 1
+    assert plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"] < 50
 
 
 def test_a_database_without_tables_is_unavailable(server_url: str, world: World) -> None:

@@ -1,25 +1,20 @@
 """No call accepts an access token whose grant has ended, and no delegation outlives its source."""
 
-import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import psycopg
 import pytest
-from flask import Flask as App
 
-from auth.cli.migrations import migrate
-from auth.config import Config
 from auth.core import refresh_tokens
+from auth.core.limits import DELEGATIONS, SESSIONS
 from auth.core.models import Role
-from auth.db import DirectDatabase
 from auth.http.rpc import PUBLIC, RPCS
 
-from .support.api import Answer, Api, request_class, send_to_app
+from .support.api import Answer, Api
 from .support.command_line import CommandLine
-from .support.databases import NewDatabase
+from .support.rows import add_delegations, add_sessions
 from .support.world import ORIGIN, PASSWORD, Stored, World, claims
 
 REFERENCE = "00000000-0000-0000-0000-000000000000"
@@ -302,38 +297,54 @@ def test_an_extended_token_does_not_extend(api: Api, world: World) -> None:
     api.extend(extended, user.access_token, "files:read").refused(401, "INVALID_TOKEN")
 
 
-SESSIONS = 300_000 if "SOAK" in os.environ else 20_000
-SLOW = """
-CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.001); RETURN OLD; END $$;
-CREATE TRIGGER slow BEFORE DELETE ON refresh_token FOR EACH ROW
-WHEN (get_byte(OLD.token_hash, 0) < 26) EXECUTE FUNCTION wait();
-"""
+SERVICES = 50  # that act for one person: more than any deployment has shown
 
 
-def test_sessions_end_in_batches_when_one_statement_would_time_out(
-    server_url: str, config: Config, deploy: Callable[[Config], App], address: str
+@pytest.mark.parametrize("shape", ["", "star", "eights"])
+@pytest.mark.parametrize("ending", ["invalidateSessions", "invalidateDelegations", "changePassword", "of the first"])
+def test_all_that_the_bounds_allow_ends_within_the_time_of_a_statement(
+    api: Api, world: World, database_url: str, shape: str, ending: str
 ) -> None:
-    """The database is slow: it takes 1 ms for every tenth session. One statement for all would not end in its 1.5 s."""
-    with NewDatabase(server_url) as url:
-        migrate(DirectDatabase(url))
-        app = deploy(replace(config, database_url=url))
-        api, world = Api(send_to_app(app, address)), World(DirectDatabase(url), request_class(app).tokens)
-        user = world.session()
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(
-                "INSERT INTO refresh_token (token_hash, principal_id, scopes, access_token_lifetime_ms) "
-                "SELECT sha256(n::text::bytea), %s, '{all:write}', 600000 FROM generate_series(1, %s) n",
-                [user.id, SESSIONS],
-            )
-            connection.execute(SLOW)
-            connection.execute("ANALYZE refresh_token")  # as autovacuum does within a minute
-        service = world.service("files:read")
-        delegated = api.extend(service.access_token, user.access_token, "files:read", refreshes=True).ok()
-        assert api.invalidate_sessions(user.access_token).ok() == {}
-        with psycopg.connect(url) as connection:
-            row = connection.execute("SELECT count(*) FROM refresh_token WHERE principal_id = %s", [user.id]).fetchone()
-        assert row == (1,)
-        assert api.refresh(delegated["refreshToken"]).status == 200
+    """1,000 sessions, and 100 delegations by each of 50 services: none, all or eight deep made from the first one."""
+    user, service = world.session(), world.service("files:read")
+    sessions = add_sessions(database_url, user.id, SESSIONS - 1)
+    delegations = add_delegations(database_url, user.id, service.id, SERVICES * DELEGATIONS, shape)
+    calls: dict[str, Callable[[], Answer]] = {
+        "invalidateSessions": lambda: api.invalidate_sessions(user.access_token),
+        "invalidateDelegations": lambda: api.invalidate_delegations(user.access_token),
+        "changePassword": lambda: api.change_password(user.access_token, PASSWORD, NEW_PASSWORD),
+        "of the first": lambda: api.logout(delegations[0]),
+    }
+    started = time.monotonic()
+    calls[ending]().ok()
+    print(f"{time.monotonic() - started:.2f} s")
+    ends = (sessions[0], sessions[-1], user.refresh_token, delegations[0], delegations[-1])
+    left = [token for token in ends if api.refresh(token).status == 200]
+    expected = {
+        "invalidateSessions": [delegations[0], delegations[-1]],
+        "invalidateDelegations": [sessions[0], sessions[-1], user.refresh_token],
+        "changePassword": [user.refresh_token],
+        "of the first": [sessions[0], sessions[-1], user.refresh_token] + ([] if shape else [delegations[-1]]),
+    }
+    assert left == expected[ending]
+
+
+@pytest.mark.parametrize("ending", ["invalidateDelegations", "changePassword", "logout of the first"])
+def test_a_chain_of_a_thousand_from_an_earlier_release_ends(
+    api: Api, world: World, database_url: str, ending: str
+) -> None:  # fmt: skip
+    user, service = world.session(), world.service("files:read")
+    chain = add_delegations(database_url, user.id, service.id, 1000, "chain")
+    calls: dict[str, Callable[[], Answer]] = {
+        "invalidateDelegations": lambda: api.invalidate_delegations(user.access_token),
+        "changePassword": lambda: api.change_password(user.access_token, PASSWORD, NEW_PASSWORD),
+        "logout of the first": lambda: api.logout(chain[0]),
+    }
+    started = time.monotonic()
+    calls[ending]().ok()
+    assert time.monotonic() - started < 5  # one statement; a batch for each link took much longer
+    for token in (chain[0], chain[500], chain[-1]):
+        api.refresh(token).refused(401, "INVALID_TOKEN")
 
 
 @pytest.mark.parametrize(("lifetime_ms", "seconds"), [(600_000, 600), (1, 1), (1_001, 2), (90_500, 91)])

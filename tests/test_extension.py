@@ -3,16 +3,21 @@
 import re
 import secrets
 import time
+import uuid
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
 import pytest
 
 from auth.core import refresh_tokens
-from auth.core.limits import TOKEN_CHARACTERS
+from auth.core.limits import CHAIN_SERVICES, DELEGATIONS, TOKEN_CHARACTERS
 from auth.core.models import Role
+from auth.db import DirectDatabase
 
 from .support.api import Answer, Api
+from .support.rows import add_delegations, add_sessions, wait_for_lock
 from .support.world import World, claims
 
 
@@ -253,3 +258,76 @@ def test_a_stored_delegation_with_too_many_scopes_is_refused(api: Api, world: Wo
         connection.execute("UPDATE refresh_token SET scopes = %s WHERE token_hash = %s", [scopes, digest])
     assert 15 < fitting(api.refresh(refresh_token)) < 32
     assert api.logout(refresh_token).ok() == {}
+
+
+@pytest.mark.parametrize("refreshes", [False, True])
+def test_a_chain_has_at_most_eight_services(api: Api, world: World, refreshes: bool) -> None:
+    """Also when one service extends its own extended token again and again."""
+    service, other, user = world.service("files:read"), world.service("files:read"), world.session()
+    token = user.access_token
+    for _ in range(CHAIN_SERVICES):
+        token = api.extend(service.access_token, token, "files:read", refreshes=refreshes).ok()["accessToken"]
+    for last in (service, other):
+        for stored in (False, True):
+            api.extend(last.access_token, token, "files:read", refreshes=stored).refused(400, "CHAIN_TOO_LONG")
+        api.extend(last.access_token, token, "jobs:read").refused(401, "SCOPE_NOT_IN_POLICY")
+    expected = CHAIN_SERVICES if refreshes else 0
+    assert api.delegations(user.access_token).ok()["itemsInTotal"] == expected
+
+
+def test_a_service_has_at_most_a_hundred_delegations_of_a_person(api: Api, world: World, database_url: str) -> None:
+    """Only live ones count. Those of other services and persons do not, and what is not stored has no bound."""
+    service, other, user, stranger = (
+        world.service("files:read"),
+        world.service("files:read"),
+        world.session(),
+        world.session(),
+    )
+    tokens = add_delegations(database_url, user.id, service.id, DELEGATIONS - 1)
+    add_delegations(database_url, user.id, service.id, 30, expires_in="-1 hour")
+    add_sessions(database_url, user.id, 200)
+    bearer = service.access_token
+    last = api.extend(bearer, user.access_token, "files:read", refreshes=True).ok()
+    for token in (user.access_token, last["accessToken"]):
+        api.extend(bearer, token, "files:read", refreshes=True).refused(400, "TOO_MANY_DELEGATIONS")
+        api.extend(bearer, token, "jobs:read", refreshes=True).refused(401, "SCOPE_NOT_IN_POLICY")
+        assert api.extend(bearer, token, "files:read").status == 200
+    assert api.delegations(user.access_token).ok()["itemsInTotal"] == DELEGATIONS
+    assert api.extend(bearer, stranger.access_token, "files:read", refreshes=True).status == 200
+    assert api.extend(other.access_token, last["accessToken"], "files:read", refreshes=True).status == 200
+    assert {api.refresh(token).status for token in (tokens[0], tokens[-1], last["refreshToken"])} == {200}
+    api.logout(tokens[0]).ok()
+    assert api.extend(bearer, user.access_token, "files:read", refreshes=True).status == 200
+
+
+def test_parallel_extensions_keep_the_bound(api: Api, world: World, database_url: str) -> None:
+    service, user = world.service("files:read"), world.session()
+    add_delegations(database_url, user.id, service.id, DELEGATIONS - 3)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(
+            pool.map(
+                lambda _: api.extend(service.access_token, user.access_token, "files:read", refreshes=True), range(24)
+            )
+        )
+    assert Counter(answer.status for answer in answers) == {200: 3, 400: 21}
+    assert api.delegations(user.access_token).ok()["itemsInTotal"] == DELEGATIONS
+
+
+def test_an_extension_waits_for_one_that_is_being_stored_and_counts_it(
+    api: Api, world: World, database_url: str
+) -> None:  # fmt: skip
+    service, user = world.service("files:read"), world.session()
+    add_delegations(database_url, user.id, service.id, DELEGATIONS - 1)
+    bearers = [world.tokens.verify(each.access_token) for each in (service, user)]
+    with ThreadPoolExecutor(1) as pool:
+        with DirectDatabase(database_url).transaction() as transaction:
+            first = transaction.one(
+                "extension_insert", **bearers[0].parameters(), **bearers[1].parameters("user"),
+                not_after=None, token_hash=secrets.token_bytes(32), scopes=["files:read"],
+                access_token_lifetime_ms=1000, extended_by_chain=[service.id], ttl_days=30, delegations=DELEGATIONS,
+                reference=uuid.uuid4(),
+            )  # fmt: skip
+            assert first is not None
+            second = pool.submit(api.extend, service.access_token, user.access_token, "files:read", refreshes=True)
+            wait_for_lock(database_url)
+        second.result().refused(400, "TOO_MANY_DELEGATIONS")

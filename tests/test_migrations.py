@@ -1,21 +1,32 @@
 """The rule of docs/operations.md for migrations: the previous release works on, and no request waits for a second."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from importlib import import_module
 from typing import Any
+from unittest.mock import patch
 
 import psycopg
 import pytest
+from flask import Flask
 
 from auth.cli import migrations
 from auth.cli.migrations import Migration, all_migrations, migrate
+from auth.config import Config
+from auth.core.limits import DELEGATIONS, SESSIONS
+from auth.core.passwords import hash_password
 from auth.db import DirectDatabase
 from dev.bench import rows
 
+from .support.api import Api, send_to_app
+from .support.command_line import CommandLine
 from .support.copies import wait_until
 from .support.databases import NewDatabase
+from .support.rows import add_delegations, add_sessions
 from .support.servers import PROJECT
+from .support.world import PASSWORD
 
 pytestmark = pytest.mark.xdist_group("migrations")
 
@@ -52,6 +63,8 @@ WORK = """
     SELECT relname, seq_tup_read + coalesce(idx_tup_fetch, 0), n_tup_ins + n_tup_upd + n_tup_del
     FROM pg_stat_xact_user_tables
 """
+# By person the sessions, by service the delegations.
+KEPT = "SELECT coalesce(extended_by, principal_id), count(*)::integer FROM refresh_token GROUP BY 1"
 FILES = "SELECT relname, relfilenode FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
 
 
@@ -63,12 +76,18 @@ def released() -> int:
     return int(named[1]) - 1
 
 
+def migrate_to_previous(url: str) -> None:
+    """Make the schema of the previous release."""
+    known = all_migrations()[: released()]
+    with patch.object(migrations, "all_migrations", lambda: known):
+        assert len(migrate(DirectDatabase(url))) == len(known)
+
+
 @pytest.fixture(scope="module")
 def database(postgres_url: str) -> Iterator[Database]:
     """A database of the previous release, with rows in every table."""
     with NewDatabase(postgres_url) as url, psycopg.connect(url, autocommit=True) as connection:
-        for migration in all_migrations()[: released()]:
-            connection.execute(migration.sql.encode())
+        migrate_to_previous(url)
         rows.fill(url, 1000)
         connection.execute("INSERT INTO login_limit (key, expires_at) VALUES (sha256('a'), now())")
         yield connection
@@ -147,6 +166,63 @@ def test_the_check_finds_what_breaks_the_rule(database: Database, text: str) -> 
         problems = breaks(database, text)
     print(problems)
     assert problems
+
+
+PERSON = "INSERT INTO principal (id, role, principal_type, first_names, last_name, password_hash) VALUES (%s, 'USER', "
+SERVICE = "INSERT INTO principal (id, role, principal_type) VALUES (%s, 'SERVICE', 'service')"
+
+
+def test_an_upgrade_ends_what_a_person_has_beyond_the_bounds(
+    postgres_url: str, config: Config, deploy: Callable[[Config], Flask], address: str
+) -> None:
+    """Of 1.1.0, which had no bounds. Afterwards that person can do everything, and a purge has nothing to end."""
+    with NewDatabase(postgres_url) as url, psycopg.connect(url, autocommit=True) as connection:
+        migrate_to_previous(url)
+        for person in ("ada", "eve"):
+            connection.execute(PERSON + "'password', 'A', 'B', %s)", [person, hash_password(PASSWORD)])
+        for service in ("_flat", "_star", "_chain", "_few"):
+            connection.execute(SERVICE, [service])
+            connection.execute("INSERT INTO service_scope VALUES (%s, 'files:read')", [service])
+        sessions = add_sessions(url, "ada", 3 * SESSIONS)
+        add_sessions(url, "eve", SESSIONS)
+        made = {
+            "_flat": add_delegations(url, "ada", "_flat", 500),
+            "_star": add_delegations(url, "ada", "_star", 500, "star"),
+            "_chain": add_delegations(url, "ada", "_chain", 300, "chain"),
+            "_few": add_delegations(url, "ada", "_few", DELEGATIONS),
+        }
+        flask = CommandLine({"DATABASE_URL": url})
+        assert len(flask.json("db", "migrate")["applied"]) == len(all_migrations()) - released()
+        assert dict(connection.execute(KEPT).fetchall()) == {
+            "ada": SESSIONS, "eve": SESSIONS, "_flat": 100, "_star": 100, "_chain": 100, "_few": 100,
+        }  # fmt: skip
+        app = deploy(replace(config, database_url=url))
+        api = Api(send_to_app(app, address))
+        kept = [sessions[-1], sessions[-SESSIONS], made["_flat"][-1], made["_star"][0], made["_star"][-1]]
+        assert {api.refresh(token).status for token in kept} == {200}
+        assert {api.refresh(token).status for token in (sessions[-SESSIONS - 1], made["_flat"][0])} == {401}
+        assert flask.json("purge")["refresh_token"] == 0
+        connection.execute("INSERT INTO login_service VALUES ('app', 'https://example.org/', 'APPLICATION')")
+        login = api.login("ada", PASSWORD, "app").ok()
+        assert api.change_password(login["accessToken"], PASSWORD, "an altogether different phrase").ok() == {}
+        assert dict(connection.execute(KEPT).fetchall()) == {"ada": 1, "eve": SESSIONS}
+
+
+def test_a_purge_ends_what_a_server_of_the_previous_release_added(
+    server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    """In batches, of which the last one may be full."""
+    with NewDatabase(server_url) as url, psycopg.connect(url, autocommit=True) as connection:
+        flask = CommandLine({"DATABASE_URL": url})
+        flask.json("db", "migrate")
+        connection.execute(PERSON + "'password', 'A', 'B', NULL)", ["ada"])
+        connection.execute(SERVICE, ["_a"])
+        add_sessions(url, "ada", SESSIONS + 100)
+        add_delegations(url, "ada", "_a", DELEGATIONS + 25)
+        add_sessions(url, "_a", SESSIONS + 5)  # the tokens of a service have no bound
+        monkeypatch.setattr(import_module("auth.cli.purge"), "EXCESS_ROWS", 50)
+        assert flask.json("purge") == {"refresh_token": 125, "jti_claim": 0, "login_limit": 0, "reset_token": 0}
+        assert dict(connection.execute(KEPT).fetchall()) == {"ada": SESSIONS, "_a": DELEGATIONS + SESSIONS + 5}
 
 
 def test_no_request_waits_behind_a_migration_that_waits(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,9 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from auth.core.limits import SESSIONS
 from auth.core.models import Role
+from auth.db import DirectDatabase
 
 from .support.api import COOKIE, Api
+from .support.rows import add_delegations, add_sessions, wait_for_lock
 from .support.world import PASSWORD, World, claims
 
 
@@ -109,15 +112,16 @@ def test_all_sessions_end_and_the_cookie_with_them(api: Api, world: World) -> No
     api.invalidate_sessions(sessions[0].access_token).refused(401, "INVALID_TOKEN")
 
 
-def test_a_login_that_is_answered_while_all_sessions_wait_for_it_ends_too(api: Api, world: World) -> None:
+def test_a_login_that_is_answered_while_all_sessions_wait_for_it_ends_too(
+    api: Api, world: World, database_url: str
+) -> None:  # fmt: skip
     mine = world.session()
     world.session(mine.id)
     with ThreadPoolExecutor(1) as pool:
-        with world.db.transaction() as transaction:
+        with DirectDatabase(database_url).transaction() as transaction:
             later = World(transaction, world.tokens).session(mine.id)
             ending = pool.submit(api.invalidate_sessions, mine.access_token)
-            time.sleep(0.3)
-            assert not ending.done()
+            wait_for_lock(database_url)
         assert ending.result().ok() == {}
     api.refresh(later.refresh_token).refused(401, "INVALID_TOKEN")
 
@@ -176,3 +180,53 @@ def test_only_ones_own_living_sessions_end_by_id(api: Api, world: World) -> None
     for bearer in (None, service.access_token, world.access_token(user.id, ["auth:read"])):
         api.invalidate_session(bearer, own).refused(401)
     assert api.refresh(user.refresh_token).status == 200
+
+
+@pytest.mark.parametrize(
+    ("earlier", "left"), [(0, 1), (998, 999), (999, 1000), (1000, 1000), (1001, 1000), (1500, 1000)]
+)
+def test_a_login_ends_the_oldest_sessions_beyond_the_bound(
+    api: Api, world: World, database_url: str, earlier: int, left: int
+) -> None:
+    """Only live sessions count. Delegations, and the sessions of others, live on."""
+    user, other = world.user(), world.session()
+    tokens = add_sessions(database_url, user, earlier)
+    add_sessions(database_url, user, 30, expires_in="-1 hour")
+    [delegation] = add_delegations(database_url, user, world.service("files:read").id, 1)
+    login = api.login(user, PASSWORD, world.login_service()).ok()
+    assert api.sessions(login["accessToken"]).ok()["itemsInTotal"] == left
+    ended = earlier + 1 - left
+    for token in tokens[ended : ended + 2] + tokens[-2:] + [delegation, other.refresh_token, login["refreshToken"]]:
+        assert api.refresh(token).status == 200
+    for token in [*tokens[:2], *tokens[max(ended - 2, 0) : ended]][:ended]:
+        api.refresh(token).refused(401, "INVALID_TOKEN")
+
+
+def test_a_login_ends_no_more_sessions_than_it_has_time_for(world: World, database_url: str) -> None:
+    """Of 1.1.0, which had no bound, a person may have 100,000: each login ends as many as the bound."""
+    user = world.user()
+    add_sessions(database_url, user, 3 * SESSIONS)
+    for left in (2 * SESSIONS + 1, SESSIONS + 2, SESSIONS, SESSIONS):
+        world.session(user)
+        assert len(world.db.many("session_list_of", id=user)) == left
+
+
+def test_parallel_logins_keep_the_bound_and_lose_no_new_session(api: Api, world: World, database_url: str) -> None:
+    user = world.user()
+    add_sessions(database_url, user, SESSIONS)
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: world.session(user), range(24)))
+    assert len(world.db.many("session_list_of", id=user)) == SESSIONS
+    assert {api.refresh(session.refresh_token).status for session in made} == {200}
+
+
+def test_a_login_waits_for_one_that_is_being_stored_and_counts_it(world: World, database_url: str) -> None:
+    user = world.user()
+    add_sessions(database_url, user, SESSIONS - 1)
+    with ThreadPoolExecutor(1) as pool:
+        with DirectDatabase(database_url).transaction() as transaction:
+            World(transaction, world.tokens).session(user)
+            second = pool.submit(world.session, user)
+            wait_for_lock(database_url)
+        second.result()
+    assert len(world.db.many("session_list_of", id=user)) == SESSIONS

@@ -4,6 +4,7 @@ import click
 
 from .common import as_json, database, done
 from .migrations import all_migrations, migrate, pending
+from .purge import end_excess
 
 commands = click.Group("db", help="The database schema.")
 
@@ -12,7 +13,8 @@ commands = click.Group("db", help="The database schema.")
 @as_json
 def migrate_command(as_json: bool) -> None:
     with database() as opened:
-        applied = migrate(opened)
+        if applied := migrate(opened):
+            end_excess(opened)  # of before the bounds: ending everything of one person would take too long
     done({"applied": applied}, as_json, *([f"applied {name}" for name in applied] or ["nothing to apply"]))
 
 

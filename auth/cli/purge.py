@@ -1,20 +1,35 @@
-"""flask purge: deletes expired rows."""
+"""flask purge: deletes expired rows, and ends what is beyond the bounds of a person."""
 
 from collections import Counter
+from typing import Final
 
 import click
 
-from auth.core.limits import CLAIM_DAYS, PURGE_ROWS
+from auth.core.limits import CLAIM_DAYS, DELEGATIONS, PURGE_ROWS, SESSIONS
+from auth.db import DirectDatabase
 
 from .common import as_json, database, done
 
+EXCESS_ROWS: Final = 10_000  # that one statement ends: the person's logins wait for it
 
-@click.command("purge", help="Delete what has expired, in small batches. Logins delete a little as well.")
+
+@click.command(
+    "purge", help="Delete what has expired or is beyond the bounds, in batches. Logins delete a little as well."
+)
 @as_json
 def purge(as_json: bool) -> None:
-    deleted: Counter[str] = Counter()
     with database() as opened:
+        deleted = Counter(refresh_token=end_excess(opened))
         while any((piece := opened.one("expired_delete", batch=PURGE_ROWS, claim_days=CLAIM_DAYS) or {}).values()):
             deleted.update(piece)
     counts = {table: deleted[table] for table in piece}
     done(counts, as_json, *(f"{table}\t{count}" for table, count in counts.items()))
+
+
+def end_excess(database: DirectDatabase) -> int:
+    """End the oldest sessions and delegations beyond the bounds, which 1.1.0 did not have, and return how many."""
+    total = 0
+    for excess in database.many("excess_list", sessions=SESSIONS, delegations=DELEGATIONS):
+        while ended := database.run("excess_delete", batch=EXCESS_ROWS, **excess):
+            total += ended
+    return total

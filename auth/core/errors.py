@@ -58,6 +58,14 @@ class InvalidExpiresIn(BadRequest):
     """expiresIn must be between 1 and 86,400,000 milliseconds."""
 
 
+class ChainTooLong(BadRequest):
+    """This token was extended by 8 services, and no further one may extend it."""
+
+
+class TooManyDelegations(BadRequest):
+    """This service has 100 delegations of that user, and can get no further one before one of them ends."""
+
+
 class PasswordTooShort(BadRequest):
     """The password is too short. Use at least 15 characters."""
 

@@ -30,6 +30,10 @@ SCOPES_PER_REQUEST: Final = 1000
 SCOPES_BYTES: Final = 16 * 1024  # of all scopes of a request together
 TOKEN_CHARACTERS: Final = 32_000  # of any token that is minted: gunicorn.conf.py takes header lines of 32,768 bytes
 
+SESSIONS: Final = 1000  # live ones of a person; a login ends the oldest beyond them
+DELEGATIONS: Final = 100  # live ones of a person and a service
+CHAIN_SERVICES: Final = 8  # in extendedByChain
+
 PURGE_ROWS: Final = 100  # the most expired rows that one statement deletes, so that no login waits for long
 
 LOCKOUT: Final = {

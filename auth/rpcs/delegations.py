@@ -3,7 +3,7 @@
 from auth.core.errors import NoSuchDelegation
 from auth.core.models import Delegation, Page, PageRequest
 from auth.http.rpc import END_USERS, Bearer, Blueprint, Request, rpc
-from auth.rpcs.sessions import end_all, end_one, page_of
+from auth.rpcs.sessions import end_one, page_of
 
 blueprint = Blueprint("delegations", __name__)
 
@@ -15,7 +15,8 @@ def list_delegations(request: Request, bearer: Bearer, query: PageRequest) -> Pa
 
 @rpc(blueprint, "invalidateDelegations", "DELETE /auth/delegations", END_USERS, event="revocation")
 def invalidate_delegations(request: Request, bearer: Bearer) -> None:
-    end_all(request, "delegation_delete_all", bearer)
+    ended = request.live_row("delegation_delete_all", **bearer.parameters())
+    request.record.details["revoked"] = ended["revoked"]
     request.db.run("principal_mark_ended", id=bearer.principal_id)
 
 

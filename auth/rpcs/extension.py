@@ -25,16 +25,18 @@ def token_extension(request: Request, bearer: Bearer, body: TokenExtensionReques
     person = request.live_row("extension_find", **tokens)
     scopes = _allowed_scopes(body, person, user)
     chain = [*user.extended_by_chain, bearer.principal_id]
+    if len(chain) > limits.CHAIN_SERVICES:
+        raise errors.ChainTooLong
     request.record.details |= {"scopes": scopes, "refreshes": bool(body.allow_refreshes), "newChain": chain}
     provenance: dict[str, Any] = {"extendedBy": bearer.principal_id, "extendedByChain": chain}
     mint = partial(request.tokens.mint, person, scopes, body.expires_in, **provenance)
     if not body.allow_refreshes:
         source = user.grant_reference if user.is_extended else None
         return OptionalAuthenticationTokens(mint(issued_at=person["issued_at"], extendedFrom=source), None, None)
-    tokens |= {"user_is_extended": user.is_extended, "access_token_lifetime_ms": body.expires_in}
     refresh_token, reference = refresh_tokens.generate(), str(uuid4())
     access_token = mint(publicSessionReference=reference)  # first, since it may be too long
-    _store(request, refresh_token, reference=reference, scopes=scopes, extended_by_chain=chain, **tokens)
+    tokens |= {"scopes": scopes, "extended_by_chain": chain, "access_token_lifetime_ms": body.expires_in}
+    _store(request, refresh_token, reference=reference, **tokens)
     return OptionalAuthenticationTokens(access_token, refresh_tokens.csrf_token(refresh_token), refresh_token)
 
 
@@ -53,6 +55,8 @@ def _allowed_scopes(body: TokenExtensionRequest, person: Row, user: Bearer) -> l
 
 
 def _store(request: Request, refresh_token: str, **parameters: Any) -> None:
-    parameters |= {"token_hash": refresh_tokens.digest(refresh_token), "ttl_days": limits.EXTENDED_REFRESH_TOKEN_DAYS}
-    request.live_row("extension_insert", **parameters)
+    bounds = {"ttl_days": limits.EXTENDED_REFRESH_TOKEN_DAYS, "delegations": limits.DELEGATIONS}
+    parameters |= {"token_hash": refresh_tokens.digest(refresh_token), **bounds}
+    if request.live_row("extension_insert", **parameters)["is_full"]:
+        raise errors.TooManyDelegations
     request.record.details["newSession"] = parameters["reference"]

@@ -44,6 +44,7 @@ def _start_session(request: Request, login: Row, refresh_token: str) -> str:
     """Store the session and sign its access token at once: a later call may end the session and be answered."""
     session = request.db.one(
         "session_insert",
+        sessions=limits.SESSIONS,
         token_hash=refresh_tokens.digest(refresh_token),
         principal_id=login["id"],
         principal_uid=login["uid"],
@@ -59,6 +60,8 @@ def _start_session(request: Request, login: Row, refresh_token: str) -> str:
         raise errors.IncorrectCredentials
     reference = str(session["public_session_reference"])
     request.record.set_principal(login["id"], reference)
+    if session["revoked"]:
+        request.record.details["revoked"] = session["revoked"]
     return request.tokens.mint(login, SCOPES, limits.ACCESS_TOKEN_MS, publicSessionReference=reference)
 
 

@@ -9,7 +9,6 @@ from auth.core.models import DEFAULT_PAGE_SIZE, PAGE_SIZES, Item, Page, PageRequ
 from auth.http import cookies
 from auth.http.rpc import END_USERS, Bearer, Blueprint, Request, rpc
 
-BATCH: Final = 2_000  # sessions that one statement ends, well within its time
 _UUID: Final = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 blueprint = Blueprint("sessions", __name__)
@@ -22,7 +21,8 @@ def list_user_sessions(request: Request, bearer: Bearer, query: PageRequest) -> 
 
 @rpc(blueprint, "invalidateSessions", "DELETE /auth/sessions", END_USERS, event="revocation")
 def invalidate_sessions(request: Request, bearer: Bearer) -> None:
-    end_all(request, "session_delete_all", bearer)
+    ended = request.live_row("session_delete_all", **bearer.parameters())
+    request.record.details["revoked"] = ended["revoked"]
     cookies.expire_refresh_cookie(request)
 
 
@@ -50,11 +50,3 @@ def end_one(request: Request, statement: str, bearer: Bearer, text: str, missing
     if not request.live_row(statement, reference=reference, **bearer.parameters())["was_there"]:
         raise missing
     request.record.details |= {"ended": text, "revoked": 1}
-
-
-def end_all(request: Request, statement: str, bearer: Bearer) -> None:
-    """Run the statement, a batch each time, until it ends nothing: a row may be stored while it waits for a lock."""
-    parameters = {"batch": BATCH, **bearer.parameters()}
-    request.record.details["revoked"] = request.live_row(statement, **parameters)["revoked"]
-    while (row := request.db.one(statement, **parameters)) and row["revoked"]:
-        request.record.details["revoked"] += row["revoked"]

@@ -14,7 +14,9 @@ from .service import PGBENCH, PROJECT
 # SQL where :n is the number of a person and of a token. A colon is pgbench's own, so a scope is put together.
 KEYS: Final = {f"{name}_key": f"sha256(('{name}' || :n)::bytea)" for name in ("pair", "network", "username")}
 NEW_TOKEN: Final = "sha256(gen_random_uuid()::text::bytea)"
-NUMBERS: Final = "batch memory_seconds most_severe pair_failures severity_seconds ttl_days window_seconds"
+NUMBERS: Final = (
+    "batch delegations memory_seconds most_severe pair_failures severity_seconds sessions ttl_days window_seconds"
+)
 VALUES: Final = {
     **dict.fromkeys((*NUMBERS.split(), "access_token_lifetime_ms", "username_window_seconds", "wide_failures"), "100"),
     **dict.fromkeys(("bearer_id", "id", "principal_id", "user_id", "username"), "'person-' || :n"),
@@ -23,7 +25,7 @@ VALUES: Final = {
     **dict.fromkeys(("bearer_uid", "idle_timeout_seconds", "not_after", "ttl_seconds", "user_uid"), "NULL"),
     **dict.fromkeys(("bearer_reference", "reference", "user_reference"), "md5('t' || :n - 1)::uuid"),
     **dict.fromkeys(("bearer_issued_at", "user_issued_at"), "4102444800"),
-    **dict.fromkeys(("is_known_network", "user_is_extended"), "false"),
+    "is_known_network": "false",
     **dict.fromkeys(("new_hash", "old_hash", "user_agent"), "'a'"),
     "attempted_at": ":attempted_at",
     "claim_days": "30",

@@ -14,11 +14,14 @@ import psycopg
 import pytest
 
 from auth.cli.keys import generate_private_key
+from auth.core.limits import DELEGATIONS, SESSIONS
 from auth.core.passwords import hash_password
 from dev.bench import rows
 from dev.embedded import EmbeddedPostgres
 
+from ..support.api import Api
 from ..support.copies import wait_until
+from ..support.rows import add_delegations, add_sessions
 from ..support.servers import BIN, PROJECT, Server
 from ..support.world import ORIGIN, PASSWORD
 from .load import Load
@@ -26,9 +29,12 @@ from .locks import LockWatch
 
 ROWS = int(os.environ.get("DRILL_ROWS", "10_000_000"))
 CLAIMS = ROWS // 20
+MANY = 100_000  # sessions of one person, and delegations
+PERSON = "ada"
 PHASE_SECONDS = 8
 READER_SECONDS = 5
-WAITING = "SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"
+# ALTER TABLE waits for the table, CREATE INDEX CONCURRENTLY for the transaction that reads.
+WAITING = "SELECT 1 FROM pg_locks WHERE NOT granted AND (mode = 'AccessExclusiveLock' OR locktype = 'virtualxid')"
 SETTINGS = ["shared_buffers=1GB", "max_wal_size=8GB", "max_connections=200", "wal_level=minimal", "max_wal_senders=0"]
 
 
@@ -84,6 +90,7 @@ def test_an_upgrade_and_the_way_back_fail_no_request(folder: Path, postgres: Emb
     previous.migrate()
     started = time.monotonic()
     rows.fill(postgres.url(), ROWS, hash_password(PASSWORD), CLAIMS)
+    add_person(postgres.url())
     print(f"\n{ROWS:,} refresh tokens, {ROWS // 10:,} persons, {CLAIMS:,} claims in {time.monotonic() - started:.0f} s")
     servers = [previous.serve(), previous.serve()]
     for server in servers:
@@ -118,6 +125,34 @@ def go_through(load: Load, previous: Release, current: Release, url: str) -> Non
         load.report(f"replaced by {name}")
         time.sleep(PHASE_SECONDS)
         load.report(name)
+        if release is current:
+            check_person(load.servers[0].api, url)
+
+
+def add_person(url: str) -> None:
+    """A person with 100,000 sessions and as many delegations, which the previous release does not bound."""
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            "INSERT INTO principal (id, role, principal_type, first_names, last_name, password_hash) "
+            "VALUES (%s, 'USER', 'password', 'Ada', 'Lovelace', %s)",
+            [PERSON, hash_password(PASSWORD)],
+        )
+    add_sessions(url, PERSON, MANY)
+    add_delegations(url, PERSON, "_bench", MANY // 2)
+    add_delegations(url, PERSON, "_bench", MANY // 2, "star")
+
+
+def check_person(api: Api, url: str) -> None:
+    """That person is within the bounds, and can log in, change the password and end everything."""
+    login = api.login(PERSON, PASSWORD, "app").ok()
+    assert api.sessions(login["accessToken"]).ok()["itemsInTotal"] == SESSIONS
+    assert api.delegations(login["accessToken"]).ok()["itemsInTotal"] == DELEGATIONS
+    started = time.monotonic()
+    assert api.change_password(login["accessToken"], PASSWORD, "an altogether different phrase").ok() == {}
+    print(f"that person's password changed in {time.monotonic() - started:.2f} s")
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT count(*) FROM refresh_token WHERE principal_id = %s", [PERSON]).fetchone()
+    assert row == (1,)
 
 
 def migrate_beside_a_reader(release: Release, url: str) -> None:

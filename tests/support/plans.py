@@ -17,13 +17,13 @@ KEYS = {"pair_key": b"x" * 32, "network_key": b"y" * 32, "username_key": b"z" * 
 PER_REQUEST: dict[str, dict[str, Any]] = {
     "bearer_find": {"not_after": None, **BEARER},
     "delegation_delete": {"reference": uuid4(), **BEARER},
-    "delegation_delete_all": {"batch": 100, **BEARER},
+    "delegation_delete_all": BEARER,
     "delegation_list": {"items_per_page": 10, "offset": 0, **BEARER},
     "expired_delete": {"batch": 100, "claim_days": 30},
     "extension_find": {"not_after": None, **BEARER, **USER},
     "extension_insert": {
-        **BEARER, **USER, "user_is_extended": True, "not_after": None, "token_hash": b"z" * 32, "scopes": ["a:read"],
-        "access_token_lifetime_ms": 1, "extended_by_chain": ["user-7"], "ttl_days": 30, "reference": uuid4(),
+        **BEARER, **USER, "not_after": None, "token_hash": b"z" * 32, "scopes": ["a:read"], "reference": uuid4(),
+        "access_token_lifetime_ms": 1, "extended_by_chain": ["user-7"], "ttl_days": 30, "delegations": 100,
     },
     "jti_claim_insert": {"jti": "new", **BEARER},
     "jti_claim_insert_with_key": {"jti": "new", "key_hash": b"k" * 32, **BEARER},
@@ -44,11 +44,11 @@ PER_REQUEST: dict[str, dict[str, Any]] = {
     "refresh_token_delete_many": {"token_hashes": [b"x" * 32, b"y" * 32], **BEARER},
     "refresh_token_find": {"token_hash": b"x" * 32, "use_seconds": 300},
     "session_delete": {"reference": uuid4(), **BEARER},
-    "session_delete_all": {"batch": 100, **BEARER},
+    "session_delete_all": BEARER,
     "session_insert": {
         "token_hash": b"w" * 32, "principal_id": "user-7", "principal_uid": 7, "password_generation": 0,
         "scopes": ["a:read"], "access_token_lifetime_ms": 1, "ttl_seconds": None, "idle_timeout_seconds": None,
-        "ip_address": None, "user_agent": None,
+        "ip_address": None, "user_agent": None, "sessions": 1000,
     },
     "session_list": {"items_per_page": 10, "offset": 0, **BEARER},
 }  # fmt: skip

@@ -12,6 +12,7 @@ from uuid import UUID
 from passlib.hash import pbkdf2_sha256
 
 from auth.core import refresh_tokens
+from auth.core.limits import SESSIONS
 from auth.core.models import Role
 from auth.core.passwords import hash_password
 from auth.core.tokens import AccessTokens
@@ -102,7 +103,7 @@ class World:
         user_id = user_id or self.user()
         token = refresh_tokens.generate()
         values = {"ip_address": "203.0.113.7", "user_agent": "curl/8", "password_generation": 0}
-        values |= {"idle_timeout_seconds": None, **columns}
+        values |= {"idle_timeout_seconds": None, "sessions": SESSIONS, **columns}
         row = self.db.one(
             "session_insert",
             token_hash=refresh_tokens.digest(token),

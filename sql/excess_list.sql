@@ -1,0 +1,12 @@
+-- The people with more stored sessions than the bound, and those with more delegations of one service (`extended_by`).
+SELECT principal_id, NULL AS extended_by, %(sessions)s::integer AS kept
+FROM refresh_token
+WHERE extended_by IS NULL
+GROUP BY principal_id
+HAVING count(*) > %(sessions)s
+UNION ALL
+SELECT principal_id, extended_by, %(delegations)s
+FROM refresh_token
+WHERE extended_by IS NOT NULL
+GROUP BY extended_by, principal_id
+HAVING count(*) > %(delegations)s

@@ -1,0 +1,46 @@
+-- These functions are called by statements that have locked a principal. A statement sees the rows as they were when it
+-- began, before it waited for the lock. A VOLATILE function sees them as they are when it is called.
+
+-- Ends a person's live sessions except the newest, at most that many (NULL: all), and returns how many.
+CREATE FUNCTION end_sessions(principal_id text, except_newest bigint, at_most bigint)
+RETURNS bigint LANGUAGE sql VOLATILE AS $$
+    WITH other AS (
+        SELECT token_hash
+        FROM refresh_token
+        WHERE refresh_token.principal_id = $1
+          AND extended_by IS NULL
+          AND (expires_at IS NULL OR expires_at > now())
+        ORDER BY created_at DESC, public_session_reference
+        LIMIT $3
+        OFFSET $2
+    ), ended AS (
+        DELETE FROM refresh_token
+        WHERE token_hash = ANY (ARRAY(SELECT token_hash FROM other))
+        RETURNING token_hash
+    )
+    SELECT count(*) FROM ended
+$$;
+
+-- Ends all delegations of a person, and returns how many.
+CREATE FUNCTION end_delegations(principal_id text) RETURNS bigint LANGUAGE sql VOLATILE AS $$
+    WITH ended AS (
+        DELETE FROM refresh_token
+        WHERE refresh_token.principal_id = $1
+          AND extended_by IS NOT NULL
+        RETURNING token_hash
+    )
+    SELECT count(*) FROM ended
+$$;
+
+-- Whether a service has at least that many live delegations of a person.
+CREATE FUNCTION has_delegations(service_id text, principal_id text, count bigint)
+RETURNS boolean LANGUAGE sql VOLATILE AS $$
+    SELECT EXISTS (
+        SELECT
+        FROM refresh_token
+        WHERE extended_by = $1
+          AND refresh_token.principal_id = $2
+          AND expires_at > now()
+        OFFSET $3 - 1
+    )
+$$;
