@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from auth.core import refresh_tokens
 from auth.core.models import Role
 from auth.core.refresh_tokens import digest
+from auth.db import DirectDatabase
 
 from .support.api import Answer, Api
+from .support.locks import waits_for_a_lock
 from .support.world import Stored, World, claims
 
 SEQUENCES = 2000 if "SOAK" in os.environ else 25
@@ -88,6 +90,15 @@ def test_pages_are_newest_first_and_lose_nothing(api: Api, world: World) -> None
     assert [item["id"] for page in pages for item in page["items"]] == made[::-1]
     api.delegations(user.access_token, "?page=x").refused(400, "INVALID_REQUEST")
     assert api.delegations(user.access_token, "?itemsPerPage=7&page=-1").ok()["itemsPerPage"] == 50
+
+
+def test_delegations_of_the_same_instant_keep_their_order(api: Api, world: World, database_url: str) -> None:
+    user = world.session()
+    made = sorted(delegated(api, world, user)["id"] for _ in range(13))
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE refresh_token SET created_at = now() WHERE principal_id = %s", [user.id])
+    pages = [api.delegations(user.access_token, f"?itemsPerPage=10&page={number}").ok() for number in range(2)]
+    assert [item["id"] for page in pages for item in page["items"]] == made
 
 
 def test_one_delegation_ends_with_all_made_from_it(api: Api, world: World) -> None:
@@ -224,12 +235,12 @@ def test_the_list_has_exactly_the_live_delegations(
     assert api.refresh(user.refresh_token).status == 200
 
 
-def test_a_delegation_that_is_being_stored_ends_too(api: Api, world: World) -> None:
+def test_a_delegation_that_is_being_stored_ends_too(api: Api, world: World, database_url: str) -> None:
     """The end waits for the lock of the extension, and then sees the delegation that it stored."""
     user, service, token = world.session(), world.service(*SCOPES), refresh_tokens.generate()
     bearers = [world.tokens.verify(each.access_token) for each in (service, user)]
     with ThreadPoolExecutor(1) as pool:
-        with world.db.transaction() as transaction:
+        with DirectDatabase(database_url).transaction() as transaction:
             stored = transaction.one(
                 "extension_insert", **bearers[0].parameters(), **bearers[1].parameters("user"), user_is_extended=False,
                 not_after=None, token_hash=digest(token), scopes=list(SCOPES), access_token_lifetime_ms=1000,
@@ -237,8 +248,7 @@ def test_a_delegation_that_is_being_stored_ends_too(api: Api, world: World) -> N
             )  # fmt: skip
             assert stored is not None
             ending = pool.submit(api.invalidate_delegations, user.access_token)
-            time.sleep(0.3)
-            assert not ending.done()
+            assert waits_for_a_lock(database_url, ending)
         assert ending.result().ok() == {}
     assert ids(api, user) == []
     api.refresh(token).refused(401, "INVALID_TOKEN")

@@ -41,6 +41,7 @@ def test_a_sound_deployment(examine: Examine, environment: Environment) -> None:
     assert set(found) == CHECKS
     assert all(ok for ok, _ in found.values())
     assert found["version"][1] == VERSION
+    assert found["connections"][1].startswith("2 processes take up to 24 connections")
     printed = CommandLine(environment).run("doctor")
     assert printed.returncode == 0
     assert len(printed.stdout.splitlines()) == len(CHECKS)

@@ -13,7 +13,7 @@ from auth.core.errors import LoginBusy
 from auth.core.limits import LOCKOUT
 
 from .support.api import Api, any_address, send_to_app
-from .support.lockouts import fail, limit_key, locked, pair_key, pass_time
+from .support.lockouts import block, fail, limit_key, locked, pair_key, pass_time
 from .support.world import PASSWORD, QUICK_HASH, World
 
 At = Callable[..., Api]
@@ -227,6 +227,15 @@ def test_a_name_has_a_hundred_failures_an_hour_except_from_a_known_network(
     locked(owner.login(user, PASSWORD, service))
     pass_time(database_url, 3601, limit_key("username", user))
     assert at().login(user, PASSWORD, service).status == 200
+
+
+def test_an_expired_session_makes_no_network_known(at: At, world: World, service: str, database_url: str) -> None:
+    user, home = world.user(), any_address()
+    world.session(user, ip_address=home, ttl=-1)
+    block(database_url, limit_key("username", user))
+    locked(at(home).login(user, PASSWORD, service))
+    world.session(user, ip_address=home)
+    assert at(home).login(user, PASSWORD, service).status == 200
 
 
 def test_a_name_that_nobody_has_is_limited_alike(at: At, service: str) -> None:

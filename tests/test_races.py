@@ -5,13 +5,15 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from .support.api import Api
+from .support.command_line import CommandLine
 from .support.databases import NewDatabase
+from .support.locks import holding, waits_for_a_lock
 from .support.servers import BIN, PROJECT, Server, serving
 from .support.world import ORIGIN, PASSWORD, Stored, World
 
@@ -179,6 +181,28 @@ def test_deletes_that_meet_do_not_deadlock(apis: list[Api], environment: dict[st
             first, *others = [answer.result().status for answer in answers]
             assert first in (200, 401)  # its own session may have ended before
             assert others == [200] * 2
+
+
+@pytest.mark.parametrize("call", ["bulkInvalidate", "services delete"])
+def test_people_are_locked_in_the_order_of_their_ids(
+    api: Api, world: World, flask: CommandLine, database_url: str, call: str
+) -> None:
+    """While the first one is locked by another transaction, no other one is locked yet: so no two calls deadlock."""
+    service, sessions = world.service("files:read"), [world.session() for _ in range(12)]
+    for session in sessions:
+        api.extend(service.access_token, session.access_token, "files:read", refreshes=True).ok()
+    people, tokens = sorted(each.id for each in sessions), [each.refresh_token for each in sessions]
+    ends: dict[str, Callable[[], object]] = {
+        "bulkInvalidate": lambda: api.bulk_invalidate(service.access_token, tokens).ok(),
+        "services delete": lambda: flask.json("services", "delete", service.id),
+    }
+    lock = "SELECT FROM principal WHERE id = ANY (%s) FOR UPDATE SKIP LOCKED"
+    with ThreadPoolExecutor(1) as pool:
+        with holding(database_url, lock, people[:1]) as connection:
+            ending = pool.submit(ends[call])
+            assert waits_for_a_lock(database_url, ending)
+            assert connection.execute(lock, [people]).rowcount == len(people)
+        ending.result()
 
 
 def test_two_processes_migrate_at_once(server_url: str) -> None:
