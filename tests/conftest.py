@@ -5,8 +5,10 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from flask import Flask
+from psycopg.conninfo import conninfo_to_dict
 
 from app import create_app
 from auth.config import Config, from_environment
@@ -83,6 +85,16 @@ def app(config: Config) -> Iterator[Flask]:
     app = create_app(config)
     yield app
     request_class(app).db.close()
+
+
+@pytest.fixture
+def without_order(database_url: str) -> Iterator[None]:
+    """New connections read no rows in the order of an index: what a statement does not sort comes as it is stored."""
+    name = conninfo_to_dict(database_url)["dbname"]
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f'ALTER DATABASE "{name}" SET enable_indexscan = off')
+        yield
+        connection.execute(f'ALTER DATABASE "{name}" RESET enable_indexscan')
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ def test_the_owner_sees_who_acts_for_them(api: Api, world: World) -> None:
     assert (newest["id"], oldest["id"]) == (other["id"], one["id"])
     assert (newest["extendedBy"], newest["scopes"]) == (other["service"], list(SCOPES))
     assert newest["extendedByChain"] == [one["service"], other["service"]]
-    assert abs(newest["createdAt"] / 1000 - time.time()) < 5
+    assert abs(newest["createdAt"] / 1000 - time.time()) < 30
     assert newest["expiresAt"] <= oldest["expiresAt"]
     assert abs((oldest["expiresAt"] - oldest["createdAt"]) / 1000 - 30 * 86400) < 5
 
@@ -69,7 +69,7 @@ def test_a_delegation_has_no_last_use_until_it_refreshes(api: Api, world: World,
     assert api.delegations(user.access_token).ok()["items"][0]["lastUsedAt"] is None
     api.refresh(made["refreshToken"]).ok()
     first = api.delegations(user.access_token).ok()["items"][0]["lastUsedAt"]
-    assert abs(first / 1000 - time.time()) < 5
+    assert abs(first / 1000 - time.time()) < 30
     api.refresh(made["refreshToken"]).ok()
     assert api.delegations(user.access_token).ok()["items"][0]["lastUsedAt"] == first
     with psycopg.connect(database_url) as connection:

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ from auth.ops.metrics import HASH_WAIT
 
 from .support.api import Api, any_address, request_class, send_to_app
 from .support.command_line import CommandLine
+from .support.copies import wait_until
+from .support.timing import seconds_of
 from .support.world import PASSWORD, World
 
 
@@ -46,17 +48,18 @@ def test_a_lower_cost_is_refused(cost: tuple[int, int, int]) -> None:
 class Slow:
     """Stands in for the hashing itself: takes as long as the test wants, and counts how many run."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, wait_seconds: float = 30) -> None:
         self.running = self.most = 0
         self.go_on = threading.Event()
         self._lock = threading.Lock()
         monkeypatch.setattr(passwords, "_verify", self)
+        monkeypatch.setattr(passwords, "WAIT_SECONDS", wait_seconds)
 
     def __call__(self, *_: object) -> tuple[bool, None]:
         with self._lock:
             self.running += 1
             self.most = max(self.most, self.running)
-        self.go_on.wait(10)
+        self.go_on.wait(60)
         with self._lock:
             self.running -= 1
         return True, None
@@ -66,8 +69,8 @@ def test_no_more_hash_at_once_than_there_are_cores(monkeypatch: pytest.MonkeyPat
     slow = Slow(monkeypatch)
     with ThreadPoolExecutor(passwords.CORES + 8) as pool:
         results = [pool.submit(passwords.verify, "x", "y") for _ in range(passwords.CORES + 8)]
-        time.sleep(0.2)
-        assert slow.most == passwords.CORES
+        wait_until(lambda: slow.running == passwords.CORES)
+        time.sleep(0.2)  # for more, if they could run
         slow.go_on.set()
         assert [result.result() for result in results] == [(True, None)] * len(results)
     assert slow.most == passwords.CORES
@@ -80,7 +83,8 @@ def test_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch, processes: i
     passwords.prepare(processes)
     with ThreadPoolExecutor(passwords.CORES + 1) as pool:
         results = [pool.submit(passwords.verify, "x", "y") for _ in range(passwords.CORES + 1)]
-        time.sleep(0.2)
+        wait_until(lambda: slow.running == at_once)
+        time.sleep(0.2)  # for more, if they could run
         slow.go_on.set()
         assert all(result.result() for result in results)
     assert slow.most == at_once
@@ -92,16 +96,16 @@ def hash_waits() -> float:
 
 
 def test_a_login_waits_a_second_for_its_turn(api: Api, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    slow = Slow(monkeypatch)
+    slow = Slow(monkeypatch, passwords.WAIT_SECONDS)
     user, service, refresh_token = world.user(), world.login_service(), world.session().refresh_token
     with ThreadPoolExecutor(passwords.CORES) as pool:
         running = [pool.submit(passwords.verify, "x", "y") for _ in range(passwords.CORES)]
-        time.sleep(0.1)
-        started = time.monotonic()
+        wait_until(lambda: slow.running == passwords.CORES)
         before = hash_waits()
         answer = api.login(user, PASSWORD, service).refused(503, "LOGIN_BUSY")
         assert hash_waits() == before + 1
-        assert 0.9 < time.monotonic() - started < 2
+        taken = seconds_of(lambda: api.login(user, PASSWORD, service).refused(503, "LOGIN_BUSY"), within=2)
+        assert 0.9 < taken < 2
         assert answer.header("Retry-After") == "1"
         assert api.refresh(refresh_token).status == 200
         slow.go_on.set()
@@ -113,15 +117,12 @@ def test_a_login_waits_a_second_for_its_turn(api: Api, world: World, monkeypatch
 def test_a_full_queue_refuses_the_next_login_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = Slow(monkeypatch)
     most = passwords.WAITING
-    with ThreadPoolExecutor(most) as pool:
-        for _ in range(most):
-            pool.submit(passwords.verify, "x", "y")
-        time.sleep(0.2)
-        started = time.monotonic()
+    with ThreadPoolExecutor(most + 1) as pool:
+        logins = [pool.submit(passwords.verify, "x", "y") for _ in range(most + 1)]
         with pytest.raises(LoginBusy):
-            passwords.verify("x", "y")
-        assert time.monotonic() - started < 0.1
+            next(as_completed(logins)).result()  # while the others wait
         slow.go_on.set()
+    assert sum(login.exception() is None for login in logins) == most
 
 
 def test_no_connection_is_held_while_hashing(config: Config, world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ def test_a_refresh_token_mints_access_tokens_again_and_again(api: Api, world: Wo
     assert first["sub"] == second["sub"] == session.id
     assert first["publicSessionReference"] == claims(session.access_token)["publicSessionReference"]
     assert 600 <= first["exp"] - first["iat"] <= 601
-    assert abs(first["iat"] - time.time()) < 5
+    assert abs(first["iat"] - time.time()) < 30
 
 
 def test_the_scheme_is_bearer_in_any_case(api: Api, world: World) -> None:
