@@ -1,6 +1,7 @@
 """A real PostgreSQL, the app on it, and a world in which each test makes the rows it needs."""
 
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import psycopg
 import pytest
 from flask import Flask
 from psycopg.conninfo import conninfo_to_dict
+from xdist.workermanage import NodeManager
 
 from app import create_app
 from auth.config import Config, from_environment
@@ -40,6 +42,16 @@ def postgres_url() -> Iterator[str]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start with the tests that take long, so that no processor idles at the end."""
     items.sort(key=lambda item: not (item.get_closest_marker("xdist_group") or item.get_closest_marker("slow")))
+
+
+def pytest_configure() -> None:
+    NodeManager.EXIT_TIMEOUT = 20  # seconds; xdist kills its workers then, and they end by themselves after 15
+
+
+def pytest_keyboard_interrupt() -> None:
+    """Ctrl-C: let the fixtures stop what they started. xdist would interrupt its workers once more after 5 seconds."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
