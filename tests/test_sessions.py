@@ -84,7 +84,7 @@ def test_sessions_of_the_same_instant_keep_their_order(
         ("?itemsPerPage=25&page=1", 25, 1),
         ("?itemsPerPage=100", 100, 0),
         ("?itemsPerPage=250&page=3", 250, 3),
-        ("?itemsPerPage=11", 50, 0),
+        *((f"?itemsPerPage={other}", 50, 0) for other in (1, 9, 11, 24, 26, 99, 101, 200, 249, 251, 500, 1000)),
         ("?itemsPerPage=0", 50, 0),
         ("?itemsPerPage=-10", 50, 0),
         ("?itemsPerPage=99999999999999999999999", 50, 0),
