@@ -246,6 +246,17 @@ def test_a_body_of_64_kib_logs_in(api: Api, world: World, kind: str) -> None:
     assert api.call("POST", "/auth/login", data=body, Content_Type=content_type, Accept="application/json").ok()
 
 
+@pytest.mark.parametrize("kind", ["form", "multipart"])
+def test_a_form_of_a_hundred_fields_logs_in(api: Api, world: World, kind: str) -> None:
+    """Each one costs processor time, so that one more is refused."""
+    fields = {"username": world.user(), "password": PASSWORD, "service": world.login_service()}
+    for more, status in ((97, 200), (98, 400)):
+        padded = fields | {f"field{number}": "a" for number in range(more)}
+        body, content_type = multipart(**padded) if kind == "multipart" else (urlencode(padded).encode(), FORM)
+        answer = api.call("POST", "/auth/login", data=body, Content_Type=content_type, Accept="application/json")
+        assert answer.status == status
+
+
 def test_the_largest_fields_are_let_through(api: Api, world: World) -> None:
     api.login("a" * 255, "é" * 512, world.login_service()).refused(401, "INCORRECT_CREDENTIALS")
 

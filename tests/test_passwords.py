@@ -160,6 +160,8 @@ OWN_TEXTS = ("qwzx-1984@dev", "Nadezhda.Krupskaya@example.org", "Anne-Marie Zoë
         ("qwertyuiopasdfgh", PasswordTooEasy),
         ("P@ssw0rdP@ssw0rd", PasswordTooEasy),
         ("123456789012345", PasswordTooEasy),
+        ("chocolatecookies", PasswordTooEasy),  # a score of 2
+        ("thisisapassword1", None),  # a score of 3
         ("a" * 64 + "x7#Kq9!mZ2$vLp-0", PasswordTooEasy),
         (OWN_TEXTS[0] + "!!", PasswordTooEasy),
         (OWN_TEXTS[0].upper() + "00", PasswordTooEasy),
