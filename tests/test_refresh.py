@@ -49,6 +49,14 @@ def test_only_a_living_token_of_somebody_enabled_refreshes(api: Api, world: Worl
     assert api.refresh(disabled.refresh_token).status == 200
 
 
+@pytest.mark.parametrize(("characters", "status"), [(16 * 1024, 200), (16 * 1024 + 1, 400)])
+def test_a_cookie_header_has_at_most_16_kib(api: Api, world: World, characters: int, status: int) -> None:
+    session = world.session()
+    cookie = f"{COOKIE}={session.refresh_token}; other=".ljust(characters, "a")
+    answer = api.call("POST", "/auth/refresh/web", Cookie=cookie, X_CSRFToken=session.csrf, Origin=ORIGIN)
+    assert answer.status == status
+
+
 def test_a_cookie_and_its_csrf_token_refresh(api: Api, world: World) -> None:
     session = world.session()
     answer = api.web_refresh(session.refresh_token, session.csrf, ORIGIN)
