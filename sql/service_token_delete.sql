@@ -1,9 +1,8 @@
--- Ends a service's own refresh tokens; its delegations live on. Locked in order, against deadlocks.
+-- Ends a service's own refresh tokens. Its delegations live on: they are rows of people. Locked in order, against deadlocks.
 WITH ended AS (
     SELECT token_hash
     FROM refresh_token
     WHERE principal_id = %(service_id)s
-      AND extended_by IS NULL
     ORDER BY token_hash
     FOR UPDATE
 )

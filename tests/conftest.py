@@ -1,12 +1,16 @@
 """A real PostgreSQL, the app on it, and a world in which each test makes the rows it needs."""
 
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from flask import Flask
+from psycopg.conninfo import conninfo_to_dict
+from xdist.workermanage import NodeManager
 
 from app import create_app
 from auth.cli.keys import generate_private_key
@@ -38,6 +42,16 @@ def postgres_url() -> Iterator[str]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start with the tests that take long, so that no processor idles at the end."""
     items.sort(key=lambda item: not (item.get_closest_marker("xdist_group") or item.get_closest_marker("slow")))
+
+
+def pytest_configure() -> None:
+    NodeManager.EXIT_TIMEOUT = 20  # seconds; xdist kills its workers then, and they end by themselves after 15
+
+
+def pytest_keyboard_interrupt() -> None:
+    """Ctrl-C: let the fixtures stop what they started. xdist would interrupt its workers once more after 5 seconds."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
@@ -83,6 +97,16 @@ def app(config: Config) -> Iterator[Flask]:
     app = create_app(config)
     yield app
     request_class(app).database.close()
+
+
+@pytest.fixture
+def without_order(database_url: str) -> Iterator[None]:
+    """New connections read no rows in the order of an index: what a statement does not sort comes as it is stored."""
+    name = conninfo_to_dict(database_url)["dbname"]
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f'ALTER DATABASE "{name}" SET enable_indexscan = off')
+        yield
+        connection.execute(f'ALTER DATABASE "{name}" RESET enable_indexscan')
 
 
 @pytest.fixture

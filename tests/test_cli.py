@@ -4,6 +4,7 @@ import os
 import pty
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 from unittest.mock import ANY
@@ -20,6 +21,7 @@ from auth.db import DirectDatabase
 from .support.api import Api, request_class, send_to_app
 from .support.command_line import CommandLine
 from .support.databases import NewDatabase
+from .support.locks import holding, waits_for_a_lock
 from .support.servers import BIN, PROJECT
 from .support.world import PASSWORD, World, claims
 
@@ -83,6 +85,16 @@ def test_an_operator_ends_extensions_without_a_refresh_token(flask: CommandLine,
     assert api.request_one_time_token(token, "auth:write").status == 200
     flask.json("sessions", "end", user.id, "--delegations")
     api.request_one_time_token(token, "auth:write").refused(401, "INVALID_TOKEN")
+
+
+def test_expired_sessions_are_not_listed(flask: CommandLine, world: World) -> None:
+    user = world.user()
+    world.session(user, ttl=-1)
+    assert flask.json("sessions", "list", user) == []
+    live = world.session(user, ttl=60)
+    assert [item["id"] for item in flask.json("sessions", "list", user)] == [
+        claims(live.access_token)["publicSessionReference"]
+    ]
 
 
 def test_mistakes_about_sessions_end_nothing(flask: CommandLine, api: Api, world: World) -> None:
@@ -393,6 +405,25 @@ def test_purge_deletes_what_has_expired_and_nothing_else(server_url: str, enviro
         assert kept is not None
         assert connection.execute(COUNTS).fetchone() == (kept[0] - 250, kept[1] - 350, kept[2] - 50)
         assert flask.run("purge").stdout == "refresh_token\t0\njti_claim\t0\nlogin_limit\t0\nreset_token\t0\n"
+
+
+def test_a_purge_leaves_a_delegation_until_those_made_from_it_are_deleted(
+    flask: CommandLine, api: Api, world: World, database_url: str
+) -> None:
+    """Its deletion would delete them too, by the foreign key, and so wait for one that is in use."""
+    user, service = world.session(), world.service("files:read")
+    first = api.extend(service.access_token, user.access_token, "files:read", refreshes=True).ok()["accessToken"]
+    made = api.extend(service.access_token, first, "files:read", refreshes=True).ok()["accessToken"]
+    references = [claims(token)["publicSessionReference"] for token in (first, made)]
+    both = "SELECT FROM refresh_token WHERE public_session_reference = ANY (%s::uuid[])"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("UPDATE refresh_token SET expires_at = now() WHERE principal_id = %s", [user.id])
+        with ThreadPoolExecutor(1) as pool, holding(database_url, f"{both} FOR UPDATE", references[1:]):
+            purge = pool.submit(flask.json, "purge")
+            assert not waits_for_a_lock(database_url, purge)
+        assert connection.execute(both, [references]).rowcount == 2
+        flask.json("purge")
+        assert connection.execute(both, [references]).rowcount == 0
 
 
 EXPIRED = """

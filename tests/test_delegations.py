@@ -18,7 +18,7 @@ from auth.core.refresh_tokens import digest
 from auth.db import DirectDatabase
 
 from .support.api import Answer, Api
-from .support.rows import wait_for_lock
+from .support.locks import waits_for_a_lock
 from .support.world import Stored, World, claims
 
 SEQUENCES = 2000 if "SOAK" in os.environ else 25
@@ -58,7 +58,7 @@ def test_the_owner_sees_who_acts_for_them(api: Api, world: World) -> None:
     assert (newest["id"], oldest["id"]) == (other["id"], one["id"])
     assert (newest["extendedBy"], newest["scopes"]) == (other["service"], list(SCOPES))
     assert newest["extendedByChain"] == [one["service"], other["service"]]
-    assert abs(newest["createdAt"] / 1000 - time.time()) < 5
+    assert abs(newest["createdAt"] / 1000 - time.time()) < 30
     assert newest["expiresAt"] <= oldest["expiresAt"]
     assert abs((oldest["expiresAt"] - oldest["createdAt"]) / 1000 - 30 * 86400) < 5
 
@@ -69,7 +69,7 @@ def test_a_delegation_has_no_last_use_until_it_refreshes(api: Api, world: World,
     assert api.delegations(user.access_token).ok()["items"][0]["lastUsedAt"] is None
     api.refresh(made["refreshToken"]).ok()
     first = api.delegations(user.access_token).ok()["items"][0]["lastUsedAt"]
-    assert abs(first / 1000 - time.time()) < 5
+    assert abs(first / 1000 - time.time()) < 30
     api.refresh(made["refreshToken"]).ok()
     assert api.delegations(user.access_token).ok()["items"][0]["lastUsedAt"] == first
     with psycopg.connect(database_url) as connection:
@@ -90,6 +90,15 @@ def test_pages_are_newest_first_and_lose_nothing(api: Api, world: World) -> None
     assert [item["id"] for page in pages for item in page["items"]] == made[::-1]
     api.delegations(user.access_token, "?page=x").refused(400, "INVALID_REQUEST")
     assert api.delegations(user.access_token, "?itemsPerPage=7&page=-1").ok()["itemsPerPage"] == 50
+
+
+def test_delegations_of_the_same_instant_keep_their_order(api: Api, world: World, database_url: str) -> None:
+    user = world.session()
+    made = sorted(delegated(api, world, user)["id"] for _ in range(13))
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE refresh_token SET created_at = now() WHERE principal_id = %s", [user.id])
+    pages = [api.delegations(user.access_token, f"?itemsPerPage=10&page={number}").ok() for number in range(2)]
+    assert [item["id"] for page in pages for item in page["items"]] == made
 
 
 def test_one_delegation_ends_with_all_made_from_it(api: Api, world: World) -> None:
@@ -239,7 +248,7 @@ def test_a_delegation_that_is_being_stored_ends_too(api: Api, world: World, data
             )  # fmt: skip
             assert stored is not None
             ending = pool.submit(api.invalidate_delegations, user.access_token)
-            wait_for_lock(database_url)
+            assert waits_for_a_lock(database_url, ending)
         assert ending.result().ok() == {}
     assert ids(api, user) == []
     api.refresh(token).refused(401, "INVALID_TOKEN")

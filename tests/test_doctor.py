@@ -1,6 +1,7 @@
 """flask doctor, on deployments that are sound and that are not."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,6 +47,7 @@ def test_a_sound_deployment(examine: Examine, environment: Environment) -> None:
     assert set(found) == CHECKS
     assert all(ok for ok, _ in found.values())
     assert found["version"][1] == VERSION
+    assert found["connections"][1].startswith("2 processes take up to 24 connections")
     printed = CommandLine(environment).run("doctor")
     assert printed.returncode == 0
     assert len(printed.stdout.splitlines()) == len(CHECKS)
@@ -183,10 +185,14 @@ def test_a_sequence_that_is_behind(examine: Examine, server_url: str) -> None:
         assert examine(sound=True, DATABASE_URL=url)["sequence"][0]
 
 
-def test_clocks_that_disagree(examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Python's clock is put back by eight seconds, as that of a machine without NTP would be."""
-    real = time.time
-    monkeypatch.setattr(time, "time", lambda: real() - 8)
-    ok, message = examine(sound=False)["clocks"]
-    assert not ok
-    assert "8.0 s" in message or "7.9 s" in message
+@pytest.mark.parametrize(("seconds", "ok"), [(-5.5, False), (-8, False), (4.5, True)])
+def test_clocks_may_differ_by_five_seconds(
+    examine: Examine, monkeypatch: pytest.MonkeyPatch, seconds: float, ok: bool
+) -> None:
+    """Python's clock is put back or on, and stands still: so a slow machine takes nothing off the difference."""
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + seconds)
+    found, message = examine(sound=ok)["clocks"]
+    assert found is ok
+    [told] = re.findall(r"([0-9.]+) s apart", message)
+    assert ok or -seconds <= float(told)

@@ -2,18 +2,24 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import psycopg
 import pytest
+from flask import Flask as App
 
+from auth.cli.migrations import migrate
+from auth.config import Config
 from auth.core import refresh_tokens
 from auth.core.limits import DELEGATIONS, SESSIONS
 from auth.core.models import Role
+from auth.db import DirectDatabase
 from auth.http.rpc import PUBLIC, RPCS
 
-from .support.api import Answer, Api
+from .support.api import Answer, Api, request_class, send_to_app
 from .support.command_line import CommandLine
+from .support.databases import NewDatabase
 from .support.rows import add_delegations, add_sessions
 from .support.world import ORIGIN, PASSWORD, Stored, World, claims
 
@@ -156,6 +162,52 @@ def test_a_token_of_the_second_of_the_ending_has_ended(api: Api, world: World, d
                 "UPDATE principal SET tokens_ended_at = to_timestamp(%s) WHERE id = %s", [issued_at + seconds, user]
             )
             assert api.sessions(token).status == status, seconds
+
+
+NOTE = """
+CREATE TABLE noted (id text, what text, transaction bigint DEFAULT txid_current());
+CREATE FUNCTION note_time() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN INSERT INTO noted VALUES (NEW.id, 'time'); RETURN NULL; END
+$$;
+CREATE FUNCTION note_end() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN INSERT INTO noted VALUES (OLD.principal_id, 'end'); RETURN NULL; END
+$$;
+CREATE TRIGGER note_time AFTER UPDATE OF tokens_ended_at ON principal FOR EACH ROW EXECUTE FUNCTION note_time();
+CREATE TRIGGER note_end AFTER DELETE ON refresh_token FOR EACH ROW EXECUTE FUNCTION note_end();
+"""
+
+
+def test_the_time_of_an_ending_is_noted_once_more_after_its_commit(
+    server_url: str, config: Config, deploy: Callable[[Config], App], address: str
+) -> None:
+    """An extension without a refresh token may read the tokens before that commit, and get its iat after the time that
+    the ending itself noted.
+    """
+    with NewDatabase(server_url) as url, psycopg.connect(url, autocommit=True) as connection:
+        migrate(DirectDatabase(url))
+        connection.execute(NOTE)
+        app, flask = deploy(replace(config, database_url=url)), CommandLine({"DATABASE_URL": url})
+        api, world = Api(send_to_app(app, address)), World(DirectDatabase(url), request_class(app).tokens)
+        service, phrase = world.service("files:read"), {"stdin": NEW_PASSWORD}
+        endings: dict[str, Callable[[Stored], object]] = {
+            "invalidateDelegations": lambda user: api.invalidate_delegations(user.access_token).ok(),
+            "changePassword": lambda user: api.change_password(user.access_token, PASSWORD, NEW_PASSWORD).ok(),
+            "resetPassword": lambda user: api.reset_password(
+                flask.json("users", "reset-password", user.id)["resetToken"], NEW_PASSWORD
+            ).ok(),
+            "set-password": lambda user: flask.json("users", "set-password", user.id, "--password-stdin", **phrase),
+            "disable": lambda user: flask.json("users", "disable", user.id),
+            "enable": lambda user: flask.json("users", "enable", user.id),
+            "sessions end --delegations": lambda user: flask.json("sessions", "end", user.id, "--delegations"),
+            "sessions end --everyone": lambda _: flask.json("sessions", "end", "--everyone"),
+        }
+        for name, end in endings.items():
+            user = world.session()
+            api.extend(service.access_token, user.access_token, "files:read", refreshes=True).ok()
+            end(user)
+            rows = connection.execute("SELECT what, max(transaction) FROM noted WHERE id = %s GROUP BY what", [user.id])
+            latest: dict[str, int] = dict(rows.fetchall())
+            assert latest["time"] > latest["end"], name
 
 
 def delegation_of(database_url: str, refresh_token: str) -> dict[str, float]:

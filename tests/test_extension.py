@@ -17,6 +17,7 @@ from auth.core.models import Role
 from auth.db import DirectDatabase
 
 from .support.api import Answer, Api
+from .support.locks import holding, waits_for_a_lock
 from .support.rows import add_delegations, add_sessions, wait_for_lock
 from .support.world import World, claims
 
@@ -29,7 +30,7 @@ def test_a_service_extends_a_users_token(api: Api, world: World) -> None:
     assert (payload["sub"], payload["role"], payload["aud"]) == (user.id, "USER", ["files.list:read"])
     assert (payload["extendedBy"], payload["extendedByChain"]) == (service.id, [service.id])
     assert payload["exp"] - payload["iat"] == 91
-    assert 0 <= time.time() - payload["iat"] < 3
+    assert 0 <= time.time() - payload["iat"] < 30
     assert "publicSessionReference" not in payload
     assert world.db.run("principal_end_tokens", id=user.id, kept_reference=None) == 1
 
@@ -156,6 +157,38 @@ def test_a_disabled_or_deleted_user_is_not_extended(api: Api, world: World) -> N
             api.extend(service.access_token, user.access_token, "files:read", expires_in=expires_in).refused(
                 401, "INVALID_TOKEN"
             )
+
+
+AGAIN = "INSERT INTO principal (id, role, principal_type, first_names, last_name, tokens_ended_at) VALUES "
+CHANGES = {
+    "user disabled": "UPDATE principal SET disabled_at = now() WHERE id = '{user}'",
+    "service disabled": "UPDATE principal SET disabled_at = now() WHERE id = '{service}'",
+    "tokens of the user ended": "UPDATE principal SET tokens_ended_at = clock_timestamp() WHERE id = '{user}'",
+    "user deleted": "DELETE FROM principal WHERE id = '{user}'",
+    "service deleted": "DELETE FROM principal WHERE id = '{service}'",
+    "another user with this id": "DELETE FROM principal WHERE id = '{user}';"
+    + AGAIN
+    + "('{user}', 'USER', 'password', 'A', 'B', '-infinity')",
+    "another service with this id": "DELETE FROM principal WHERE id = '{service}';"
+    + AGAIN
+    + "('{service}', 'SERVICE', 'service', NULL, NULL, '-infinity')",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_nothing_is_stored_after_a_change_during_the_extension(
+    api: Api, world: World, database_url: str, change: str
+) -> None:
+    """The lock lets the extension read both tokens, and stops it where it would store the delegation."""
+    service, user = world.service("files:read"), world.user()
+    statement = CHANGES[change].format(user=user, service=service.id)
+    with ThreadPoolExecutor(1) as pool:
+        with holding(database_url, "LOCK TABLE principal IN EXCLUSIVE MODE") as connection:
+            token = world.access_token(user)
+            extend = pool.submit(api.extend, service.access_token, token, "files:read", refreshes=True)
+            assert waits_for_a_lock(database_url, extend)
+            connection.execute(statement)
+        extend.result().refused(401, "INVALID_TOKEN")
 
 
 def test_a_deleted_service_extends_nothing_and_loses_what_it_had(api: Api, world: World) -> None:

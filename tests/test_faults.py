@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
@@ -33,8 +34,10 @@ from auth.http.rpc import RPCS
 from dev.embedded import EmbeddedPostgres
 
 from .support.api import Answer, Api
+from .support.copies import wait_until
 from .support.proxy import Proxy
 from .support.servers import Server, serving
+from .support.timing import seconds_of
 from .support.world import ORIGIN, PASSWORD, World
 
 pytestmark = [
@@ -147,9 +150,7 @@ def all_unavailable(calls: Mapping[str, Callable[[], Answer]], latest: float) ->
     """Assert that every call is a 503 in time."""
 
     def timed(call: Callable[[], Answer]) -> float:
-        started = time.monotonic()
-        unavailable(call())
-        return time.monotonic() - started
+        return seconds_of(lambda: unavailable(call()), latest)
 
     with ThreadPoolExecutor(len(calls)) as pool:
         taken = dict(zip(calls, pool.map(timed, calls.values()), strict=True))
@@ -212,27 +213,35 @@ def claiming(site: Site, threads: int = 8) -> Iterator[dict[str, list[int | None
             stop.set()
 
 
+def many_claimed(seen: dict[str, list[int | None]]) -> bool:
+    return sum(200 in statuses for statuses in list(seen.values())) > 20
+
+
 def assert_kept(site: Site, seen: dict[str, list[int | None]]) -> None:
     """Every acknowledged claim is stored, none succeeded twice, and no answer is anything but 200, 409 or 503."""
     stored = {row[0] for row in site.rows("SELECT jti FROM jti_claim")}
     counted = Counter(status for statuses in seen.values() for status in statuses)
     assert set(counted) <= {200, 409, 503, None}, counted
-    assert counted[200] > 20
     for jti, statuses in seen.items():
         assert statuses.count(200) <= 1, jti
         if 200 in statuses or 409 in statuses:
             assert jti in stored
 
 
+def runs_in(folder: Path) -> bool:
+    """Whether a process runs there that is no zombie: backends go on for a moment after their server was killed."""
+    return any(process.info["cwd"] == str(folder.resolve()) for process in psutil.process_iter(["cwd"]))
+
+
 def test_a_server_killed_under_load(site: Site) -> None:
     """No acknowledged claim is lost or succeeds twice. A claim in flight may be stored or not, and is not a 409."""
+    token = site.world.service().refresh_token
     with claiming(site) as seen:
-        time.sleep(0.5)
+        wait_until(lambda: many_claimed(seen))
         os.kill(site.postgres.pid(), signal.SIGKILL)
-        time.sleep(1)
+        wait_until(lambda: not runs_in(site.postgres.data))
         site.start()
-        since = time.monotonic()
-        assert site.wait_until_back(site.world.service().refresh_token, since) < BACK
+        assert site.wait_until_back(token, time.monotonic()) < BACK
         time.sleep(0.5)
     assert_kept(site, seen)
 
@@ -243,7 +252,7 @@ def test_a_link_cut_under_load(site: Site) -> None:
         for _ in range(10):
             time.sleep(0.2)
             site.proxy.cut()
-        time.sleep(0.5)
+        wait_until(lambda: many_claimed(seen))
     assert_kept(site, seen)
 
 
@@ -270,12 +279,10 @@ def test_a_link_cut_in_the_answer(site: Site, answer_bytes: int) -> None:
 
 
 def test_a_black_hole(site: Site) -> None:
-    """The link accepts and never answers: 503 within 6 seconds, readyz within 2, and it recovers."""
+    """The link accepts and never answers: 503 within 6 seconds, readyz in about one, and it recovers."""
     calls = every_call(site)
     site.proxy.swallow()
-    started = time.monotonic()
-    unavailable(site.api.call("GET", "/readyz"))
-    assert time.monotonic() - started < 2
+    assert seconds_of(lambda: unavailable(site.api.call("GET", "/readyz")), within=1.5) < 1.5
     all_unavailable(calls, LATEST_SILENCE)
     all_unavailable(calls, LATEST_SILENCE)
     site.proxy.cut()
@@ -333,13 +340,13 @@ def test_a_server_that_is_read_only(site: Site) -> None:
     """After a failover old connections only read: writing calls are 503, and nothing was written."""
     calls = every_call(site)
     reading = {rpc.name for rpc in RPCS.values() if rpc.method == "GET"} | {"requestOneTimeTokenWithAudience"}
-    site.rows("SELECT 1")
     before = site.rows("SELECT count(*) FROM refresh_token")
+    setting = "SELECT current_setting('default_transaction_read_only')"
     with psycopg.connect(site.direct, autocommit=True) as connection:
         connection.execute("ALTER SYSTEM SET default_transaction_read_only = on")
         connection.execute("SELECT pg_reload_conf()")
     try:
-        time.sleep(0.3)
+        wait_until(lambda: site.rows(setting) == [("on",)])  # a new backend has it when all others were told
         all_unavailable({name: call for name, call in calls.items() if name not in reading}, LATEST)
         assert {name: calls[name]().status for name in reading} == dict.fromkeys(reading, 200)
         assert site.rows("SELECT count(*) FROM refresh_token") == before
@@ -348,7 +355,7 @@ def test_a_server_that_is_read_only(site: Site) -> None:
             connection.execute("SET default_transaction_read_only = off")
             connection.execute("ALTER SYSTEM RESET default_transaction_read_only")
             connection.execute("SELECT pg_reload_conf()")
-    time.sleep(0.3)
+    wait_until(lambda: site.rows(setting) == [("off",)])
     assert calls["logout"]().status == 200
 
 
@@ -367,9 +374,7 @@ def test_no_connection_left(site: Site) -> None:
     with suppress(psycopg.OperationalError):
         while True:
             held.append(psycopg.connect(site.direct))
-    started = time.monotonic()
-    unavailable(site.api.refresh(token))
-    assert time.monotonic() - started < LATEST
+    assert seconds_of(lambda: unavailable(site.api.refresh(token)), LATEST) < LATEST
     for connection in held:
         connection.close()
     assert site.wait_until_back(token, time.monotonic()) < BACK

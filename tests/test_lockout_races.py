@@ -11,6 +11,7 @@ from flask import Flask
 
 from .support.api import Api, any_address, send_to_app
 from .support.lockouts import fail, locked, pair_key, pass_time
+from .support.locks import waits_for_a_lock
 from .support.servers import Server, serving
 from .support.world import PASSWORD, World
 
@@ -111,9 +112,7 @@ def test_a_login_that_waited_while_a_cooldown_ended_is_no_free_guess(
         with connection.transaction():
             connection.execute("UPDATE login_limit SET failures = '{}' WHERE key = %s", [key])
             answer = pool.submit(api.login, user, "wrong", service)
-            waiting = "SELECT FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"
-            while not answer.done() and not connection.execute(waiting).rowcount:
-                time.sleep(0.01)
+            assert waits_for_a_lock(database_url, answer)
             connection.execute("UPDATE login_limit SET cooled_down_at = clock_timestamp() WHERE key = %s", [key])
         assert locked(answer.result()) == 1
     fail(api, user, service, 5)

@@ -3,6 +3,7 @@
 import json
 import re
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import unquote, urlencode
 
@@ -18,6 +19,7 @@ from auth.core.models import Role
 from auth.pool import RequestDatabase
 
 from .support.api import COOKIE, Api, request_class
+from .support.locks import holding, waits_for_a_lock
 from .support.world import ORIGIN, PASSWORD, World, claims
 
 FORM = "application/x-www-form-urlencoded"
@@ -86,6 +88,8 @@ def test_a_browser_gets_a_page_that_sends_it_on(api: Api, world: World, accept: 
     answer = api.login(world.user(), PASSWORD, service, Accept=accept)
     page = answer.body.decode()
     assert (answer.status, answer.header("Content-Type")) == (200, "text/html; charset=utf-8")
+    assert answer.header("Content-Security-Policy") == "default-src 'none'; frame-ancestors 'none'"
+    assert answer.header("Referrer-Policy") == "no-referrer"
     target = "https://cloud.example.org/?a=1&amp;b=%27%22&lt;x&gt;"
     assert f'<meta http-equiv="refresh" content="0; url={target}">' in page
     raw = next(value for name, value in answer.headers if value.startswith("authState="))
@@ -171,6 +175,38 @@ def test_a_login_under_way_fails_for_a_new_user_with_the_same_id(
     api.login(user, PASSWORD, world.login_service()).refused(401, "INCORRECT_CREDENTIALS")
 
 
+CHANGES = {
+    "new password": "UPDATE principal SET password_generation = password_generation + 1 WHERE id = %s",
+    "disabled": "UPDATE principal SET disabled_at = now() WHERE id = %s",
+    "deleted": "DELETE FROM principal WHERE id = %s",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_login_waits_for_a_change_of_its_user_and_fails(
+    api: Api, world: World, database_url: str, change: str
+) -> None:
+    """Otherwise the session could be stored after the change has ended all others."""
+    user, service = world.user(), world.login_service()
+    with ThreadPoolExecutor(1) as pool:
+        with holding(database_url, CHANGES[change], user):
+            login = pool.submit(api.login, user, PASSWORD, service)
+            assert waits_for_a_lock(database_url, login)
+        login.result().refused(401, "INCORRECT_CREDENTIALS")
+
+
+def test_a_replaced_hash_does_not_undo_a_new_password(api: Api, world: World, database_url: str) -> None:
+    """A login by the old password replaces its old hash, and waits while the user gets a new password."""
+    user, service = world.user(password_hash=sha256_crypt.using(rounds=1000).hash(PASSWORD)), world.login_service()
+    change = "UPDATE principal SET password_hash = %s, password_generation = password_generation + 1 WHERE id = %s"
+    with ThreadPoolExecutor(1) as pool:
+        with holding(database_url, change, "the new hash", user):
+            login = pool.submit(api.login, user, PASSWORD, service)
+            assert waits_for_a_lock(database_url, login)
+        login.result().refused(401, "INCORRECT_CREDENTIALS")
+    assert world.password_hash(user) == "the new hash"
+
+
 @pytest.mark.parametrize(
     ("fields", "error_code"),
     [
@@ -209,6 +245,17 @@ def test_a_body_of_64_kib_logs_in(api: Api, world: World, kind: str) -> None:
     body, content_type = encoded("a" * (64 * 1024 - len(encoded("")[0])))
     assert len(body) == 64 * 1024
     assert api.call("POST", "/auth/login", data=body, Content_Type=content_type, Accept="application/json").ok()
+
+
+@pytest.mark.parametrize("kind", ["form", "multipart"])
+def test_a_form_of_a_hundred_fields_logs_in(api: Api, world: World, kind: str) -> None:
+    """Each one costs processor time, so that one more is refused."""
+    fields = {"username": world.user(), "password": PASSWORD, "service": world.login_service()}
+    for more, status in ((97, 200), (98, 400)):
+        padded = fields | {f"field{number}": "a" for number in range(more)}
+        body, content_type = multipart(**padded) if kind == "multipart" else (urlencode(padded).encode(), FORM)
+        answer = api.call("POST", "/auth/login", data=body, Content_Type=content_type, Accept="application/json")
+        assert answer.status == status
 
 
 def test_the_largest_fields_are_let_through(api: Api, world: World) -> None:

@@ -18,6 +18,8 @@ from auth.core.errors import LoginBusy
 
 from .support.api import Api
 from .support.command_line import CommandLine
+from .support.lockouts import block, limit_key
+from .support.locks import holding, waits_for_a_lock
 from .support.statements import noted
 from .support.world import PASSWORD, QUICK_HASH, Stored, World, claims
 
@@ -89,6 +91,19 @@ def test_guesses_at_login_count_here_too_and_a_success_does_not(api: Api, world:
     for _ in range(5):
         api.login(user.id, "wrong", service).refused(401)
     api.change_password(user.access_token, *pair).refused(429)
+
+
+def test_a_names_limit_holds_except_from_a_known_network(
+    api: Api, world: World, database_url: str, address: str
+) -> None:
+    """Known: the user has a live session from there, as at login."""
+    user = world.session()
+    block(database_url, limit_key("username", user.id))
+    api.change_password(user.access_token, PASSWORD, NEW).refused(429, "TOO_MANY_ATTEMPTS")
+    world.session(user.id, ip_address=address, ttl=-1)
+    api.change_password(user.access_token, PASSWORD, NEW).refused(429, "TOO_MANY_ATTEMPTS")
+    world.session(user.id, ip_address=address)
+    api.change_password(user.access_token, PASSWORD, NEW).ok()
 
 
 @pytest.mark.parametrize(("new", "error_code"), REFUSED)
@@ -250,6 +265,40 @@ def test_a_user_who_is_disabled_during_the_hashes(
         api.reset_password(token, NEW).refused(401, "INVALID_TOKEN")
     flask.json("users", "enable", user.id)
     assert logs_in(api, world, user.id, PASSWORD)
+
+
+CHANGES = {
+    "disabled": "UPDATE principal SET disabled_at = now() WHERE id = %s",
+    "new password": "UPDATE principal SET password_generation = password_generation + 1 WHERE id = %s",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_that_waits_for_another_of_the_same_user_fails(
+    api: Api, world: World, flask: CommandLine, database_url: str, change: str
+) -> None:
+    user = world.session()
+    with ThreadPoolExecutor(1) as pool:
+        with holding(database_url, CHANGES[change], user.id):
+            changing = pool.submit(api.change_password, user.access_token, PASSWORD, NEW)
+            assert waits_for_a_lock(database_url, changing)
+        changing.result().refused(401, "INVALID_TOKEN" if change == "disabled" else "INCORRECT_CREDENTIALS")
+    flask.json("users", "enable", user.id)
+    assert logs_in(api, world, user.id, PASSWORD)
+
+
+def test_a_reset_that_waits_while_its_user_is_disabled_fails(
+    api: Api, world: World, flask: CommandLine, database_url: str
+) -> None:
+    user = world.user()
+    token = reset_token(flask, user)
+    with ThreadPoolExecutor(1) as pool:
+        with holding(database_url, CHANGES["disabled"], user):
+            resetting = pool.submit(api.reset_password, token, NEW)
+            assert waits_for_a_lock(database_url, resetting)
+        resetting.result().refused(401, "INVALID_TOKEN")
+    flask.json("users", "enable", user)
+    assert logs_in(api, world, user, PASSWORD)
 
 
 def test_a_queue_that_is_full_is_no_guess(api: Api, world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from auth.core import refresh_tokens
 from auth.db import DirectDatabase
 
 from .support.api import Api
+from .support.copies import wait_until
 from .support.rows import wait_for_lock
 from .support.servers import BIN, PROJECT, serving
 from .support.world import ORIGIN, Stored, World, claims
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.xdist_group("races")
 
 SOAK = "SOAK" in os.environ  # `make soak`: every ending, longer, with more clients
 THREADS = 64 if SOAK else 16
-SECONDS = 1.5 if SOAK else 0.3
+SECONDS = 1.5 if SOAK else 0.1
 ROUNDS = 3 if SOAK else 1
 SCOPES = ("files:read", "auth:write")
 
@@ -70,12 +71,13 @@ class Race:
             api.logout(answer.json["refreshToken"])
         return answer.status
 
-    def run(self, calls: list[Callable[[Api], int]], end: Callable[[], object]) -> Counter[int]:
-        """The statuses of all calls; asserts that none that began after the ending's answer was a success."""
+    def run(self, calls: list[Callable[[Api], int]], end: Callable[[], object]) -> None:
+        """Assert that no call that began after the ending's answer was a success."""
         ended, stop, late = [float("inf")], threading.Event(), list[int]()
+        statuses = Counter[int]()  # a count may miss one: threads share it
 
-        def work(thread: int) -> Counter[int]:
-            statuses, number = Counter[int](), thread
+        def work(thread: int) -> None:
+            number = thread
             while not stop.is_set():
                 number += 1
                 started = time.monotonic()
@@ -83,20 +85,22 @@ class Race:
                 statuses[status] += 1
                 if status == 200 and started > ended[0]:
                     late.append(number % len(calls))
-            return statuses
 
         with ThreadPoolExecutor(THREADS) as pool:
             threads = [pool.submit(work, thread) for thread in range(THREADS)]
-            time.sleep(SECONDS)
-            end()
-            ended[0] = time.monotonic()
-            time.sleep(SECONDS)
-            stop.set()
-            statuses = sum((thread.result() for thread in threads), Counter[int]())
+            try:
+                wait_until(lambda: statuses[200] > THREADS)
+                time.sleep(SECONDS)
+                end()
+                ended[0] = time.monotonic()
+                wait_until(lambda: statuses[401] > THREADS)
+                time.sleep(SECONDS)
+            finally:
+                stop.set()
+        assert not any(thread.exception() for thread in threads)
         print(f"\n{dict(statuses)}, {len(late)} began after the answer and succeeded", end="")
         assert late == []
-        assert set(statuses) == {200, 401}
-        return statuses
+        assert set(statuses) - {503} == {200, 401}  # 503: a busy machine has no connection or processor in time
 
     def flask(self, *arguments: str, stdin: str = "") -> None:
         command = [str(BIN / "flask"), *arguments]
@@ -203,7 +207,6 @@ def test_extensions_that_are_not_stored_end_with_a_new_password(race: Race, stor
 
     arguments = ("users", "set-password", race.user.id, "--password-stdin")
     race.run([extend], lambda: race.flask(*arguments, stdin="an altogether different phrase"))
-    assert len(made) > 10
     latest = made if SOAK else made[-300:]
     assert {api.request_one_time_token(token, "files:read").status for token in latest} == {401}
 

@@ -17,7 +17,7 @@ def test_a_refresh_token_mints_access_tokens_again_and_again(api: Api, world: Wo
     assert first["sub"] == second["sub"] == session.id
     assert first["publicSessionReference"] == claims(session.access_token)["publicSessionReference"]
     assert 600 <= first["exp"] - first["iat"] <= 601
-    assert abs(first["iat"] - time.time()) < 5
+    assert abs(first["iat"] - time.time()) < 30
 
 
 def test_the_scheme_is_bearer_in_any_case(api: Api, world: World) -> None:
@@ -47,6 +47,14 @@ def test_only_a_living_token_of_somebody_enabled_refreshes(api: Api, world: Worl
         assert answer.json["why"] == "Invalid token"
     world.db.one("principal_enable", id=disabled.id)
     assert api.refresh(disabled.refresh_token).status == 200
+
+
+@pytest.mark.parametrize(("characters", "status"), [(16 * 1024, 200), (16 * 1024 + 1, 400)])
+def test_a_cookie_header_has_at_most_16_kib(api: Api, world: World, characters: int, status: int) -> None:
+    session = world.session()
+    cookie = f"{COOKIE}={session.refresh_token}; other=".ljust(characters, "a")
+    answer = api.call("POST", "/auth/refresh/web", Cookie=cookie, X_CSRFToken=session.csrf, Origin=ORIGIN)
+    assert answer.status == status
 
 
 def test_a_cookie_and_its_csrf_token_refresh(api: Api, world: World) -> None:

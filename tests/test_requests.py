@@ -42,6 +42,26 @@ def test_unknown_paths_and_methods(api: Api, method: str, path: str, status: int
         assert answer.header("Cache-Control") == "no-store, private"
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/auth/login"),
+        ("POST", "/auth/refresh"),
+        ("GET", "/auth/sessions"),
+        ("OPTIONS", "/auth/refresh"),
+        ("GET", "/auth/login"),
+        ("GET", "/nothing"),
+        ("GET", "/livez"),
+        ("GET", "/readyz"),
+        ("GET", "/metrics"),
+        ("GET", "/openapi.json"),
+        ("GET", "/.well-known/jwks.json"),
+    ],
+)
+def test_no_answer_may_be_taken_for_another_media_type(api: Api, method: str, path: str) -> None:
+    assert api.call(method, path).header("X-Content-Type-Options") == "nosniff"
+
+
 JSON_RPCS = ["/auth/logout/bulk", "/auth/extend", "/auth/password"]
 
 

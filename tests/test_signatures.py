@@ -14,13 +14,15 @@ from .support.statements import before_each, noted
 from .support.world import ORIGIN, PASSWORD, World
 
 NEW = "seventeen violet kettles"
-SIGNING = {  # each call that signs a token, and the statement that finds or stores the token's grant
+# Each call that signs a token, and the statement just before the signature, which finds or stores the token's grant. An
+# extension signs before it stores: a token that is too long is not stored, and an ended grant stores nothing.
+SIGNING = {
     "passwordLogin": "session_insert",
     "refresh": "refresh_token_find",
     "webRefresh": "refresh_token_find",
     "requestOneTimeTokenWithAudience": "bearer_find",
     "tokenExtension": "extension_find",
-    "tokenExtension, stored": "extension_insert",
+    "tokenExtension, stored": "extension_find",
 }
 
 

@@ -15,6 +15,7 @@ from auth.core.limits import TOKEN_CHARACTERS
 from auth.ops.worker import REQUEST_SECONDS
 
 from .support.servers import Server, serving
+from .support.timing import seconds_of
 from .support.wire import exchange, statuses
 from .support.world import World, claims
 
@@ -222,7 +223,7 @@ def test_a_body_that_is_too_long(server: Server) -> None:
             assert received == b"" or statuses(received) == [413]  # a reset may overtake the answer
     announced = [head + b"Content-Length: 99999999999\r\n\r\n" for head in heads]
     with ThreadPoolExecutor(len(announced)) as pool:
-        for received in pool.map(lambda data: exchange(server, data, half_close=False, seconds=6), announced):
+        for received in pool.map(lambda data: exchange(server, data, half_close=False, seconds=20), announced):
             assert statuses(received) == [413]
 
 
@@ -285,9 +286,12 @@ def test_slow_senders_are_disconnected_and_do_not_stop_the_service(server: Serve
     head_only, body_only = b"POST /auth/login HTTP/1.1\r\nHo", LOGIN + b"Content-Length: 100\r\n\r\n{"
     slow = [connect(head_only), connect(head_only), connect(body_only), connect(body_only)]
     with ThreadPoolExecutor(8) as pool:
-        started = time.monotonic()
-        assert {answer.status for answer in pool.map(lambda _: server.api.refresh(token), range(50))} == {200}
-        assert time.monotonic() - started < 5
+
+        def refresh_often() -> None:
+            assert {answer.status for answer in pool.map(lambda _: server.api.refresh(token), range(50))} == {200}
+
+        assert seconds_of(refresh_often, within=5) < 5
+    started = time.monotonic()
     slow += [connect(body_only if n % 2 else head_only) for n in range(120)]
     assert server.client().refresh(token).status == 200
     assert time.monotonic() - started < REQUEST_SECONDS + 5

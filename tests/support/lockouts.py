@@ -41,6 +41,16 @@ def pass_time(database_url: str, seconds: float, *keys: bytes) -> None:
         )
 
 
+def leave(database_url: str, seconds: float, key: bytes) -> None:
+    """Moves the row of this key so that it blocks for that many seconds from now, however long the test has taken."""
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute(
+            "SELECT extract(epoch FROM blocked_until - clock_timestamp())::float FROM login_limit WHERE key = %s", [key]
+        ).fetchone()
+    assert row is not None
+    pass_time(database_url, row[0] - seconds, key)
+
+
 def fail(api: Api, username: str, service: str, times: int) -> None:
     for _ in range(times):
         api.login(username, "wrong", service).refused(401, "INCORRECT_CREDENTIALS")
