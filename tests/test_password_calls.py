@@ -236,9 +236,9 @@ def ended_meanwhile(monkeypatch: pytest.MonkeyPatch, end: Callable[[], object]) 
     """Calls the function while the new password is hashed."""
     new_hash = passwords.new_hash
 
-    def hash_later(password: str, waited: passwords.Waited) -> str:
+    def hash_later(password: str, deadline: float, waited: passwords.Waited) -> str:
         end()
-        return new_hash(password, waited)
+        return new_hash(password, deadline, waited)
 
     monkeypatch.setattr(passwords, "new_hash", hash_later)
 

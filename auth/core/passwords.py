@@ -90,14 +90,16 @@ def check_length(password: str) -> None:
         raise InvalidRequest(f"The password must have 1 to {PASSWORD_BYTES} bytes.")
 
 
-def verify(password: str, password_hash: str | None, waited: Waited = lambda seconds: None) -> tuple[bool, str | None]:
+def verify(
+    password: str, password_hash: str | None, deadline: float = math.inf, waited: Waited = lambda seconds: None
+) -> tuple[bool, str | None]:
     """Whether the password is right, and a new hash to store where the old one is outdated. See `in_turn`."""
-    return in_turn(lambda: _verify(password.encode(), password_hash), waited)
+    return in_turn(lambda: _verify(password.encode(), password_hash), deadline, waited)
 
 
-def new_hash(password: str, waited: Waited) -> str:
+def new_hash(password: str, deadline: float, waited: Waited) -> str:
     """The hash to store. See `in_turn`."""
-    return in_turn(lambda: hash_password(password), waited)
+    return in_turn(lambda: hash_password(password), deadline, waited)
 
 
 def excess(password_hash: str, password_bytes: int = 0) -> str | None:
@@ -116,20 +118,23 @@ def excess(password_hash: str, password_bytes: int = 0) -> str | None:
     return f"{scheme} of {cost:,} {unit}, above the ceiling of {ceiling:,}" if cost > ceiling else None
 
 
-def in_turn(work: Callable[[], Result], waited: Waited, seconds: float = WAIT_SECONDS) -> Result:
-    """Run `work` in its turn, and pass the seconds of its wait to `waited`. Raises `LoginBusy` after `seconds`."""
-    asked = time.perf_counter()
+def in_turn(work: Callable[[], Result], deadline: float, waited: Waited) -> Result:
+    """Run `work` in its turn, and pass the seconds of its wait to `waited`.
+
+    Raises `LoginBusy` after `WAIT_SECONDS`, or earlier at the deadline of the request, by the monotonic clock.
+    """
+    asked = time.monotonic()
 
     def begin() -> Result:
-        waited(time.perf_counter() - asked)
+        waited(time.monotonic() - asked)
         return work()
 
     task = _hashing.submit(begin)
     try:
-        return task.result(seconds)
+        return task.result(min(WAIT_SECONDS, deadline - asked))
     except TimeoutError:
         if task.cancel():
-            waited(seconds)
+            waited(time.monotonic() - asked)
             raise LoginBusy from None
         return task.result()
 

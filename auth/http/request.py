@@ -4,7 +4,7 @@ import ipaddress
 import re
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, ClassVar, Final, cast
@@ -63,6 +63,11 @@ class Request(flask.Request):
         self.record = Record(time.perf_counter(), request_id)
         self.db = RequestDatabase(self.database)
         self.cookies_to_set: list[str] = []  # values of Set-Cookie, for whatever the answer will be
+
+    @property
+    def hash_turn(self) -> tuple[float, Callable[[float], None]]:
+        """Until when a password hash may begin, by the monotonic clock, and the function that notes its wait."""
+        return self.db.deadline, self.record.set_hash_wait
 
     def live_row(self, statement: str, **parameters: object) -> Row:
         """The row of the statement. Raises `InvalidToken` without a row: then the grant has ended."""
