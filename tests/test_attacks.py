@@ -181,7 +181,7 @@ def flipped(token: str) -> str:
         lambda h, p, s: f"{h}.{p}.{encoded(b'x' * 64)}",
         lambda h, p, s: f"{h}.{p}.{encoded(bytes(64))}",
         lambda h, p, s: f"{h}.{p}.é{s}",
-        lambda h, p, s: f"{h}.{p}.{s}" + "A" * 100_000,
+        lambda h, p, s: f"{h}.{p}.{s}" + "A" * 40_000,
         lambda h, p, s: f"eyJhbGciOiJub25lIn0.{p}.{s}",
     ],
 )
