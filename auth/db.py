@@ -29,7 +29,7 @@ class DirectDatabase:
     """
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self.url = url
 
     def one(self, name: str, /, **parameters: object) -> Row | None:
         """The statement's only row, or None when it returns none."""
@@ -78,7 +78,7 @@ class DirectDatabase:
 
     def _open(self, statement_seconds: float, deadline: float = math.inf) -> Connection:
         """A new connection, whose session has the settings that the statements need. 0 seconds: no timeout."""
-        connection = Connection.open(self._url)
+        connection = Connection.open(self.url)
         connection.deadline = deadline
         values = {"milliseconds": str(int(statement_seconds * 1000)), "backend_pid": connection.info.backend_pid}
         try:

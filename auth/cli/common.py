@@ -3,11 +3,11 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import PIPE, Popen
-from typing import IO, Final, cast
+from typing import IO, Any, Final, NamedTuple, cast
 
 import click
 
@@ -17,48 +17,48 @@ from auth.core.errors import DatabaseUnavailable, InternalError
 from auth.core.limits import ID_CHARACTERS, NAME_CHARACTERS
 from auth.db import DirectDatabase, Row
 
-from .migrations import UnusableDatabase
-
 EMBEDDED_HOME: Final = Path(__file__).parent.parent.parent / ".data"
 
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+class Answer(NamedTuple):
+    """What a command prints: with `--json` the data, otherwise the lines. One that has failed exits with 1."""
+
+    data: Row | list[Row]
+    lines: Iterable[str]
+    failed: bool = False
+
+
+class Command(click.Command):
+    """Prints the `Answer` of its function, as text or JSON. A mistake or fault is an error message of one line."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.params.append(click.Option(["--json", "as_json"], is_flag=True, help="Print JSON."))
+
+    def invoke(self, context: click.Context) -> None:
+        as_json = context.params.pop("as_json")
+        try:
+            answer = super().invoke(context)
+        except Misconfigured as problem:
+            raise click.ClickException(" ".join(str(problem).splitlines())) from None
+        except DatabaseUnavailable as fault:
+            raise click.ClickException(reason(fault)) from None
+        except (InternalError, UnicodeError) as fault:
+            raise click.ClickException(f"The database cannot store this{_repair(fault)}") from None
+        for line in [json.dumps(answer.data)] if as_json else answer.lines:
+            click.echo(line)
+        context.exit(int(answer.failed))
+
+
+class Group(click.Group):
+    command_class = Command
 
 
 @contextmanager
 def database() -> Iterator[DirectDatabase]:
-    """The database of DATABASE_URL, else the embedded one. A mistake ends the command with a message of one line."""
-    with database_url() as url:
-        opened = DirectDatabase(url)
-        try:
-            yield opened
-        except InternalError as fault:
-            if (
-                fault.cause == "UniqueViolation"
-                and (sequence := opened.one("principal_uid_sequence") or {})["is_behind"]
-            ):
-                raise click.ClickException(f"The database cannot store this: {sequence['repair']}") from None
-            raise
-
-
-@contextmanager
-def database_url() -> Iterator[str]:
-    """The URL of that database, for the time of the block. A mistake ends the command with a message of one line."""
-    try:
-        with _url() as url:
-            yield url
-    except (Misconfigured, UnusableDatabase) as problem:
-        raise click.ClickException(str(problem)) from None
-    except DatabaseUnavailable as fault:
-        raise click.ClickException(reason(fault)) from None
-    except (InternalError, UnicodeError):
-        raise click.ClickException("The database cannot store this.") from None
-
-
-@contextmanager
-def _url() -> Iterator[str]:
+    """The database of DATABASE_URL, else the embedded one."""
     if os.environ.get("DATABASE_URL", "").strip():
-        yield read(os.environ, "DATABASE_URL")["DATABASE_URL"]
+        yield DirectDatabase(read(os.environ, "DATABASE_URL")["DATABASE_URL"])
         return
     if not EMBEDDED_HOME.exists():
         raise click.ClickException("DATABASE_URL is not set, and there is no embedded database (`make run` makes one).")
@@ -68,7 +68,7 @@ def _url() -> Iterator[str]:
         url = cast(IO[str], embedded.stdout).readline().strip()
         if not url:
             raise click.ClickException(cast(IO[str], embedded.stderr).read().strip())
-        yield url
+        yield DirectDatabase(url)
 
 
 def reason(fault: DatabaseUnavailable) -> str:
@@ -77,28 +77,42 @@ def reason(fault: DatabaseUnavailable) -> str:
     return f"The database cannot be used: {cause or type(fault.__cause__).__name__}"
 
 
-def add_list(commands: click.Group, things: str, statement: str, line: Callable[[Row], str]) -> None:
+def _repair(fault: Exception) -> str:
+    if getattr(fault, "cause", "") != "UniqueViolation":
+        return "."
+    with database() as opened:
+        sequence = opened.one("principal_uid_sequence") or {}
+    return f": {sequence['repair']}" if sequence["is_behind"] else "."
+
+
+def add_list(commands: Group, things: str, statement: str, line: Callable[[Row], str]) -> None:
     """Add a command `list` to the group, which prints the rows of the statement, one line each."""
 
     @commands.command("list", help=f"List all {things}.")
-    @as_json
-    def list_command(as_json: bool) -> None:
+    def list_command() -> Answer:
         with database() as opened:
             rows = opened.many(statement)
-        done(rows, as_json, *map(line, rows))
+        return Answer(rows, map(line, rows))
 
 
-def add_delete(commands: click.Group, thing: str, help_text: str, principal_types: list[str]) -> None:
-    """Add a command `delete` to the group, for one principal of these types."""
+def add_verb(commands: Group, verb: str, about: str, act: Callable[[str], object], key: str = "id") -> None:
+    """Add a command to the group, which does this to the principal or login service of that id or name."""
 
-    @commands.command("delete", help=help_text)
-    @click.argument("principal_id", metavar="ID")
-    @as_json
-    def delete_command(principal_id: str, as_json: bool) -> None:
+    @commands.command(verb, help=about)
+    @click.argument("name", metavar=key.upper())
+    def verb_command(name: str) -> Answer:
+        act(name)
+        return Answer({key: name}, [f"{verb}d {name}"])
+
+
+def add_delete(commands: Group, thing: str, about: str, statement: str, key: str = "id", **parameters: object) -> None:
+    """Add a command `delete` to the group. The statement returns no row where there is no such thing."""
+
+    def delete(name: str) -> None:
         with database() as opened:
-            deleted = opened.one("principal_delete", id=principal_id, principal_types=principal_types)
-        existing(deleted, f"{thing} {principal_id}")
-        done({"id": principal_id}, as_json, f"deleted {principal_id}")
+            existing(opened.one(statement, **{key: name}, **parameters), f"{thing} {name}")
+
+    add_verb(commands, "delete", about, delete, key)
 
 
 def existing(row: Row | None, name: str) -> Row:
@@ -114,24 +128,13 @@ def inserted(row: Row | None, name: str) -> None:
         raise click.ClickException(f"There is a {name} already.")
 
 
-def done(answer: Row | list[Row], as_json: bool, *lines: str) -> None:
-    """Print what a command did or read, as JSON or as lines."""
-    for line in [json.dumps(answer)] if as_json else lines:
-        click.echo(line)
-
-
-def is_person_id(text: str) -> bool:
-    return is_id(text) and not text.startswith(("_", "#P_"))
-
-
-def is_service_id(text: str) -> bool:
-    return is_id(text) and text.startswith("_") and text[1:2] not in ("", "_")
-
-
-def problem_with_texts(first_names: str, last_name: str, *optional: str | None) -> str | None:
-    """An error message if a name, e-mail or organisation is unacceptable, else None."""
-    if not 1 <= len(first_names) <= NAME_CHARACTERS or not 1 <= len(last_name) <= NAME_CHARACTERS:
-        return f"A name has 1 to {NAME_CHARACTERS} characters."
-    if any(text is not None and not is_id(text) for text in (first_names, last_name, *optional)):
-        return f"Names, e-mail and organisation have no control character, and 1 to {ID_CHARACTERS} characters."
-    return None
+def check_person(user_id: str, **texts: str | None) -> None:
+    """Raises `ClickException` for an unacceptable id, name, e-mail or organisation."""
+    if not is_id(user_id) or user_id.startswith(("_", "#P_")):
+        raise click.ClickException(
+            f"An id has 1 to {ID_CHARACTERS} characters, no control character, and starts with neither _ nor #P_."
+        )
+    for name, text in texts.items():
+        most = NAME_CHARACTERS if name in ("first_names", "last_name") else ID_CHARACTERS
+        if text is not None and not (is_id(text) and len(text) <= most):
+            raise click.ClickException(f"{name} has 1 to {most} characters, none of them a control character.")

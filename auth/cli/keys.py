@@ -9,10 +9,10 @@ import click
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from auth.config import Misconfigured, read
+from auth.config import read
 from auth.core.keys import ALGORITHMS, Keyring, PrivateKey
 
-from .common import as_json, done
+from .common import Answer, Group
 
 RSA_BITS: Final = 3072  # 128 bits of strength by NIST SP 800-57, as P-256
 GENERATORS: Final[dict[str, Callable[[], PrivateKey]]] = {
@@ -21,25 +21,20 @@ GENERATORS: Final[dict[str, Callable[[], PrivateKey]]] = {
     "EdDSA": ed25519.Ed25519PrivateKey.generate,
 }
 
-commands = click.Group("keys", help="The keys that sign and verify access tokens.")
+commands = Group("keys", help="The keys that sign and verify access tokens.")
 
 
 @commands.command("generate", help="Print the PEM of a new private key, for JWT_PRIVATE_KEY.")
 @click.option("--algorithm", type=click.Choice(ALGORITHMS), default="ES256", show_default=True)
-@as_json
-def generate(algorithm: str, as_json: bool) -> None:
+def generate(algorithm: str) -> Answer:
     pem = generate_private_key(algorithm)
-    done({"algorithm": algorithm, "privateKey": pem}, as_json, pem.rstrip("\n"))
+    return Answer({"algorithm": algorithm, "privateKey": pem}, [pem.rstrip("\n")])
 
 
 @commands.command("show", help="Print the public key set that JWT_PRIVATE_KEY and JWT_PUBLIC_KEYS make.")
-@as_json
-def show_command(as_json: bool) -> None:
-    try:
-        jwks = Keyring.of(*read(os.environ, "JWT_PRIVATE_KEY", "JWT_PUBLIC_KEYS").values()).jwks()
-    except Misconfigured as problem:
-        raise click.ClickException(" ".join(str(problem).splitlines())) from None
-    click.echo(json.dumps(jwks, indent=None if as_json else 2))
+def show_command() -> Answer:
+    jwks = Keyring.of(*read(os.environ, "JWT_PRIVATE_KEY", "JWT_PUBLIC_KEYS").values()).jwks()
+    return Answer(jwks, [json.dumps(jwks, indent=2)])
 
 
 def generate_private_key(algorithm: str) -> str:

@@ -1,5 +1,6 @@
 """flask login-services: the applications that people log in to."""
 
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -9,33 +10,28 @@ from auth.core.limits import ID_CHARACTERS, IDLE_TIMEOUT_MINIMUM_SECONDS
 from auth.core.origins import origin_of
 from auth.db import Row
 
-from .common import add_list, as_json, database, done, existing, inserted
+from .common import Answer, Group, add_delete, add_list, database, inserted
 
-MAX_TTL_SECONDS = 100 * 365.25 * 24 * 60 * 60
+MAX_SECONDS = 36_525 * 24 * 60 * 60
 
-commands = click.Group("login-services", help="The applications that people log in to.")
+commands = Group("login-services", help="The applications that people log in to.")
+
+
+def seconds(option: str, least: int, help_text: str) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
+    """An option for a time in seconds, up to a hundred years."""
+    name = f"{option[2:].replace('-', '_')}_seconds"
+    return click.option(option, name, type=click.IntRange(least, MAX_SECONDS), metavar="SECONDS", help=help_text)
 
 
 @commands.command("create", help="Create a login service: the `service` that a login names.")
 @click.argument("name")
 @click.option("--endpoint", required=True, help="The http(s) URL that a browser is sent to after logging in.")
 @click.option("--mode", type=click.Choice(["WEB", "APPLICATION"]), required=True)
-@click.option(
-    "--refresh-token-ttl",
-    "refresh_token_ttl_seconds",
-    type=click.IntRange(1, int(MAX_TTL_SECONDS)),
-    metavar="SECONDS",
-    help="How long its refresh tokens live. Without it they do not expire by themselves.",
+@seconds("--refresh-token-ttl", 1, "How long its refresh tokens live. Without it they do not expire by themselves.")
+@seconds(
+    "--idle-timeout", IDLE_TIMEOUT_MINIMUM_SECONDS, "How long a session lives without a refresh. Without it for ever."
 )
-@click.option(
-    "--idle-timeout",
-    "idle_timeout_seconds",
-    type=click.IntRange(IDLE_TIMEOUT_MINIMUM_SECONDS, int(MAX_TTL_SECONDS)),
-    metavar="SECONDS",
-    help="After how long without a refresh a session expires. Without it never.",
-)
-@as_json
-def create(name: str, endpoint: str, as_json: bool, **settings: Any) -> None:
+def create(name: str, endpoint: str, **settings: Any) -> Answer:
     if not is_id(name):
         raise click.ClickException(f"A name has 1 to {ID_CHARACTERS} characters, none of them a control character.")
     if not (origin_of(endpoint) or "").startswith(("http://", "https://")):
@@ -43,16 +39,7 @@ def create(name: str, endpoint: str, as_json: bool, **settings: Any) -> None:
     with database() as opened:
         created = opened.one("login_service_insert", name=name, endpoint=endpoint, **settings)
     inserted(created, f"login service {name}")
-    done({"name": name}, as_json, f"created {name}")
-
-
-@commands.command("delete", help="Delete a login service. Sessions made through it go on.")
-@click.argument("name")
-@as_json
-def delete(name: str, as_json: bool) -> None:
-    with database() as opened:
-        existing(opened.one("login_service_delete", name=name), f"login service {name}")
-    done({"name": name}, as_json, f"deleted {name}")
+    return Answer({"name": name}, [f"created {name}"])
 
 
 def _line(row: Row) -> str:
@@ -62,3 +49,6 @@ def _line(row: Row) -> str:
 
 
 add_list(commands, "login services", "login_service_list", _line)
+add_delete(
+    commands, "login service", "Delete a login service. Sessions made through it go on.", "login_service_delete", "name"
+)

@@ -3,6 +3,7 @@
 from time import sleep
 from typing import Final, NamedTuple
 
+from auth.config import Misconfigured
 from auth.core.errors import DatabaseUnavailable
 from auth.db import SQL_FOLDER, DirectDatabase
 
@@ -15,10 +16,6 @@ class Migration(NamedTuple):
     sql: str
 
 
-class UnusableDatabase(RuntimeError):
-    """A database that the service cannot use; the message says why."""
-
-
 def all_migrations() -> list[Migration]:
     """The migrations this version of the code knows, oldest first."""
     paths = sorted((SQL_FOLDER / "migrations").glob("*.sql"))
@@ -26,10 +23,10 @@ def all_migrations() -> list[Migration]:
 
 
 def migrate(database: DirectDatabase) -> list[str]:
-    """Apply the pending migrations and return their names. Raises `UnusableDatabase` where the encoding is not UTF8."""
+    """Apply the pending migrations and return their names. Raises `Misconfigured` where the encoding is not UTF8."""
     facts = database.one("server_facts")
     if not facts or facts["encoding"] != "UTF8":
-        raise UnusableDatabase("The encoding of the database must be UTF8.")
+        raise Misconfigured("The encoding of the database must be UTF8.")
     return list(iter(lambda: _apply_next(database), None))
 
 

@@ -8,22 +8,19 @@ import click
 from auth.core.limits import CLAIM_DAYS, DELEGATIONS, PURGE_ROWS, SESSIONS
 from auth.db import DirectDatabase
 
-from .common import as_json, database, done
+from .common import Answer, Command, database
 
 EXCESS_ROWS: Final = 10_000  # that one statement ends: the person's logins wait for it
 
 
-@click.command(
-    "purge", help="Delete what has expired or is beyond the bounds, in batches. Logins delete a little as well."
-)
-@as_json
-def purge(as_json: bool) -> None:
+@click.command("purge", cls=Command, help="Delete what has expired or is beyond the bounds. Logins delete some, too.")
+def purge() -> Answer:
     with database() as opened:
         deleted = Counter(refresh_token=end_excess(opened))
         while any((piece := opened.one("expired_delete", batch=PURGE_ROWS, claim_days=CLAIM_DAYS) or {}).values()):
             deleted.update(piece)
     counts = {table: deleted[table] for table in piece}
-    done(counts, as_json, *(f"{table}\t{count}" for table, count in counts.items()))
+    return Answer(counts, [f"{table}\t{count}" for table, count in counts.items()])
 
 
 def end_excess(database: DirectDatabase) -> int:

@@ -1,23 +1,25 @@
 """flask services: programs with a refresh token of their own, and their policies for extension."""
 
+import re
+
 import click
 
 from auth.core import limits, refresh_tokens
+from auth.core.claims import is_id
 from auth.core.errors import MalformedScope
 from auth.core.scopes import Scope
 from auth.db import Row, Transaction
 
-from .common import add_delete, add_list, as_json, database, done, existing, inserted, is_service_id
+from .common import Answer, Group, add_delete, add_list, database, existing, inserted
 
-commands = click.Group("services", help="Services, and the scopes they may ask for when they extend a user's token.")
+commands = Group("services", help="Services, and the scopes they may ask for when they extend a user's token.")
 
 
 @commands.command("create", help="Create a service. Prints its refresh token once.")
 @click.argument("service_id", metavar="_ID")
 @click.option("--scope", "scopes", multiple=True, help="A scope it may ask for; can be given more than once.")
-@as_json
-def create(service_id: str, scopes: tuple[str, ...], as_json: bool) -> None:
-    if not is_service_id(service_id):
+def create(service_id: str, scopes: tuple[str, ...]) -> Answer:
+    if not is_id(service_id) or not re.match("_[^_]", service_id):
         raise click.ClickException(
             "A service's id starts with one _ and has 2 to 255 characters, none of them a control character."
         )
@@ -27,34 +29,32 @@ def create(service_id: str, scopes: tuple[str, ...], as_json: bool) -> None:
         transaction.run("service_scope_insert", service_id=service_id, scopes=policy)
         refresh_token = _insert_token(transaction, service_id)
     answer = {"id": service_id, "scopes": sorted(policy), "refreshToken": refresh_token}
-    done(answer, as_json, f"created {service_id}; its refresh token, which is not kept:\n{refresh_token}")
+    return Answer(answer, [f"created {service_id}; its refresh token, which is not kept:\n{refresh_token}"])
 
 
 @commands.command("scopes", help="Show what a service may ask for, after adding to it and removing from it.")
 @click.argument("service_id", metavar="_ID")
 @click.option("--add", multiple=True, metavar="SCOPE")
 @click.option("--remove", multiple=True, metavar="SCOPE")
-@as_json
-def scopes_command(service_id: str, add: tuple[str, ...], remove: tuple[str, ...], as_json: bool) -> None:
+def scopes_command(service_id: str, add: tuple[str, ...], remove: tuple[str, ...]) -> Answer:
     added, removed = _canonical(add), _canonical(remove)
     with database() as opened, opened.transaction() as transaction:
         existing(transaction.one("service_find", id=service_id), f"service {service_id}")
         transaction.run("service_scope_insert", service_id=service_id, scopes=added)
         transaction.run("service_scope_delete", service_id=service_id, scopes=removed)
         service = transaction.one("service_find", id=service_id) or {}
-    done(service, as_json, _line(service))
+    return Answer(service, [_line(service)])
 
 
 @commands.command("rotate", help="Print a new refresh token of a service, once, and end the previous one.")
 @click.argument("service_id", metavar="_ID")
-@as_json
-def rotate(service_id: str, as_json: bool) -> None:
+def rotate(service_id: str) -> Answer:
     with database() as opened, opened.transaction() as transaction:
         service = existing(transaction.one("service_find", id=service_id), f"service {service_id}")
         transaction.run("service_token_delete", service_id=service_id)
         refresh_token = _insert_token(transaction, service_id)
     answer = service | {"refreshToken": refresh_token}
-    done(answer, as_json, f"new refresh token of {service_id}, which is not kept:\n{refresh_token}")
+    return Answer(answer, [f"new refresh token of {service_id}, which is not kept:\n{refresh_token}"])
 
 
 def _insert_token(transaction: Transaction, service_id: str) -> str:
@@ -77,4 +77,6 @@ def _line(row: Row) -> str:
 
 
 add_list(commands, "services with their scopes", "service_list", _line)
-add_delete(commands, "service", "Delete a service, its token, and the tokens it got by extension.", ["service"])
+add_delete(
+    commands, "service", "Delete a service, and end all its tokens.", "principal_delete", principal_types=["service"]
+)
