@@ -211,7 +211,7 @@ def test_an_upgrade_ends_what_a_person_has_beyond_the_bounds(
 def test_a_purge_ends_what_a_server_of_the_previous_release_added(
     server_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
-    """In batches, of which the last one may be full."""
+    """In batches, of which the last one may be full. So does a later `db migrate`: the first may have been interrupted."""
     with NewDatabase(server_url) as url, psycopg.connect(url, autocommit=True) as connection:
         flask = CommandLine({"DATABASE_URL": url})
         flask.json("db", "migrate")
@@ -222,6 +222,8 @@ def test_a_purge_ends_what_a_server_of_the_previous_release_added(
         add_sessions(url, "_a", SESSIONS + 5)  # the tokens of a service have no bound
         monkeypatch.setattr(import_module("auth.cli.purge"), "EXCESS_ROWS", 50)
         assert flask.json("purge") == {"refresh_token": 125, "jti_claim": 0, "login_limit": 0, "reset_token": 0}
+        add_sessions(url, "ada", 7)
+        assert flask.json("db", "migrate") == {"applied": []}
         assert dict(connection.execute(KEPT).fetchall()) == {"ada": SESSIONS, "_a": DELEGATIONS + SESSIONS + 5}
 
 

@@ -218,13 +218,14 @@ def test_a_login_ends_the_oldest_sessions_beyond_the_bound(
         api.refresh(token).refused(401, "INVALID_TOKEN")
 
 
-def test_a_login_ends_no_more_sessions_than_it_has_time_for(world: World, database_url: str) -> None:
+def test_a_login_ends_no_more_sessions_than_it_has_time_for(api: Api, world: World, database_url: str) -> None:
     """Of 1.1.0, which had no bound, a person may have 100,000: each login ends as many as the bound."""
     user = world.user()
-    add_sessions(database_url, user, 3 * SESSIONS)
+    tokens = add_sessions(database_url, user, 3 * SESSIONS)
     for left in (2 * SESSIONS + 1, SESSIONS + 2, SESSIONS, SESSIONS):
         world.session(user)
         assert len(world.db.many("session_list_of", id=user)) == left
+        assert api.refresh(tokens[3 * SESSIONS - left + 4]).status == 200  # only older ones ended
 
 
 def test_parallel_logins_keep_the_bound_and_lose_no_new_session(api: Api, world: World, database_url: str) -> None:

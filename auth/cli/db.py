@@ -10,8 +10,8 @@ commands = Group("db", help="The database schema.")
 @commands.command("migrate", help="Apply the migrations that are pending.")
 def migrate_command() -> Answer:
     with database() as opened:
-        if applied := migrate(opened):
-            end_excess(opened)  # of before the bounds: ending everything of one person would take too long
+        applied = migrate(opened)
+        end_excess(opened)  # of before the bounds: ending everything of one person would take too long
     return Answer({"applied": applied}, [f"applied {name}" for name in applied] or ["nothing to apply"])
 
 

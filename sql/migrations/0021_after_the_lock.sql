@@ -1,21 +1,25 @@
 -- These functions are called by statements that have locked a principal. A statement sees the rows as they were when it
 -- began, before it waited for the lock. A VOLATILE function sees them as they are when it is called.
 
--- Ends a person's live sessions except the newest, at most that many (NULL: all), and returns how many.
+-- Ends a person's live sessions except the newest: the oldest first, at most that many (NULL: all). Returns how many.
 CREATE FUNCTION end_sessions(principal_id text, except_newest bigint, at_most bigint)
 RETURNS bigint LANGUAGE sql VOLATILE AS $$
     WITH other AS (
-        SELECT token_hash
+        SELECT token_hash, created_at, public_session_reference
         FROM refresh_token
         WHERE refresh_token.principal_id = $1
           AND extended_by IS NULL
           AND (expires_at IS NULL OR expires_at > now())
         ORDER BY created_at DESC, public_session_reference
-        LIMIT $3
         OFFSET $2
+    ), oldest AS (
+        SELECT token_hash
+        FROM other
+        ORDER BY created_at, public_session_reference DESC
+        LIMIT $3
     ), ended AS (
         DELETE FROM refresh_token
-        WHERE token_hash = ANY (ARRAY(SELECT token_hash FROM other))
+        WHERE token_hash = ANY (ARRAY(SELECT token_hash FROM oldest))
         RETURNING token_hash
     )
     SELECT count(*) FROM ended
