@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from passlib.context import CryptContext
 from passlib.hash import argon2, pbkdf2_sha512
@@ -37,7 +37,6 @@ CEILINGS: Final = {
     "sha512_crypt": (700_000, "rounds"),  # passlib has 656,000
 }
 
-Waited = Callable[[float], object]
 Result = TypeVar("Result")
 
 
@@ -90,16 +89,17 @@ def check_length(password: str) -> None:
         raise InvalidRequest(f"The password must have 1 to {PASSWORD_BYTES} bytes.")
 
 
-def verify(
-    password: str, password_hash: str | None, deadline: float = math.inf, waited: Waited = lambda seconds: None
-) -> tuple[bool, str | None]:
-    """Whether the password is right, and a new hash to store where the old one is outdated. See `in_turn`."""
-    return in_turn(lambda: _verify(password.encode(), password_hash), deadline, waited)
-
-
-def new_hash(password: str, deadline: float, waited: Waited) -> str:
-    """The hash to store. See `in_turn`."""
-    return in_turn(lambda: hash_password(password), deadline, waited)
+def verify(password: str, password_hash: str | None) -> tuple[bool, str | None]:
+    """Whether the password is right, and a new hash to store where the old one is outdated."""
+    secret = password.encode()
+    scheme = _context.identify(password_hash or "")
+    # bcrypt and sha_crypt refuse NUL; PBKDF2 and scrypt ignore it at the end
+    if password_hash is None or excess(password_hash, len(secret)) or (scheme != "argon2" and b"\0" in secret):
+        return _context.dummy_verify(), None  # the time does not reveal unknown users
+    readable = secret[:BCRYPT_BYTES] if scheme == "bcrypt" else secret
+    if _context.verify(readable, password_hash):
+        return True, hash_password(password) if _context.needs_update(password_hash) else None
+    return False, None
 
 
 def excess(password_hash: str, password_bytes: int = 0) -> str | None:
@@ -118,8 +118,8 @@ def excess(password_hash: str, password_bytes: int = 0) -> str | None:
     return f"{scheme} of {cost:,} {unit}, above the ceiling of {ceiling:,}" if cost > ceiling else None
 
 
-def in_turn(work: Callable[[], Result], deadline: float, waited: Waited) -> Result:
-    """Run `work` in its turn, and pass the seconds of its wait to `waited`.
+def in_turn(deadline: float, waited: Callable[[float], object], work: Callable[..., Result], *arguments: Any) -> Result:
+    """Compute a hash in its turn, and pass the seconds of its wait to `waited`.
 
     Raises `LoginBusy` after `WAIT_SECONDS`, or earlier at the deadline of the request, by the monotonic clock.
     """
@@ -127,7 +127,7 @@ def in_turn(work: Callable[[], Result], deadline: float, waited: Waited) -> Resu
 
     def begin() -> Result:
         waited(time.monotonic() - asked)
-        return work()
+        return work(*arguments)
 
     task = _hashing.submit(begin)
     try:
@@ -137,17 +137,3 @@ def in_turn(work: Callable[[], Result], deadline: float, waited: Waited) -> Resu
             waited(time.monotonic() - asked)
             raise LoginBusy from None
         return task.result()
-
-
-def _verify(password: bytes, password_hash: str | None) -> tuple[bool, str | None]:
-    if password_hash is None or excess(password_hash, len(password)):  # the time does not reveal unknown users
-        return _context.dummy_verify(), None
-    scheme = _context.identify(password_hash)
-    if scheme == "argon2":
-        return _context.verify_and_update(password, password_hash)  # type: ignore[no-any-return]
-    if b"\0" in password:  # bcrypt and sha_crypt refuse NUL; PBKDF2 and scrypt ignore it at the end
-        return _context.dummy_verify(), None
-    readable = password[:BCRYPT_BYTES] if scheme == "bcrypt" else password
-    if not _context.verify(readable, password_hash):
-        return False, None
-    return True, str(_context.hash(password))

@@ -7,11 +7,12 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, Final, TypeVar, cast
 
 import flask
 
 from auth.config import Config
+from auth.core import passwords
 from auth.core.errors import InvalidToken
 from auth.core.limits import USER_AGENT_CHARACTERS
 from auth.core.tokens import AccessTokens
@@ -19,6 +20,7 @@ from auth.db import Row
 from auth.pool import Database, RequestDatabase
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Result = TypeVar("Result")
 
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._=+/:-]{1,128}", re.ASCII)
 _WITH_PORT: Final = re.compile(r"(?:\[([0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{1,45})\]|([0-9.]{7,15})(?=:))(?::([0-9]{1,5}))?")
@@ -64,10 +66,9 @@ class Request(flask.Request):
         self.db = RequestDatabase(self.database)
         self.cookies_to_set: list[str] = []  # values of Set-Cookie, for whatever the answer will be
 
-    @property
-    def hash_turn(self) -> tuple[float, Callable[[float], None]]:
-        """Until when a password hash may begin, by the monotonic clock, and the function that notes its wait."""
-        return self.db.deadline, self.record.set_hash_wait
+    def hashed(self, work: Callable[..., Result], *arguments: Any) -> Result:
+        """The result of a function of `passwords`, in its turn. Raises `LoginBusy`."""
+        return passwords.in_turn(self.db.deadline, self.record.set_hash_wait, work, *arguments)
 
     def live_row(self, statement: str, **parameters: object) -> Row:
         """The row of the statement. Raises `InvalidToken` without a row: then the grant has ended."""

@@ -33,7 +33,7 @@ def password_login(request: Request, form: PasswordLoginRequest) -> Answer:
 
 
 def _verify(request: Request, password: str, login: Row) -> None:
-    matches, new_hash = passwords.verify(password, login["password_hash"], *request.hash_turn)
+    matches, new_hash = request.hashed(passwords.verify, password, login["password_hash"])
     if not matches:
         raise errors.IncorrectCredentials
     if new_hash is not None:

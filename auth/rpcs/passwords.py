@@ -18,7 +18,7 @@ def change_password(request: Request, bearer: Bearer, body: models.ChangePasswor
         raise errors.NoPassword
     _check_rules(body.new_password, person)
     with lockout.attempt(request, person["id"], "password_find", errors.InvalidToken, **bearer.parameters()) as present:
-        matches, _ = passwords.verify(body.current_password, present["password_hash"], *request.hash_turn)
+        matches, _ = request.hashed(passwords.verify, body.current_password, present["password_hash"])
         if not matches:
             raise errors.IncorrectCredentials
         parameters = {"password_generation": present["password_generation"], **bearer.parameters()}
@@ -44,7 +44,7 @@ def _check_rules(new_password: str, person: Row) -> None:
 
 def _replace(request: Request, statement: str, new_password: str, **parameters: Any) -> bool:
     """Set the password by the statement and end the person's other tokens; False where the statement returns no row."""
-    password_hash = passwords.new_hash(new_password, *request.hash_turn)
+    password_hash = request.hashed(passwords.hash_password, new_password)
     kept = parameters.get("bearer_reference")
     with request.db.transaction() as transaction:
         changed = transaction.one(statement, password_hash=password_hash, **parameters)
