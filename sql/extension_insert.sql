@@ -33,7 +33,7 @@ WITH turn AS MATERIALIZED (
       AND locked.uid = coalesce(bearer.uid, locked.uid)
       AND CASE
           WHEN bearer.reference IS NULL
-              THEN to_timestamp(bearer.issued_at) > date_trunc('second', locked.tokens_ended_at)
+              THEN to_timestamp(bearer.issued_at) > locked.tokens_ended_at
           ELSE token.token_hash IS NOT NULL
       END
 ), allowed AS MATERIALIZED (

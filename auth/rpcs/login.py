@@ -5,7 +5,6 @@ from html import escape
 
 from auth import lockout
 from auth.core import errors, limits, passwords, refresh_tokens
-from auth.core.errors import UnknownLoginService
 from auth.core.models import OptionalAuthenticationTokens, PasswordLoginRequest
 from auth.db import Row
 from auth.http import cookies
@@ -24,7 +23,8 @@ def password_login(request: Request, form: PasswordLoginRequest) -> Answer:
     cookies.check_origin(request, may_be_absent=True)
     passwords.check_length(form.password)
     refresh_token = refresh_tokens.generate()
-    with lockout.attempt(request, form.username, "login_find", UnknownLoginService, service=form.service) as login:
+    names = {"username": form.username, "service": form.service}
+    with lockout.attempt(request, "login_find", errors.UnknownLoginService, **names) as login:
         _verify(request, form.password, login)
         access_token = _start_session(request, login, refresh_token)
     with suppress(errors.DatabaseUnavailable):  # the next login will purge

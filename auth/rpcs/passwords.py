@@ -17,7 +17,7 @@ def change_password(request: Request, bearer: Bearer, body: models.ChangePasswor
     if not person["has_password"]:
         raise errors.NoPassword
     _check_rules(body.new_password, person)
-    with lockout.attempt(request, person["id"], "password_find", errors.InvalidToken, **bearer.parameters()) as present:
+    with lockout.attempt(request, "password_find", errors.InvalidToken, **bearer.parameters()) as present:
         matches, _ = request.hashed(passwords.verify, body.current_password, present["password_hash"])
         if not matches:
             raise errors.IncorrectCredentials
@@ -43,14 +43,11 @@ def _check_rules(new_password: str, person: Row) -> None:
 
 
 def _replace(request: Request, statement: str, new_password: str, **parameters: Any) -> bool:
-    """Set the password by the statement and end the person's other tokens; False where the statement returns no row."""
+    """Set the password by the statement, which ends the person's other tokens; False where it returns no row."""
     password_hash = request.hashed(passwords.hash_password, new_password)
-    kept = parameters.get("bearer_reference")
-    with request.db.transaction() as transaction:
-        changed = transaction.one(statement, password_hash=password_hash, **parameters)
-        if changed is None:
-            return False
-        ended = transaction.run("principal_end_tokens", id=changed["id"], kept_reference=kept)
-    request.record.details["revoked"] = ended
+    changed = request.db.one(statement, password_hash=password_hash, **parameters)
+    if changed is None:
+        return False
+    request.record.details["revoked"] = changed["revoked"]
     request.db.run("principal_mark_ended", id=changed["id"])
     return True

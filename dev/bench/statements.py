@@ -20,7 +20,7 @@ NUMBERS: Final = (
 VALUES: Final = {
     **dict.fromkeys((*NUMBERS.split(), "access_token_lifetime_ms", "username_window_seconds", "wide_failures"), "100"),
     **dict.fromkeys(("bearer_id", "id", "principal_id", "user_id", "username"), "'person-' || :n"),
-    **dict.fromkeys(("ip_address", "network_address"), "'203.0.113.7'"),
+    **dict.fromkeys(("address", "ip_address"), "'203.0.113.7'"),
     **dict.fromkeys(("offset", "password_generation"), "0"),
     **dict.fromkeys(("bearer_uid", "idle_timeout_seconds", "not_after", "ttl_seconds", "user_uid"), "NULL"),
     **dict.fromkeys(("bearer_reference", "reference", "user_reference"), "md5('t' || :n - 1)::uuid"),

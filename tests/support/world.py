@@ -64,8 +64,7 @@ class World:
 
     def password_hash(self, user_id: str) -> str:
         """The stored hash of a user who is not disabled."""
-        keys = dict.fromkeys(("pair_key", "network_key", "username_key"), b"")
-        row = self.db.one("login_find", username=user_id, service=self.login_service(), network_address=None, **keys)
+        row = self.db.one("login_find", username=user_id, service=self.login_service(), address=None)
         assert row is not None
         return str(row["password_hash"])
 
