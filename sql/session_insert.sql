@@ -4,8 +4,8 @@
 WITH person AS (
     SELECT id
     FROM principal
-    WHERE id = %(principal_id)s
-      AND uid = %(principal_uid)s
+    WHERE id = %(id)s
+      AND uid = %(uid)s
       AND disabled_at IS NULL
       AND password_generation = %(password_generation)s
     FOR NO KEY UPDATE
@@ -20,9 +20,9 @@ WITH person AS (
     SELECT
         %(token_hash)s, earlier.id, %(scopes)s, %(access_token_lifetime_ms)s,
         now() + make_interval(
-            secs => least(%(ttl_seconds)s::double precision, %(idle_timeout_seconds)s::double precision)
+            secs => least(%(refresh_token_ttl_seconds)s::double precision, %(idle_timeout_seconds)s::double precision)
         ),
-        now() + make_interval(secs => %(ttl_seconds)s::double precision),
+        now() + make_interval(secs => %(refresh_token_ttl_seconds)s::double precision),
         %(idle_timeout_seconds)s, %(ip_address)s::inet, %(user_agent)s
     FROM earlier
     RETURNING public_session_reference

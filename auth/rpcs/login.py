@@ -46,15 +46,11 @@ def _start_session(request: Request, login: Row, refresh_token: str) -> str:
         "session_insert",
         sessions=limits.SESSIONS,
         token_hash=refresh_tokens.digest(refresh_token),
-        principal_id=login["id"],
-        principal_uid=login["uid"],
-        password_generation=login["password_generation"],
         scopes=SCOPES,
         access_token_lifetime_ms=limits.ACCESS_TOKEN_MS,
-        ttl_seconds=login["refresh_token_ttl_seconds"],
-        idle_timeout_seconds=login["idle_timeout_seconds"],
         ip_address=request.client_address,
         user_agent=request.client_agent,
+        **login,
     )
     if session is None:  # disabled, deleted or given a new password during the hash
         raise errors.IncorrectCredentials

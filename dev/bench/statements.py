@@ -22,7 +22,9 @@ VALUES: Final = {
     **dict.fromkeys(("bearer_id", "id", "principal_id", "user_id", "username"), "'person-' || :n"),
     **dict.fromkeys(("address", "ip_address"), "'203.0.113.7'"),
     **dict.fromkeys(("offset", "password_generation"), "0"),
-    **dict.fromkeys(("bearer_uid", "idle_timeout_seconds", "not_after", "ttl_seconds", "user_uid"), "NULL"),
+    **dict.fromkeys(
+        ("bearer_uid", "idle_timeout_seconds", "not_after", "refresh_token_ttl_seconds", "user_uid"), "NULL"
+    ),
     **dict.fromkeys(("bearer_reference", "reference", "user_reference"), "md5('t' || :n - 1)::uuid"),
     **dict.fromkeys(("bearer_issued_at", "user_issued_at"), "4102444800"),
     "is_known_network": "false",
@@ -38,7 +40,7 @@ VALUES: Final = {
     "service_id": "'_bench'",
     "token_hash": "sha256(('t' || lpad(:n::text, 12, '0'))::bytea)",
     "token_hashes": f"ARRAY[{', '.join([NEW_TOKEN] * 100)}]",
-    "principal_uid": "(SELECT uid FROM principal WHERE id = 'person-' || :n)",
+    "uid": "(SELECT uid FROM principal WHERE id = 'person-' || :n)",
     "use_seconds": "300",
 }
 SCRIPTS: Final = {

@@ -45,9 +45,9 @@ PER_REQUEST: dict[str, dict[str, Any]] = {
     "session_delete": {"reference": uuid4(), **BEARER},
     "session_delete_all": BEARER,
     "session_insert": {
-        "token_hash": b"w" * 32, "principal_id": "user-7", "principal_uid": 7, "password_generation": 0,
-        "scopes": ["a:read"], "access_token_lifetime_ms": 1, "ttl_seconds": None, "idle_timeout_seconds": None,
-        "ip_address": None, "user_agent": None, "sessions": 1000,
+        "token_hash": b"w" * 32, "id": "user-7", "uid": 7, "password_generation": 0,
+        "scopes": ["a:read"], "access_token_lifetime_ms": 1, "refresh_token_ttl_seconds": None,
+        "idle_timeout_seconds": None, "ip_address": None, "user_agent": None, "sessions": 1000,
     },
     "session_list": {"items_per_page": 10, "offset": 0, **BEARER},
 }  # fmt: skip

@@ -106,11 +106,11 @@ class World:
         row = self.db.one(
             "session_insert",
             token_hash=refresh_tokens.digest(token),
-            principal_id=user_id,
-            principal_uid=self.principal(user_id)["uid"],
+            id=user_id,
+            uid=self.principal(user_id)["uid"],
             scopes=["all:write"],
             access_token_lifetime_ms=600_000,
-            ttl_seconds=ttl,
+            refresh_token_ttl_seconds=ttl,
             **values,
         )
         assert row is not None
