@@ -10,24 +10,19 @@ from auth.http.request import Request
 
 
 @contextmanager
-def attempt(request: Request, statement: str, missing: type[errors.ApiError], **parameters: object) -> Iterator[Row]:
+def attempt(request: Request, login: Row) -> Iterator[None]:
     """Count a failed login, and take the count back after the block unless the block raised `IncorrectCredentials`.
 
-    Yields the row of a statement like `login_find`, with a place in the queue for hashing. Without that place nothing
-    is counted. Raises `missing` without a row, `TooManyAttempts` and `LoginBusy`.
+    `login` is a row of `login_find` or `password_find`. The block has a place in the queue for hashing; without that
+    place nothing is counted. Raises `TooManyAttempts` and `LoginBusy`.
     """
-    login = request.db.one(statement, address=request.client_address, **parameters)
-    if login is None:
-        raise missing
-    if request.record.principal is None:
-        request.record.set_principal(login["id"])
     _refuse_blocked(login)
     with passwords.queue, ExitStack() as at_the_end:
         [counted] = request.db.many("login_attempt_start", **login, **LOCKOUT)
         at_the_end.callback(_take_back, request, counted)
         _refuse_blocked(counted)  # logins at the same time reached a limit after our read
         try:
-            yield login
+            yield
         except errors.IncorrectCredentials:
             at_the_end.pop_all()
             raise

@@ -1,7 +1,8 @@
--- All that changePassword reads: the bearer's present hash, and for how many seconds a limit still blocks guesses, as in
+-- All that changePassword reads: the bearer's present hash (NULL without a password), id, e-mail and names, and for how many seconds a limit still blocks guesses, as in
 -- login_find. No row when the bearer's grant has ended.
 SELECT
-    bearer.id, bearer.password_hash, bearer.password_generation,
+    bearer.id, bearer.email, bearer.first_names, bearer.last_name,
+    bearer.password_hash, bearer.password_generation,
     known.is_known_network,
     limits.pair_key,
     limits.network_key,

@@ -105,7 +105,7 @@ def reset_password(api: Api, app: Flask, world: World) -> Call:
     ("prepare", "statements"),
     [
         (log_in, ["login_find"]),
-        (change_password, ["bearer_find", "password_find"]),
+        (change_password, ["password_find"]),
         (reset_password, ["password_reset_find"]),
     ],
 )

@@ -15,9 +15,7 @@ from auth.core.errors import InvalidRequest, LoginBusy
 from auth.core.limits import PASSWORD_BYTES
 
 # The least that OWASP's Password Storage Cheat Sheet accepts for argon2id.
-MEMORY_KIB: Final = 19 * 1024
-PASSES: Final = 2
-LANES: Final = 1
+COST: Final = {"argon2__memory_cost": 19 * 1024, "argon2__time_cost": 2, "argon2__parallelism": 1}  # KiB, passes, lanes
 
 CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 WAITING: Final = 36  # the most threads in which calls wait for a hash; gunicorn.conf.py has more
@@ -58,16 +56,8 @@ class OriginalPbkdf2(pbkdf2_sha512):  # type: ignore[misc]
     encoded_checksum_size = 43
 
 
-def context(memory_kib: int, passes: int, lanes: int) -> CryptContext:
-    """Hashes by argon2id at that cost, and reads older kinds. Raises `ValueError` below OWASP's floor."""
-    if memory_kib < MEMORY_KIB or passes < PASSES or lanes < LANES:
-        raise ValueError("argon2id must cost at least OWASP's minimum")
-    cost = {"argon2__memory_cost": memory_kib, "argon2__time_cost": passes, "argon2__parallelism": lanes}
-    return CryptContext([*CEILINGS, OriginalPbkdf2], deprecated="auto", **cost)
-
-
 argon2.get_backend()  # load the backend now: passlib cannot once there are two contexts
-_context = context(MEMORY_KIB, PASSES, LANES)
+_context = CryptContext([*CEILINGS, OriginalPbkdf2], deprecated="auto", **COST)
 _hashing = ThreadPoolExecutor(CORES, "hash")  # few threads, since each keeps the memory of its last hash
 queue: Final = Places(WAITING)  # taken before a login is counted, and kept for all its hashes
 

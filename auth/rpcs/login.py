@@ -23,21 +23,20 @@ def password_login(request: Request, form: PasswordLoginRequest) -> Answer:
     cookies.check_origin(request, may_be_absent=True)
     passwords.check_length(form.password)
     refresh_token = refresh_tokens.generate()
-    names = {"username": form.username, "service": form.service}
-    with lockout.attempt(request, "login_find", errors.UnknownLoginService, **names) as login:
-        _verify(request, form.password, login)
+    login = request.db.one("login_find", username=form.username, service=form.service, address=request.client_address)
+    if login is None:
+        raise errors.UnknownLoginService
+    request.record.set_principal(login["id"])
+    with lockout.attempt(request, login):
+        matches, new_hash = request.hashed(passwords.verify, form.password, login["password_hash"])
+        if not matches:
+            raise errors.IncorrectCredentials
+        if new_hash is not None:
+            request.db.run("principal_rehash", id=login["id"], old_hash=login["password_hash"], new_hash=new_hash)
         access_token = _start_session(request, login, refresh_token)
     with suppress(errors.DatabaseUnavailable):  # the next login will purge
         request.db.one("expired_delete", batch=limits.PURGE_ROWS, claim_days=limits.CLAIM_DAYS)
     return _answer(request, login, access_token, refresh_token)
-
-
-def _verify(request: Request, password: str, login: Row) -> None:
-    matches, new_hash = request.hashed(passwords.verify, password, login["password_hash"])
-    if not matches:
-        raise errors.IncorrectCredentials
-    if new_hash is not None:
-        request.db.run("principal_rehash", id=login["id"], old_hash=login["password_hash"], new_hash=new_hash)
 
 
 def _start_session(request: Request, login: Row, refresh_token: str) -> str:

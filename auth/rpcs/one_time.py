@@ -13,7 +13,7 @@ blueprint = Blueprint("one_time", __name__)
 
 @rpc(blueprint, "requestOneTimeTokenWithAudience", "POST /auth/request", AUTHENTICATED, event="one-time token")
 def request_one_time_token(request: Request, bearer: Bearer, query: RequestOneTimeToken) -> OneTimeAccessToken:
-    principal = request.live_row("bearer_find", not_after=bearer.not_after, **bearer.parameters())
+    principal = request.live_row("bearer_find", **bearer.parameters())
     asked = scopes.parse_all(query.audience.split(","))
     if not scopes.all_covered(asked, bearer.scopes):
         raise errors.ScopeNotCovered

@@ -22,11 +22,10 @@ VALUES: Final = {
     **dict.fromkeys(("bearer_id", "id", "principal_id", "user_id", "username"), "'person-' || :n"),
     **dict.fromkeys(("address", "ip_address"), "'203.0.113.7'"),
     **dict.fromkeys(("offset", "password_generation"), "0"),
-    **dict.fromkeys(
-        ("bearer_uid", "idle_timeout_seconds", "not_after", "refresh_token_ttl_seconds", "user_uid"), "NULL"
-    ),
+    **dict.fromkeys(("bearer_uid", "idle_timeout_seconds", "refresh_token_ttl_seconds", "user_uid"), "NULL"),
     **dict.fromkeys(("bearer_reference", "reference", "user_reference"), "md5('t' || :n - 1)::uuid"),
     **dict.fromkeys(("bearer_issued_at", "user_issued_at"), "4102444800"),
+    **dict.fromkeys(("bearer_not_after", "user_not_after"), "NULL"),
     "is_known_network": "false",
     **dict.fromkeys(("new_hash", "old_hash", "user_agent"), "'a'"),
     "attempted_at": ":attempted_at",

@@ -15,14 +15,14 @@ BEARER = {"bearer_id": "user-7", "bearer_uid": None, "bearer_reference": uuid4()
 USER = {"user_id": "user-8", "user_uid": 8, "user_reference": uuid4(), "user_issued_at": 1}
 KEYS = {"pair_key": b"x" * 32, "network_key": b"y" * 32, "username_key": b"z" * 32}
 PER_REQUEST: dict[str, dict[str, Any]] = {
-    "bearer_find": {"not_after": None, **BEARER},
+    "bearer_find": {"bearer_not_after": None, **BEARER},
     "delegation_delete": {"reference": uuid4(), **BEARER},
     "delegation_delete_all": BEARER,
     "delegation_list": {"items_per_page": 10, "offset": 0, **BEARER},
     "expired_delete": {"batch": 100, "claim_days": 30},
-    "extension_find": {"not_after": None, **BEARER, **USER},
+    "extension_find": {"user_not_after": None, **BEARER, **USER},
     "extension_insert": {
-        **BEARER, **USER, "not_after": None, "token_hash": b"z" * 32, "scopes": ["a:read"], "reference": uuid4(),
+        **BEARER, **USER, "user_not_after": None, "token_hash": b"z" * 32, "scopes": ["a:read"], "reference": uuid4(),
         "access_token_lifetime_ms": 1, "extended_by_chain": ["user-7"], "ttl_days": 30, "delegations": 100,
     },
     "jti_claim_insert": {"jti": "new", **BEARER},

@@ -145,6 +145,6 @@ class World:
 
     def principal(self, principal_id: str) -> Row:
         """The principal's row, as a token is minted from it."""
-        row = self.db.one("bearer_find", bearer_id=principal_id, not_after=None, **FOREVER)
+        row = self.db.one("bearer_find", bearer_id=principal_id, bearer_not_after=None, **FOREVER)
         assert row is not None
         return row
