@@ -1,6 +1,7 @@
 -- A session for a person whose password was just verified; no row when the person was disabled, deleted (perhaps created
--- again) or given a new password since. Ends the oldest sessions beyond the bound, and returns how many (`revoked`): at most
--- as many as the bound, so that a login is quick. By the lock, logins and changes of the same person run one after another.
+-- again) or given a new password since. `new_hash` (NULL: none) replaces an old kind of hash of that password. Ends the
+-- oldest sessions beyond the bound, and returns how many (`revoked`): at most as many as the bound, so that a login is
+-- quick. By the lock, logins and changes of the same person run one after another.
 WITH person AS (
     SELECT id
     FROM principal
@@ -9,6 +10,12 @@ WITH person AS (
       AND disabled_at IS NULL
       AND password_generation = %(password_generation)s
     FOR NO KEY UPDATE
+), rehashed AS (
+    UPDATE principal
+    SET password_hash = %(new_hash)s
+    FROM person
+    WHERE principal.id = person.id
+      AND %(new_hash)s::text IS NOT NULL
 ), earlier AS MATERIALIZED (
     SELECT id, end_sessions(id, %(sessions)s - 1, %(sessions)s) AS revoked
     FROM person

@@ -15,7 +15,11 @@ from auth.core.errors import InvalidRequest, LoginBusy
 from auth.core.limits import PASSWORD_BYTES
 
 # The least that OWASP's Password Storage Cheat Sheet accepts for argon2id.
-COST: Final = {"argon2__memory_cost": 19 * 1024, "argon2__time_cost": 2, "argon2__parallelism": 1}  # KiB, passes, lanes
+COST: Final = {
+    "argon2__memory_cost": 19 * 1024,  # KiB
+    "argon2__time_cost": 2,  # passes
+    "argon2__parallelism": 1,  # lanes
+}
 
 CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 WAITING: Final = 36  # the most threads in which calls wait for a hash; gunicorn.conf.py has more

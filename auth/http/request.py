@@ -14,7 +14,6 @@ import flask
 from auth.config import Config
 from auth.core import passwords
 from auth.core.errors import InvalidToken
-from auth.core.limits import USER_AGENT_CHARACTERS
 from auth.core.tokens import AccessTokens
 from auth.db import Row
 from auth.pool import Database, RequestDatabase
@@ -87,10 +86,6 @@ class Request(flask.Request):
         entries = self.headers.get("X-Forwarded-For", "").split(",") if proxies else []
         named = entries[-proxies] if 0 < proxies <= len(entries) else None
         return _address(named) or _address(self.remote_addr)
-
-    @property
-    def client_agent(self) -> str | None:
-        return self.headers.get("User-Agent", "").replace("\0", "")[:USER_AGENT_CHARACTERS] or None
 
 
 def current_request() -> Request:

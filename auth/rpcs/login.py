@@ -31,16 +31,15 @@ def password_login(request: Request, form: PasswordLoginRequest) -> Answer:
         matches, new_hash = request.hashed(passwords.verify, form.password, login["password_hash"])
         if not matches:
             raise errors.IncorrectCredentials
-        if new_hash is not None:
-            request.db.run("principal_rehash", id=login["id"], old_hash=login["password_hash"], new_hash=new_hash)
-        access_token = _start_session(request, login, refresh_token)
+        access_token = _start_session(request, login, new_hash, refresh_token)
     with suppress(errors.DatabaseUnavailable):  # the next login will purge
         request.db.one("expired_delete", batch=limits.PURGE_ROWS, claim_days=limits.CLAIM_DAYS)
     return _answer(request, login, access_token, refresh_token)
 
 
-def _start_session(request: Request, login: Row, refresh_token: str) -> str:
+def _start_session(request: Request, login: Row, new_hash: str | None, refresh_token: str) -> str:
     """Store the session and sign its access token at once: a later call may end the session and be answered."""
+    agent = request.headers.get("User-Agent", "").replace("\0", "")
     session = request.db.one(
         "session_insert",
         sessions=limits.SESSIONS,
@@ -48,7 +47,8 @@ def _start_session(request: Request, login: Row, refresh_token: str) -> str:
         scopes=SCOPES,
         access_token_lifetime_ms=limits.ACCESS_TOKEN_MS,
         ip_address=request.client_address,
-        user_agent=request.client_agent,
+        user_agent=agent[: limits.USER_AGENT_CHARACTERS] or None,
+        new_hash=new_hash,
         **login,
     )
     if session is None:  # disabled, deleted or given a new password during the hash

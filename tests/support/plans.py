@@ -38,7 +38,6 @@ PER_REQUEST: dict[str, dict[str, Any]] = {
     "password_reset": {"password_hash": "a", "reset_token_hash": b"r" * 32},
     "password_reset_find": {"reset_token_hash": b"r" * 32},
     "principal_mark_ended": {"id": "user-7"},
-    "principal_rehash": {"id": "user-7", "old_hash": "a", "new_hash": "b"},
     "refresh_token_delete": {"token_hash": b"x" * 32},
     "refresh_token_delete_many": {"token_hashes": [b"x" * 32, b"y" * 32], **BEARER},
     "refresh_token_find": {"token_hash": b"x" * 32, "use_seconds": 300},
@@ -47,7 +46,7 @@ PER_REQUEST: dict[str, dict[str, Any]] = {
     "session_insert": {
         "token_hash": b"w" * 32, "id": "user-7", "uid": 7, "password_generation": 0,
         "scopes": ["a:read"], "access_token_lifetime_ms": 1, "refresh_token_ttl_seconds": None,
-        "idle_timeout_seconds": None, "ip_address": None, "user_agent": None, "sessions": 1000,
+        "idle_timeout_seconds": None, "ip_address": None, "user_agent": None, "sessions": 1000, "new_hash": "b",
     },
     "session_list": {"items_per_page": 10, "offset": 0, **BEARER},
 }  # fmt: skip

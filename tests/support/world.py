@@ -101,7 +101,7 @@ class World:
         """A new session, of a new user where none is given."""
         user_id = user_id or self.user()
         token = refresh_tokens.generate()
-        values = {"ip_address": "203.0.113.7", "user_agent": "curl/8", "password_generation": 0}
+        values = {"ip_address": "203.0.113.7", "user_agent": "curl/8", "password_generation": 0, "new_hash": None}
         values |= {"idle_timeout_seconds": None, "sessions": SESSIONS, **columns}
         row = self.db.one(
             "session_insert",
