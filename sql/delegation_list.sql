@@ -1,5 +1,5 @@
--- One page of the bearer's live delegations, newest first, as an array of JSON objects (empty past the last page), and their
--- full count. No row when the bearer's grant has ended.
+-- One page of the bearer's live delegations, newest first, as an array of JSON objects (empty past the last page), and
+-- their full count. No row when the bearer's grant has ended.
 WITH live AS (
     SELECT public_session_reference, extended_by, extended_by_chain, scopes, created_at, last_used_at, expires_at
     FROM refresh_token

@@ -1,6 +1,7 @@
 -- All that a login reads: the service (no row for an unknown one), the person (NULL columns for an unknown username;
--- the hash of a disabled person is NULL too), and for how many seconds a limit still blocks the login (NULL: it is
--- not blocked), with the keys of these limits. The username's limit does not hold for a network from which that person has a live session.
+-- the hash of a disabled person is NULL too), the keys of its limits, and for how many seconds one of these still blocks
+-- the login (NULL: it is not blocked). The username's limit does not hold for a network from which that person has a live
+-- session.
 SELECT
     service.endpoint, service.mode, service.refresh_token_ttl_seconds, service.idle_timeout_seconds,
     person.id, person.uid, person.role, person.principal_type,

@@ -1,8 +1,10 @@
--- All that changePassword reads: the bearer's present hash (NULL without a password), id, e-mail and names, and for how many seconds a limit still blocks guesses, as in
--- login_find. No row when the bearer's grant has ended.
+-- All that changePassword reads: the bearer's present hash (NULL without a password), the texts that a new password must
+-- not repeat, and for how many seconds a limit still blocks guesses, as in login_find. No row when the bearer's grant has
+-- ended.
 SELECT
-    bearer.id, bearer.email, bearer.first_names, bearer.last_name,
-    bearer.password_hash, bearer.password_generation,
+    ARRAY[bearer.id, bearer.email, bearer.first_names, bearer.last_name] AS own_texts,
+    bearer.password_hash,
+    bearer.password_generation,
     known.is_known_network,
     limits.pair_key,
     limits.network_key,

@@ -20,6 +20,7 @@ from auth.pool import STATEMENT_SECONDS, Database
 
 from .support.api import Api, request_class, send_to_app
 from .support.databases import NewDatabase
+from .support.lockouts import limit_key
 from .support.plans import PER_REQUEST, explain
 from .support.servers import PROJECT
 from .support.timing import seconds_of
@@ -284,6 +285,20 @@ def test_a_known_network_is_one_that_contains_the_address_of_a_live_session(worl
             for row in (login, change):
                 assert row is not None
                 assert row["is_known_network"] == contains, (address, network)
+
+
+@pytest.mark.parametrize("username", ["ada", "åsa", r"a\000b", ""])
+def test_the_keys_of_the_limits_are_those_of_earlier_releases(world: World, username: str) -> None:
+    """Those made them in Python. Servers of both releases count together during an upgrade."""
+    service = world.login_service()
+    for address in [*ADDRESSES, "2001:db8:0:1:0:1:0:0", "0:0:0:1::9", "::1", "1::"]:
+        prefix = 64 if ":" in (address or "") else 32
+        network = str(ip_network(f"{address}/{prefix}", strict=False)) if address else ""
+        row = world.db.one("login_find", username=username, service=service, address=address)
+        assert row is not None
+        assert row["pair_key"] == limit_key("pair", network, username)
+        assert row["network_key"] == limit_key("network", network)
+        assert row["username_key"] == limit_key("username", username)
 
 
 @pytest.mark.parametrize("network", ["203.0.113.7/32", "10.9.8.7/32", "2001:db8::/64", None])

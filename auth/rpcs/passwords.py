@@ -4,7 +4,6 @@ from typing import Any
 
 from auth import lockout
 from auth.core import errors, models, password_rules, passwords, refresh_tokens
-from auth.db import Row
 from auth.http.rpc import END_USERS, PUBLIC, Bearer, Blueprint, Request, rpc
 
 blueprint = Blueprint("passwords", __name__)
@@ -16,7 +15,7 @@ def change_password(request: Request, bearer: Bearer, body: models.ChangePasswor
     person = request.live_row("password_find", address=request.client_address, **bearer.parameters())
     if person["password_hash"] is None:
         raise errors.NoPassword
-    _check_rules(body.new_password, person)
+    password_rules.check(body.new_password, *person["own_texts"])
     with lockout.attempt(request, person):
         matches, _ = request.hashed(passwords.verify, body.current_password, person["password_hash"])
         if not matches:
@@ -34,13 +33,9 @@ def reset_password(request: Request, body: models.ResetPasswordRequest) -> None:
     token_hash = refresh_tokens.digest(body.reset_token)
     person = request.live_row("password_reset_find", reset_token_hash=token_hash)
     request.record.set_principal(person["id"])
-    _check_rules(body.new_password, person)
+    password_rules.check(body.new_password, *person["own_texts"])
     with passwords.queue:
         _replace(request, "password_reset", body.new_password, reset_token_hash=token_hash)
-
-
-def _check_rules(new_password: str, person: Row) -> None:
-    password_rules.check(new_password, *(person[name] for name in ("id", "email", "first_names", "last_name")))
 
 
 def _replace(request: Request, statement: str, new_password: str, **parameters: Any) -> None:
