@@ -1,11 +1,10 @@
 -- The bearer of a live access token. `not_after` is the latest end of a token that is made from it, in seconds since the
--- epoch: %(not_after)s or the expiry of the delegation that it names, whichever comes first; NULL without both. No row when
--- the token's grant has ended.
+-- epoch: `bearer_not_after` or the expiry of the delegation that it names, whichever comes first; NULL without both. No
+-- row when the token's grant has ended.
 SELECT
     bearer.id, bearer.uid, bearer.role, bearer.principal_type,
     bearer.first_names, bearer.last_name, bearer.email, bearer.org_id,
-    bearer.password_hash IS NOT NULL AS has_password,
-    least(%(not_after)s::double precision, (
+    least(%(bearer_not_after)s::double precision, (
         SELECT extract(epoch FROM expires_at)::double precision
         FROM refresh_token
         WHERE public_session_reference = %(bearer_reference)s

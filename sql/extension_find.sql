@@ -6,7 +6,7 @@ SELECT
     person.first_names, person.last_name, person.email, person.org_id,
     ARRAY(SELECT scope FROM service_scope WHERE service_id = %(bearer_id)s) AS policy,
     floor(extract(epoch FROM now()))::bigint AS issued_at,
-    least(%(not_after)s::double precision, (
+    least(%(user_not_after)s::double precision, (
         SELECT extract(epoch FROM expires_at)::double precision
         FROM refresh_token
         WHERE public_session_reference = %(user_reference)s

@@ -33,7 +33,7 @@ WITH turn AS MATERIALIZED (
       AND locked.uid = coalesce(bearer.uid, locked.uid)
       AND CASE
           WHEN bearer.reference IS NULL
-              THEN to_timestamp(bearer.issued_at) > date_trunc('second', locked.tokens_ended_at)
+              THEN to_timestamp(bearer.issued_at) > locked.tokens_ended_at
           ELSE token.token_hash IS NOT NULL
       END
 ), allowed AS MATERIALIZED (
@@ -42,7 +42,7 @@ WITH turn AS MATERIALIZED (
         person.id AS person_id,
         service.id AS service_id,
         CASE WHEN person.is_delegation THEN person.token_hash END AS made_from,
-        least(to_timestamp(%(not_after)s), CASE WHEN person.is_delegation THEN person.expires_at END) AS not_after,
+        least(to_timestamp(%(user_not_after)s), CASE WHEN person.is_delegation THEN person.expires_at END) AS not_after,
         has_delegations(service.id, person.id, %(delegations)s) AS is_full
     FROM live AS person
     JOIN live AS service ON service.id = %(bearer_id)s

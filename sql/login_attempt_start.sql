@@ -1,7 +1,7 @@
 -- Counts a login as failed before its password is checked: for the pair of network and username, then for the network,
 -- then for the username (not in a known network, see login_find). A blocked row counts nothing. If the pair is blocked,
--- the network and the username are not counted either. `refused`: a parallel login
--- reached a limit first. `attempted_at` is in microseconds since the epoch.
+-- the network and the username are not counted either. `retry_after_seconds`, at least 1: parallel logins reached a limit
+-- first, which blocks for so long (NULL: none did). `attempted_at` is in microseconds since the epoch.
 --
 -- An upsert waits for the row and then sees its latest version, so that parallel logins are counted one after another.
 -- All statements lock the rows in the same order, so that no two of them wait for each other.
@@ -72,4 +72,12 @@ WITH pair AS (
 SELECT
     (extract(epoch FROM now()) * 1000000)::bigint AS attempted_at,
     ARRAY(SELECT key FROM pair UNION ALL SELECT key FROM counted) AS keys,
-    (SELECT count(*) FROM counted) < (SELECT count(*) FROM wide) AS refused
+    CASE WHEN (SELECT count(*) FROM counted) < (SELECT count(*) FROM wide) THEN
+        greatest(1, seconds_blocked(ARRAY(
+            SELECT %(pair_key)s::bytea
+            UNION ALL
+            SELECT key FROM wide
+            EXCEPT
+            (SELECT key FROM pair UNION ALL SELECT key FROM counted)
+        )))
+    END AS retry_after_seconds

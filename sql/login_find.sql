@@ -1,6 +1,7 @@
 -- All that a login reads: the service (no row for an unknown one), the person (NULL columns for an unknown username;
--- the hash of a disabled person is NULL too), and for how many seconds a limit still blocks the login (NULL: it is
--- not blocked). The username's limit does not hold for a network from which that person has a live session.
+-- the hash of a disabled person is NULL too), the keys of its limits, and for how many seconds one of these still blocks
+-- the login (NULL: it is not blocked). The username's limit does not hold for a network from which that person has a live
+-- session.
 SELECT
     service.endpoint, service.mode, service.refresh_token_ttl_seconds, service.idle_timeout_seconds,
     person.id, person.uid, person.role, person.principal_type,
@@ -8,15 +9,15 @@ SELECT
     person.password_generation,
     CASE WHEN person.disabled_at IS NULL THEN person.password_hash END AS password_hash,
     live.is_known_network,
-    (
-        SELECT ceil(extract(epoch FROM max(blocked_until) - now()))::integer
-        FROM login_limit
-        WHERE key = ANY (ARRAY[%(pair_key)s, %(network_key)s, %(username_key)s]::bytea[])
-          AND blocked_until > now()
-          AND NOT (live.is_known_network AND key = %(username_key)s)
+    limits.pair_key,
+    limits.network_key,
+    limits.username_key,
+    seconds_blocked(
+        ARRAY[pair_key, network_key, CASE WHEN NOT is_known_network THEN username_key END]
     ) AS retry_after_seconds
 FROM login_service AS service
 LEFT JOIN principal AS person ON person.id = %(username)s
+CROSS JOIN limit_keys(%(address)s, %(username)s) AS limits
 CROSS JOIN LATERAL (
     SELECT EXISTS (
         SELECT
@@ -25,7 +26,7 @@ CROSS JOIN LATERAL (
           AND extended_by IS NULL
           AND (expires_at IS NULL OR expires_at > now())
           -- By these bounds the index finds the addresses of the network, and by `<<=` it would not.
-          AND ip_address BETWEEN %(network_address)s::inet AND host(broadcast(%(network_address)s::inet))::inet
+          AND ip_address BETWEEN host(limits.network)::inet AND host(broadcast(limits.network))::inet
     ) AS is_known_network
 ) AS live
 WHERE service.name = %(service)s

@@ -1,11 +1,16 @@
--- Spends a reset token and sets the new password. No row when the token is unknown, expired or spent, or the person is
--- disabled. The row stays locked until the transaction has ended the person's tokens too.
-UPDATE principal
-SET password_hash = %(password_hash)s,
-    password_generation = password_generation + 1,
-    reset_token_hash = NULL,
-    reset_expires_at = NULL
-WHERE reset_token_hash = %(reset_token_hash)s
-  AND reset_expires_at > now()
-  AND disabled_at IS NULL
-RETURNING id
+-- Spends a reset token, sets the new password, and ends all tokens of the person; says how many of these were stored. No
+-- row when the token is unknown, expired or spent, or the person is disabled.
+WITH changed AS (
+    UPDATE principal
+    SET password_hash = %(password_hash)s,
+        password_generation = password_generation + 1,
+        reset_token_hash = NULL,
+        reset_expires_at = NULL,
+        tokens_ended_at = clock_timestamp()
+    WHERE reset_token_hash = %(reset_token_hash)s
+      AND reset_expires_at > now()
+      AND disabled_at IS NULL
+    RETURNING id
+)
+SELECT id, end_tokens(id, NULL) AS revoked
+FROM changed

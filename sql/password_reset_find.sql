@@ -1,5 +1,5 @@
--- The id, e-mail and names of the person of a live reset token, for the rules of passwords.
-SELECT id, email, first_names, last_name
+-- The person of a live reset token: the id, and with e-mail and names as `own_texts`, for the rules of passwords.
+SELECT id, ARRAY[id, email, first_names, last_name] AS own_texts
 FROM principal
 WHERE reset_token_hash = %(reset_token_hash)s
   AND reset_expires_at > now()

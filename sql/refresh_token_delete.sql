@@ -1,5 +1,5 @@
--- Ends one refresh token, and the delegations made from it (by the foreign key). Returns its owner, and whether it
--- was live; no row when it is unknown. The principal is locked first, see "Lock order" in docs/architecture.md.
+-- Ends one refresh token, and the delegations made from it (by the foreign key). Returns its owner; no
+-- row when it is unknown or was expired. The principal is locked first, see "Lock order" in docs/architecture.md.
 WITH owner AS (
     SELECT principal.id
     FROM refresh_token AS token
@@ -11,6 +11,5 @@ DELETE FROM refresh_token AS token
 USING owner
 WHERE token.token_hash = %(token_hash)s
   AND token.principal_id = owner.id
-RETURNING
-    token.principal_id, token.public_session_reference, token.extended_by_chain,
-    token.expires_at IS NULL OR token.expires_at > now() AS live
+  AND (token.expires_at IS NULL OR token.expires_at > now())
+RETURNING token.principal_id, token.public_session_reference, token.extended_by_chain

@@ -1,14 +1,21 @@
 -- A session for a person whose password was just verified; no row when the person was disabled, deleted (perhaps created
--- again) or given a new password since. Ends the oldest sessions beyond the bound, and returns how many (`revoked`): at most
--- as many as the bound, so that a login is quick. By the lock, logins and changes of the same person run one after another.
+-- again) or given a new password since. `new_hash` (NULL: none) replaces an old kind of hash of that password. Ends the
+-- oldest sessions beyond the bound, and returns how many (`revoked`): at most as many as the bound, so that a login is
+-- quick. By the lock, logins and changes of the same person run one after another.
 WITH person AS (
     SELECT id
     FROM principal
-    WHERE id = %(principal_id)s
-      AND uid = %(principal_uid)s
+    WHERE id = %(id)s
+      AND uid = %(uid)s
       AND disabled_at IS NULL
       AND password_generation = %(password_generation)s
     FOR NO KEY UPDATE
+), rehashed AS (
+    UPDATE principal
+    SET password_hash = %(new_hash)s
+    FROM person
+    WHERE principal.id = person.id
+      AND %(new_hash)s::text IS NOT NULL
 ), earlier AS MATERIALIZED (
     SELECT id, end_sessions(id, %(sessions)s - 1, %(sessions)s) AS revoked
     FROM person
@@ -20,9 +27,9 @@ WITH person AS (
     SELECT
         %(token_hash)s, earlier.id, %(scopes)s, %(access_token_lifetime_ms)s,
         now() + make_interval(
-            secs => least(%(ttl_seconds)s::double precision, %(idle_timeout_seconds)s::double precision)
+            secs => least(%(refresh_token_ttl_seconds)s::double precision, %(idle_timeout_seconds)s::double precision)
         ),
-        now() + make_interval(secs => %(ttl_seconds)s::double precision),
+        now() + make_interval(secs => %(refresh_token_ttl_seconds)s::double precision),
         %(idle_timeout_seconds)s, %(ip_address)s::inet, %(user_agent)s
     FROM earlier
     RETURNING public_session_reference

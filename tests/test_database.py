@@ -20,6 +20,7 @@ from auth.pool import STATEMENT_SECONDS, Database
 
 from .support.api import Api, request_class, send_to_app
 from .support.databases import NewDatabase
+from .support.lockouts import limit_key
 from .support.plans import PER_REQUEST, explain
 from .support.servers import PROJECT
 from .support.timing import seconds_of
@@ -240,6 +241,9 @@ def test_all_that_expires_is_purged(filled: psycopg.Connection[Any]) -> None:
         ("end_sessions('user-8', 0, 1)", 1),
         ("end_sessions('user-8', 2, 1000)", 0),
         ("end_delegations('user-9')", 3),
+        ("end_tokens('user-8', NULL)", 2),
+        ("seconds_blocked(ARRAY[sha256('1'), sha256('limited')])", 60),
+        ("seconds_blocked(ARRAY[sha256('1')])", None),
         ("has_delegations('_service-1', 'user-9', 3)", True),
         ("has_delegations('_service-1', 'user-9', 4)", False),
         ("has_delegations('_service-2', 'user-9', 1)", False),
@@ -252,6 +256,10 @@ def test_no_function_reads_a_table_from_end_to_end(filled: psycopg.Connection[An
             "INSERT INTO refresh_token (token_hash, principal_id, scopes, access_token_lifetime_ms, extended_by, "
             "extended_by_chain, expires_at) SELECT sha256(('d' || n)::bytea), 'user-9', '{a:read}', 1, '_service-1', "
             "'{_service-1}', now() + interval '1 day' FROM generate_series(1, 3) n"
+        )
+        filled.execute(
+            "INSERT INTO login_limit (key, blocked_until, expires_at) "
+            "VALUES (sha256('limited'), now() + interval '1 min', now() + interval '2 min')"
         )
         before = filled.execute(scans).fetchone()
         assert filled.execute(f"SELECT {call}".encode()).fetchone() == (effect,)
@@ -266,20 +274,31 @@ NETWORKS = ["203.0.113.7/32", "0.0.0.0/32", "255.255.255.255/32", "2001:db8:1:2:
 
 
 def test_a_known_network_is_one_that_contains_the_address_of_a_live_session(world: World) -> None:
-    keys = dict.fromkeys(("pair_key", "network_key", "username_key"), b"")
     for address in ADDRESSES:
         user = world.user()
         world.session(user, ip_address=address)
         person = {"bearer_id": user, "bearer_uid": None, "bearer_reference": None, "bearer_issued_at": 2**40}
         for network in NETWORKS:
             contains = bool(address and network) and ip_address(address or "") in ip_network(network or "")
-            login = world.db.one(
-                "login_find", username=user, service=world.login_service(), network_address=network, **keys
-            )
-            change = world.db.one("password_find", network_address=network, **keys, **person)
+            login = world.db.one("login_find", username=user, service=world.login_service(), address=network)
+            change = world.db.one("password_find", address=network, **person)
             for row in (login, change):
                 assert row is not None
                 assert row["is_known_network"] == contains, (address, network)
+
+
+@pytest.mark.parametrize("username", ["ada", "åsa", r"a\000b", ""])
+def test_the_keys_of_the_limits_are_those_of_earlier_releases(world: World, username: str) -> None:
+    """Those made them in Python. Servers of both releases count together during an upgrade."""
+    service = world.login_service()
+    for address in [*ADDRESSES, "2001:db8:0:1:0:1:0:0", "0:0:0:1::9", "::1", "1::"]:
+        prefix = 64 if ":" in (address or "") else 32
+        network = str(ip_network(f"{address}/{prefix}", strict=False)) if address else ""
+        row = world.db.one("login_find", username=username, service=service, address=address)
+        assert row is not None
+        assert row["pair_key"] == limit_key("pair", network, username)
+        assert row["network_key"] == limit_key("network", network)
+        assert row["username_key"] == limit_key("username", username)
 
 
 @pytest.mark.parametrize("network", ["203.0.113.7/32", "10.9.8.7/32", "2001:db8::/64", None])
@@ -297,7 +316,7 @@ def test_a_guess_reads_few_pages_however_many_sessions_its_user_has(
             "CASE WHEN n = 1 THEN %s ELSE gen_random_uuid() END FROM generate_series(1, 20000) n",
             [reference],
         )
-        values = PER_REQUEST[name] | {"network_address": network}
+        values = PER_REQUEST[name] | {"address": network}
         values |= {"bearer_reference": reference} if "bearer_reference" in values else {}
         [[plan]] = explain(filled, name, values, "ANALYZE, BUFFERS, FORMAT JSON")
     assert plan["Plan"]["Actual Rows"] == 1

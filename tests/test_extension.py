@@ -356,7 +356,7 @@ def test_an_extension_waits_for_one_that_is_being_stored_and_counts_it(
         with DirectDatabase(database_url).transaction() as transaction:
             first = transaction.one(
                 "extension_insert", **bearers[0].parameters(), **bearers[1].parameters("user"),
-                not_after=None, token_hash=secrets.token_bytes(32), scopes=["files:read"],
+                token_hash=secrets.token_bytes(32), scopes=["files:read"],
                 access_token_lifetime_ms=1000, extended_by_chain=[service.id], ttl_days=30, delegations=DELEGATIONS,
                 reference=uuid.uuid4(),
             )  # fmt: skip

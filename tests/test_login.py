@@ -151,7 +151,7 @@ def test_the_right_password_of_a_disabled_user_has_no_effect(api: Api, world: Wo
 def test_a_login_under_way_fails_after_a_new_password(api: Api, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     user, verify = world.user(), passwords.verify
 
-    def verify_slowly(password: str, password_hash: str | None, *_: object) -> tuple[bool, str | None]:
+    def verify_slowly(password: str, password_hash: str | None) -> tuple[bool, str | None]:
         world.db.one("principal_set_password", id=user, password_hash="another")
         return verify(password, password_hash)
 
@@ -165,7 +165,7 @@ def test_a_login_under_way_fails_for_a_new_user_with_the_same_id(
     """The user is deleted during the hash, and another one created with the same id."""
     user, verify = world.user(), passwords.verify
 
-    def verify_slowly(password: str, password_hash: str | None, *_: object) -> tuple[bool, str | None]:
+    def verify_slowly(password: str, password_hash: str | None) -> tuple[bool, str | None]:
         world.db.one("principal_delete", id=user, principal_types=["password"])
         names = {"first_names": "Eve", "last_name": "B", "email": None, "org_id": None, "password_hash": password_hash}
         world.db.one("principal_insert", id=user, role="ADMIN", principal_type="password", **names)

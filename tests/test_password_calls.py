@@ -234,13 +234,13 @@ def test_no_login_with_the_old_password_survives_a_change(api: Api, world: World
 
 def ended_meanwhile(monkeypatch: pytest.MonkeyPatch, end: Callable[[], object]) -> None:
     """Calls the function while the new password is hashed."""
-    new_hash = passwords.new_hash
+    hash_password = passwords.hash_password
 
-    def hash_later(password: str, deadline: float, waited: passwords.Waited) -> str:
+    def hash_later(password: str) -> str:
         end()
-        return new_hash(password, deadline, waited)
+        return hash_password(password)
 
-    monkeypatch.setattr(passwords, "new_hash", hash_later)
+    monkeypatch.setattr(passwords, "hash_password", hash_later)
 
 
 def test_a_session_that_ends_during_the_hashes(api: Api, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -375,7 +375,7 @@ def test_resets_of_strangers_keep_no_user_waiting(api: Api, world: World, monkey
 def test_a_reset_of_a_stranger_is_one_read(api: Api, app: Flask, monkeypatch: pytest.MonkeyPatch, new: str) -> None:
     """Whatever the new password is: it is neither scored nor hashed."""
     statements = noted(monkeypatch)
-    for module, work in ((password_rules, "check"), (passwords, "new_hash")):
+    for module, work in ((password_rules, "check"), (passwords, "hash_password")):
         monkeypatch.setattr(module, work, None)
     api.reset_password("unknown", new).refused(401, "INVALID_TOKEN")
     assert statements == ["password_reset_find"]

@@ -63,11 +63,6 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
         return self.extended_by is not UNSET or bool(self.extended_by_chain)
 
     @property
-    def not_after(self) -> float | None:
-        """The latest `exp` of tokens made from this one, in seconds since the epoch. None: the stored token sets it."""
-        return self.exp if self.is_extended and not self.session_reference else None
-
-    @property
     def provenance(self) -> dict[str, Any]:
         """The claims that a token made from this one gets too: its session, and the services that extended it."""
         return {
@@ -78,12 +73,16 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
         }
 
     def parameters(self, name: str = "bearer") -> dict[str, Any]:
-        """The parameters of `live_principal` in a statement, with `name` as their prefix."""
+        """The parameters of `live_principal` in a statement, with `name` as their prefix, and `not_after`.
+
+        It is the latest `exp` of tokens made from this one, in seconds since the epoch. None: the stored token sets it.
+        """
         return {
             f"{name}_id": self.principal_id,
             f"{name}_uid": self.uid or None,
             f"{name}_reference": self.grant_reference,
             f"{name}_issued_at": int(self.iat),
+            f"{name}_not_after": self.exp if self.is_extended and not self.session_reference else None,
         }
 
 

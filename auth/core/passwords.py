@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from passlib.context import CryptContext
 from passlib.hash import argon2, pbkdf2_sha512
@@ -15,9 +15,11 @@ from auth.core.errors import InvalidRequest, LoginBusy
 from auth.core.limits import PASSWORD_BYTES
 
 # The least that OWASP's Password Storage Cheat Sheet accepts for argon2id.
-MEMORY_KIB: Final = 19 * 1024
-PASSES: Final = 2
-LANES: Final = 1
+COST: Final = {
+    "argon2__memory_cost": 19 * 1024,  # KiB
+    "argon2__time_cost": 2,  # passes
+    "argon2__parallelism": 1,  # lanes
+}
 
 CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 WAITING: Final = 36  # the most threads in which calls wait for a hash; gunicorn.conf.py has more
@@ -37,7 +39,6 @@ CEILINGS: Final = {
     "sha512_crypt": (700_000, "rounds"),  # passlib has 656,000
 }
 
-Waited = Callable[[float], object]
 Result = TypeVar("Result")
 
 
@@ -59,16 +60,8 @@ class OriginalPbkdf2(pbkdf2_sha512):  # type: ignore[misc]
     encoded_checksum_size = 43
 
 
-def context(memory_kib: int, passes: int, lanes: int) -> CryptContext:
-    """Hashes by argon2id at that cost, and reads older kinds. Raises `ValueError` below OWASP's floor."""
-    if memory_kib < MEMORY_KIB or passes < PASSES or lanes < LANES:
-        raise ValueError("argon2id must cost at least OWASP's minimum")
-    cost = {"argon2__memory_cost": memory_kib, "argon2__time_cost": passes, "argon2__parallelism": lanes}
-    return CryptContext([*CEILINGS, OriginalPbkdf2], deprecated="auto", **cost)
-
-
 argon2.get_backend()  # load the backend now: passlib cannot once there are two contexts
-_context = context(MEMORY_KIB, PASSES, LANES)
+_context = CryptContext([*CEILINGS, OriginalPbkdf2], deprecated="auto", **COST)
 _hashing = ThreadPoolExecutor(CORES, "hash")  # few threads, since each keeps the memory of its last hash
 queue: Final = Places(WAITING)  # taken before a login is counted, and kept for all its hashes
 
@@ -90,16 +83,17 @@ def check_length(password: str) -> None:
         raise InvalidRequest(f"The password must have 1 to {PASSWORD_BYTES} bytes.")
 
 
-def verify(
-    password: str, password_hash: str | None, deadline: float = math.inf, waited: Waited = lambda seconds: None
-) -> tuple[bool, str | None]:
-    """Whether the password is right, and a new hash to store where the old one is outdated. See `in_turn`."""
-    return in_turn(lambda: _verify(password.encode(), password_hash), deadline, waited)
-
-
-def new_hash(password: str, deadline: float, waited: Waited) -> str:
-    """The hash to store. See `in_turn`."""
-    return in_turn(lambda: hash_password(password), deadline, waited)
+def verify(password: str, password_hash: str | None) -> tuple[bool, str | None]:
+    """Whether the password is right, and a new hash to store where the old one is outdated."""
+    secret = password.encode()
+    scheme = _context.identify(password_hash or "")
+    # bcrypt and sha_crypt refuse NUL; PBKDF2 and scrypt ignore it at the end
+    if password_hash is None or excess(password_hash, len(secret)) or (scheme != "argon2" and b"\0" in secret):
+        return _context.dummy_verify(), None  # the time does not reveal unknown users
+    readable = secret[:BCRYPT_BYTES] if scheme == "bcrypt" else secret
+    if _context.verify(readable, password_hash):
+        return True, hash_password(password) if _context.needs_update(password_hash) else None
+    return False, None
 
 
 def excess(password_hash: str, password_bytes: int = 0) -> str | None:
@@ -118,8 +112,8 @@ def excess(password_hash: str, password_bytes: int = 0) -> str | None:
     return f"{scheme} of {cost:,} {unit}, above the ceiling of {ceiling:,}" if cost > ceiling else None
 
 
-def in_turn(work: Callable[[], Result], deadline: float, waited: Waited) -> Result:
-    """Run `work` in its turn, and pass the seconds of its wait to `waited`.
+def in_turn(deadline: float, waited: Callable[[float], object], work: Callable[..., Result], *arguments: Any) -> Result:
+    """Compute a hash in its turn, and pass the seconds of its wait to `waited`.
 
     Raises `LoginBusy` after `WAIT_SECONDS`, or earlier at the deadline of the request, by the monotonic clock.
     """
@@ -127,7 +121,7 @@ def in_turn(work: Callable[[], Result], deadline: float, waited: Waited) -> Resu
 
     def begin() -> Result:
         waited(time.monotonic() - asked)
-        return work()
+        return work(*arguments)
 
     task = _hashing.submit(begin)
     try:
@@ -137,17 +131,3 @@ def in_turn(work: Callable[[], Result], deadline: float, waited: Waited) -> Resu
             waited(time.monotonic() - asked)
             raise LoginBusy from None
         return task.result()
-
-
-def _verify(password: bytes, password_hash: str | None) -> tuple[bool, str | None]:
-    if password_hash is None or excess(password_hash, len(password)):  # the time does not reveal unknown users
-        return _context.dummy_verify(), None
-    scheme = _context.identify(password_hash)
-    if scheme == "argon2":
-        return _context.verify_and_update(password, password_hash)  # type: ignore[no-any-return]
-    if b"\0" in password:  # bcrypt and sha_crypt refuse NUL; PBKDF2 and scrypt ignore it at the end
-        return _context.dummy_verify(), None
-    readable = password[:BCRYPT_BYTES] if scheme == "bcrypt" else password
-    if not _context.verify(readable, password_hash):
-        return False, None
-    return True, str(_context.hash(password))

@@ -12,7 +12,7 @@ from auth.core.limits import JWKS_SECONDS
 from auth.core.models import CommonErrorMessage, Unit
 from auth.http.request import current_request
 from auth.http.responses import Response, json_response
-from auth.http.rpc import RPCS, rpc
+from auth.http.rpc import PUBLIC, RPCS, rpc
 
 blueprint = Blueprint("documents", __name__)
 
@@ -84,7 +84,7 @@ def _call(declared: rpc) -> dict[str, Any]:
         content["text/html"] = {"schema": {"type": "string"}}
     operation = _operation(declared.name, "auth", security, "Success.", content)
     operation["parameters"] = _parameters(declared)
-    if declared.scope is not None:
+    if declared.roles != PUBLIC:
         operation["description"] = f"Roles {', '.join(sorted(declared.roles))}; scope `{declared.scope}`."
     for part, media_types in BODIES.items():
         if part in declared.models:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 from gunicorn.http.errors import ParseException
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
 from auth.core.errors import BodyTooLarge, InvalidRequest, InvalidToken, UnreadableBody, UnsupportedMediaType
@@ -47,18 +47,16 @@ def read_query(request: Request, _: bytes, model: type[Model]) -> Model:
 
 def read_body(request: Request, limit: int) -> bytes:
     """The whole body, of at most `limit` bytes. Raises `BodyTooLarge`, or `UnreadableBody` for broken chunks."""
-    if not request.content_length and "Transfer-Encoding" not in request.headers:
+    length = request.content_length or 0
+    if not length and "Transfer-Encoding" not in request.headers:
         return b""
-    request.max_content_length = limit + 1  # Werkzeug cuts a body without a length there, without an error
     try:
-        body = request.get_data()
-    except RequestEntityTooLarge:
-        body = None
-    except (ParseException, ClientDisconnected, OSError):
+        body = b"" if length > limit else request.environ["wsgi.input"].read(limit + 1)
+    except (ParseException, OSError):
         raise UnreadableBody from None
-    if body is None or len(body) > limit:
+    if max(length, len(body)) > limit:
         raise BodyTooLarge(f"The body of the request is too large: this call takes at most {limit:,} bytes.")
-    if len(body) < (request.content_length or 0):  # the client hung up in the middle
+    if len(body) < length:  # the client hung up in the middle
         raise UnreadableBody
     return body
 

@@ -7,18 +7,18 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, Final, TypeVar, cast
 
 import flask
 
 from auth.config import Config
+from auth.core import passwords
 from auth.core.errors import InvalidToken
-from auth.core.limits import USER_AGENT_CHARACTERS
 from auth.core.tokens import AccessTokens
 from auth.db import Row
 from auth.pool import Database, RequestDatabase
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Result = TypeVar("Result")
 
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._=+/:-]{1,128}", re.ASCII)
 _WITH_PORT: Final = re.compile(r"(?:\[([0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{1,45})\]|([0-9.]{7,15})(?=:))(?::([0-9]{1,5}))?")
@@ -64,10 +64,9 @@ class Request(flask.Request):
         self.db = RequestDatabase(self.database)
         self.cookies_to_set: list[str] = []  # values of Set-Cookie, for whatever the answer will be
 
-    @property
-    def hash_turn(self) -> tuple[float, Callable[[float], None]]:
-        """Until when a password hash may begin, by the monotonic clock, and the function that notes its wait."""
-        return self.db.deadline, self.record.set_hash_wait
+    def hashed(self, work: Callable[..., Result], *arguments: Any) -> Result:
+        """The result of a function of `passwords`, in its turn. Raises `LoginBusy`."""
+        return passwords.in_turn(self.db.deadline, self.record.set_hash_wait, work, *arguments)
 
     def live_row(self, statement: str, **parameters: object) -> Row:
         """The row of the statement. Raises `InvalidToken` without a row: then the grant has ended."""
@@ -78,22 +77,10 @@ class Request(flask.Request):
 
     @property
     def client_address(self) -> str | None:
-        """The client's IP address in canonical form (an IPv4-mapped one as IPv4), or None where there is none."""
-        return str(address) if (address := self._client()) else None
+        """The client's IP address in canonical form (an IPv4-mapped one as IPv4), or None where there is none.
 
-    @property
-    def client_network(self) -> str:
-        """The network whose guesses are counted together: an IPv4 address or an IPv6 /64; empty where there is none."""
-        if not (address := self._client()):
-            return ""
-        return str(ipaddress.ip_network((address, 32 if address.version == 4 else 64), strict=False))
-
-    @property
-    def client_agent(self) -> str | None:
-        return self.headers.get("User-Agent", "").replace("\0", "")[:USER_AGENT_CHARACTERS] or None
-
-    def _client(self) -> Address | None:
-        """The address that the trusted proxies name, or else the peer's."""
+        It is the address that the trusted proxies name, or else the peer's.
+        """
         # Werkzeug's ProxyFix honours quotes: a client's own `"` would swallow what a proxy appends.
         proxies = self.config.trusted_proxies
         entries = self.headers.get("X-Forwarded-For", "").split(",") if proxies else []
@@ -107,7 +94,7 @@ def current_request() -> Request:
 
 
 @lru_cache(1024)
-def _address(text: str | None) -> Address | None:
+def _address(text: str | None) -> str | None:
     """The IP address in the text, which may carry a port: `203.0.113.7:41234`, `[2001:db8::1]:443`."""
     host = (text or "").strip().partition("%")[0]
     if (found := _WITH_PORT.fullmatch(host)) and int(found[3] or 0) < 2**16:
@@ -116,4 +103,4 @@ def _address(text: str | None) -> Address | None:
         address = ipaddress.ip_address(host)
     except ValueError:
         return None
-    return (isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped) or address
+    return str((isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped) or address)

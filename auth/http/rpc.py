@@ -44,8 +44,7 @@ class rpc:  # noqa: N801 - a decorator
 
     def __call__(self, handler: Handler) -> Handler:
         self.method, self.path = self.route.split()
-        scope = Scope(("auth", self.name), "read" if self.method == "GET" else "write")
-        self.scope = None if self.roles == PUBLIC else scope
+        self.scope = Scope(("auth", self.name), "read" if self.method == "GET" else "write")
         # By parameter; "return" is the model of a success, also where the handler may return a page for browsers.
         returned = handler.__annotations__["return"] or Unit
         model = get_args(returned)[0] if isinstance(returned, UnionType) else returned
@@ -60,7 +59,7 @@ class rpc:  # noqa: N801 - a decorator
     def _serve(self, handler: Handler, **path: str) -> Response:
         request = current_request()
         request.record.event = self.event
-        arguments: dict[str, Any] = {"bearer": self._admitted(request)} if self.scope else {}
+        arguments: dict[str, Any] = {} if self.roles == PUBLIC else {"bearer": self._admitted(request)}
         # Also for calls without a body: a bad body is refused, and no bytes are left on the connection.
         body = reading.read_body(request, self.body_bytes if {"body", "form"} & self.models.keys() else BODY_BYTES)
         for part, read in self.readers.items():
@@ -75,7 +74,7 @@ class rpc:  # noqa: N801 - a decorator
             raise errors.InvalidToken
         if bearer.role not in self.roles:
             raise errors.RoleNotAllowed
-        if not self.scope or not any(map(self.scope.covered_by, bearer.scopes)):
+        if not any(map(self.scope.covered_by, bearer.scopes)):
             raise errors.ScopeNotCovered
         if self.roles == END_USERS and (bearer.is_extended or ALL_WRITE not in bearer.scopes):
             raise errors.SessionTokenNeeded

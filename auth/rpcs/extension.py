@@ -21,7 +21,7 @@ def token_extension(request: Request, bearer: Bearer, body: TokenExtensionReques
     if user.is_one_time or user.role is Role.UNKNOWN:
         raise errors.InvalidToken
     request.record.details["user"] = user.principal_id
-    tokens = bearer.parameters() | user.parameters("user") | {"not_after": user.not_after}
+    tokens = bearer.parameters() | user.parameters("user")
     person = request.live_row("extension_find", **tokens)
     scopes = _allowed_scopes(body, person, user)
     chain = [*user.extended_by_chain, bearer.principal_id]

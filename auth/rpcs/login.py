@@ -5,7 +5,6 @@ from html import escape
 
 from auth import lockout
 from auth.core import errors, limits, passwords, refresh_tokens
-from auth.core.errors import UnknownLoginService
 from auth.core.models import OptionalAuthenticationTokens, PasswordLoginRequest
 from auth.db import Row
 from auth.http import cookies
@@ -24,37 +23,33 @@ def password_login(request: Request, form: PasswordLoginRequest) -> Answer:
     cookies.check_origin(request, may_be_absent=True)
     passwords.check_length(form.password)
     refresh_token = refresh_tokens.generate()
-    with lockout.attempt(request, form.username, "login_find", UnknownLoginService, service=form.service) as login:
-        _verify(request, form.password, login)
-        access_token = _start_session(request, login, refresh_token)
+    login = request.db.one("login_find", username=form.username, service=form.service, address=request.client_address)
+    if login is None:
+        raise errors.UnknownLoginService
+    request.record.set_principal(login["id"])
+    with lockout.attempt(request, login):
+        matches, new_hash = request.hashed(passwords.verify, form.password, login["password_hash"])
+        if not matches:
+            raise errors.IncorrectCredentials
+        access_token = _start_session(request, login, new_hash, refresh_token)
     with suppress(errors.DatabaseUnavailable):  # the next login will purge
         request.db.one("expired_delete", batch=limits.PURGE_ROWS, claim_days=limits.CLAIM_DAYS)
     return _answer(request, login, access_token, refresh_token)
 
 
-def _verify(request: Request, password: str, login: Row) -> None:
-    matches, new_hash = passwords.verify(password, login["password_hash"], *request.hash_turn)
-    if not matches:
-        raise errors.IncorrectCredentials
-    if new_hash is not None:
-        request.db.run("principal_rehash", id=login["id"], old_hash=login["password_hash"], new_hash=new_hash)
-
-
-def _start_session(request: Request, login: Row, refresh_token: str) -> str:
+def _start_session(request: Request, login: Row, new_hash: str | None, refresh_token: str) -> str:
     """Store the session and sign its access token at once: a later call may end the session and be answered."""
+    agent = request.headers.get("User-Agent", "").replace("\0", "")
     session = request.db.one(
         "session_insert",
         sessions=limits.SESSIONS,
         token_hash=refresh_tokens.digest(refresh_token),
-        principal_id=login["id"],
-        principal_uid=login["uid"],
-        password_generation=login["password_generation"],
         scopes=SCOPES,
         access_token_lifetime_ms=limits.ACCESS_TOKEN_MS,
-        ttl_seconds=login["refresh_token_ttl_seconds"],
-        idle_timeout_seconds=login["idle_timeout_seconds"],
         ip_address=request.client_address,
-        user_agent=request.client_agent,
+        user_agent=agent[: limits.USER_AGENT_CHARACTERS] or None,
+        new_hash=new_hash,
+        **login,
     )
     if session is None:  # disabled, deleted or given a new password during the hash
         raise errors.IncorrectCredentials

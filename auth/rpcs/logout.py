@@ -1,6 +1,7 @@
 """logout, webLogout and bulkInvalidate: refresh tokens end."""
 
 from auth.core import errors, limits, models, refresh_tokens
+from auth.db import Row
 from auth.http import cookies
 from auth.http.rpc import PRIVILEGED, PUBLIC, Bearer, Blueprint, Request, rpc
 
@@ -9,8 +10,7 @@ blueprint = Blueprint("logout", __name__)
 
 @rpc(blueprint, "logout", "POST /auth/logout", PUBLIC, event="logout")
 def logout(request: Request, refresh_token: str) -> None:
-    if not _end(request, refresh_token):
-        raise errors.InvalidToken
+    _record(request, _end(request, refresh_token))
 
 
 @rpc(blueprint, "webLogout", "POST /auth/logout/web", PUBLIC, event="logout")
@@ -18,8 +18,7 @@ def web_logout(request: Request, cookie_token: str) -> None:
     """The cookie expires for an unknown token too, but not when the database fails: the user can try again."""
     ended = _end(request, cookie_token)
     cookies.expire_refresh_cookie(request)
-    if not ended:
-        raise errors.InvalidToken
+    _record(request, ended)
 
 
 @rpc(blueprint, "bulkInvalidate", "POST /auth/logout/bulk", PRIVILEGED, "revocation", limits.BULK_BODY_BYTES)
@@ -29,10 +28,12 @@ def bulk_invalidate(request: Request, bearer: Bearer, body: models.BulkInvalidat
     request.record.details["revoked"] = ended["revoked"]
 
 
-def _end(request: Request, refresh_token: str) -> bool:
-    ended = request.db.one("refresh_token_delete", token_hash=refresh_tokens.digest(refresh_token))
-    if ended is None or not ended["live"]:
-        return False
+def _end(request: Request, refresh_token: str) -> Row | None:
+    return request.db.one("refresh_token_delete", token_hash=refresh_tokens.digest(refresh_token))
+
+
+def _record(request: Request, ended: Row | None) -> None:
+    if ended is None:
+        raise errors.InvalidToken
     request.record.set_principal(ended["principal_id"], ended["public_session_reference"], ended["extended_by_chain"])
     request.record.details["revoked"] = 1
-    return True

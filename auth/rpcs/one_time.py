@@ -13,7 +13,7 @@ blueprint = Blueprint("one_time", __name__)
 
 @rpc(blueprint, "requestOneTimeTokenWithAudience", "POST /auth/request", AUTHENTICATED, event="one-time token")
 def request_one_time_token(request: Request, bearer: Bearer, query: RequestOneTimeToken) -> OneTimeAccessToken:
-    principal = request.live_row("bearer_find", not_after=bearer.not_after, **bearer.parameters())
+    principal = request.live_row("bearer_find", **bearer.parameters())
     asked = scopes.parse_all(query.audience.split(","))
     if not scopes.all_covered(asked, bearer.scopes):
         raise errors.ScopeNotCovered
@@ -26,10 +26,8 @@ def request_one_time_token(request: Request, bearer: Bearer, query: RequestOneTi
 @rpc(blueprint, "claim", "POST /auth/claim", PRIVILEGED, event="claim")
 def claim(request: Request, bearer: Bearer, query: ClaimOneTimeToken, idempotency_key: str | None) -> None:
     request.record.details["jtiHash"] = digest(query.jti).hex()
-    parameters = {"jti": query.jti, **bearer.parameters()}
-    if idempotency_key is None:
-        claimed = request.live_row("jti_claim_insert", **parameters)
-    else:
-        claimed = request.live_row("jti_claim_insert_with_key", key_hash=digest(idempotency_key), **parameters)
+    key_hash = idempotency_key and digest(idempotency_key)
+    statement = "jti_claim_insert_with_key" if key_hash else "jti_claim_insert"
+    claimed = request.live_row(statement, jti=query.jti, key_hash=key_hash, **bearer.parameters())
     if not claimed["is_first"]:
         raise errors.AlreadyClaimed

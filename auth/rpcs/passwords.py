@@ -4,7 +4,6 @@ from typing import Any
 
 from auth import lockout
 from auth.core import errors, models, password_rules, passwords, refresh_tokens
-from auth.db import Row
 from auth.http.rpc import END_USERS, PUBLIC, Bearer, Blueprint, Request, rpc
 
 blueprint = Blueprint("passwords", __name__)
@@ -13,18 +12,20 @@ blueprint = Blueprint("passwords", __name__)
 @rpc(blueprint, "changePassword", "POST /auth/password", END_USERS, event="password change")
 def change_password(request: Request, bearer: Bearer, body: models.ChangePasswordRequest) -> None:
     passwords.check_length(body.current_password)
-    person = request.live_row("bearer_find", not_after=None, **bearer.parameters())
-    if not person["has_password"]:
+    person = request.live_row("password_find", address=request.client_address, **bearer.parameters())
+    if person["password_hash"] is None:
         raise errors.NoPassword
-    _check_rules(body.new_password, person)
-    with lockout.attempt(request, person["id"], "password_find", errors.InvalidToken, **bearer.parameters()) as present:
-        matches, _ = passwords.verify(body.current_password, present["password_hash"], *request.hash_turn)
+    password_rules.check(body.new_password, *person["own_texts"])
+    with lockout.attempt(request, person):
+        matches, _ = request.hashed(passwords.verify, body.current_password, person["password_hash"])
         if not matches:
             raise errors.IncorrectCredentials
-        parameters = {"password_generation": present["password_generation"], **bearer.parameters()}
-        if not _replace(request, "password_change", body.new_password, **parameters):
-            request.live_row("bearer_find", not_after=None, **bearer.parameters())  # the grant may have ended
-            raise errors.IncorrectCredentials  # another change came first
+        parameters = {"password_generation": person["password_generation"], **bearer.parameters()}
+        try:
+            _replace(request, "password_change", body.new_password, **parameters)
+        except errors.InvalidToken:
+            request.live_row("bearer_find", **bearer.parameters())  # the grant may have ended
+            raise errors.IncorrectCredentials from None  # another change came first
 
 
 @rpc(blueprint, "resetPassword", "POST /auth/password/reset", PUBLIC, event="password reset")
@@ -32,25 +33,14 @@ def reset_password(request: Request, body: models.ResetPasswordRequest) -> None:
     token_hash = refresh_tokens.digest(body.reset_token)
     person = request.live_row("password_reset_find", reset_token_hash=token_hash)
     request.record.set_principal(person["id"])
-    _check_rules(body.new_password, person)
+    password_rules.check(body.new_password, *person["own_texts"])
     with passwords.queue:
-        if not _replace(request, "password_reset", body.new_password, reset_token_hash=token_hash):
-            raise errors.InvalidToken
+        _replace(request, "password_reset", body.new_password, reset_token_hash=token_hash)
 
 
-def _check_rules(new_password: str, person: Row) -> None:
-    password_rules.check(new_password, *(person[name] for name in ("id", "email", "first_names", "last_name")))
-
-
-def _replace(request: Request, statement: str, new_password: str, **parameters: Any) -> bool:
-    """Set the password by the statement and end the person's other tokens; False where the statement returns no row."""
-    password_hash = passwords.new_hash(new_password, *request.hash_turn)
-    kept = parameters.get("bearer_reference")
-    with request.db.transaction() as transaction:
-        changed = transaction.one(statement, password_hash=password_hash, **parameters)
-        if changed is None:
-            return False
-        ended = transaction.run("principal_end_tokens", id=changed["id"], kept_reference=kept)
-    request.record.details["revoked"] = ended
+def _replace(request: Request, statement: str, new_password: str, **parameters: Any) -> None:
+    """Set the password by the statement, which ends the person's other tokens. Raises `InvalidToken` without a row."""
+    password_hash = request.hashed(passwords.hash_password, new_password)
+    changed = request.live_row(statement, password_hash=password_hash, **parameters)
+    request.record.details["revoked"] = changed["revoked"]
     request.db.run("principal_mark_ended", id=changed["id"])
-    return True

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from auth.core.errors import ApiError, InvalidToken, NoSuchSession
+from auth.core.errors import ApiError, NoSuchSession
 from auth.core.models import DEFAULT_PAGE_SIZE, PAGE_SIZES, Item, Page, PageRequest, Session
 from auth.http import cookies
 from auth.http.rpc import END_USERS, Bearer, Blueprint, Request, rpc
@@ -34,14 +34,11 @@ def invalidate_session(request: Request, bearer: Bearer, session_id: str) -> Non
 
 
 def page_of(request: Request, name: str, bearer: Bearer, query: PageRequest, model: Callable[..., Item]) -> Page[Item]:
-    """One page of the rows of a statement like `session_list`. Raises `InvalidToken` when the grant has ended."""
+    """One page of the items of a statement like `session_list`. Raises `InvalidToken` when the grant has ended."""
     size = query.items_per_page if query.items_per_page in PAGE_SIZES else DEFAULT_PAGE_SIZE
     number = max(query.page, 0)
-    rows = request.db.many(name, items_per_page=size, offset=number * size, **bearer.parameters())
-    if not rows:
-        raise InvalidToken
-    [in_total, *_] = [row.pop("items_in_total") for row in rows]
-    return Page(in_total, size, number, [model(**row) for row in rows if row["id"]])
+    page = request.live_row(name, items_per_page=size, offset=number * size, **bearer.parameters())
+    return Page(page["items_in_total"], size, number, [model(**item) for item in page["items"]])
 
 
 def end_one(request: Request, statement: str, bearer: Bearer, text: str, missing: type[ApiError]) -> None:

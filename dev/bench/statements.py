@@ -20,13 +20,14 @@ NUMBERS: Final = (
 VALUES: Final = {
     **dict.fromkeys((*NUMBERS.split(), "access_token_lifetime_ms", "username_window_seconds", "wide_failures"), "100"),
     **dict.fromkeys(("bearer_id", "id", "principal_id", "user_id", "username"), "'person-' || :n"),
-    **dict.fromkeys(("ip_address", "network_address"), "'203.0.113.7'"),
+    **dict.fromkeys(("address", "ip_address"), "'203.0.113.7'"),
     **dict.fromkeys(("offset", "password_generation"), "0"),
-    **dict.fromkeys(("bearer_uid", "idle_timeout_seconds", "not_after", "ttl_seconds", "user_uid"), "NULL"),
+    **dict.fromkeys(("bearer_uid", "idle_timeout_seconds", "refresh_token_ttl_seconds", "user_uid"), "NULL"),
     **dict.fromkeys(("bearer_reference", "reference", "user_reference"), "md5('t' || :n - 1)::uuid"),
     **dict.fromkeys(("bearer_issued_at", "user_issued_at"), "4102444800"),
+    **dict.fromkeys(("bearer_not_after", "new_hash", "user_not_after"), "NULL"),
     "is_known_network": "false",
-    **dict.fromkeys(("new_hash", "old_hash", "user_agent"), "'a'"),
+    "user_agent": "'a'",
     "attempted_at": ":attempted_at",
     "claim_days": "30",
     "extended_by_chain": "ARRAY['person-' || :n]",
@@ -38,7 +39,7 @@ VALUES: Final = {
     "service_id": "'_bench'",
     "token_hash": "sha256(('t' || lpad(:n::text, 12, '0'))::bytea)",
     "token_hashes": f"ARRAY[{', '.join([NEW_TOKEN] * 100)}]",
-    "principal_uid": "(SELECT uid FROM principal WHERE id = 'person-' || :n)",
+    "uid": "(SELECT uid FROM principal WHERE id = 'person-' || :n)",
     "use_seconds": "300",
 }
 SCRIPTS: Final = {

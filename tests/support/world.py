@@ -64,8 +64,7 @@ class World:
 
     def password_hash(self, user_id: str) -> str:
         """The stored hash of a user who is not disabled."""
-        keys = dict.fromkeys(("pair_key", "network_key", "username_key"), b"")
-        row = self.db.one("login_find", username=user_id, service=self.login_service(), network_address=None, **keys)
+        row = self.db.one("login_find", username=user_id, service=self.login_service(), address=None)
         assert row is not None
         return str(row["password_hash"])
 
@@ -102,16 +101,16 @@ class World:
         """A new session, of a new user where none is given."""
         user_id = user_id or self.user()
         token = refresh_tokens.generate()
-        values = {"ip_address": "203.0.113.7", "user_agent": "curl/8", "password_generation": 0}
+        values = {"ip_address": "203.0.113.7", "user_agent": "curl/8", "password_generation": 0, "new_hash": None}
         values |= {"idle_timeout_seconds": None, "sessions": SESSIONS, **columns}
         row = self.db.one(
             "session_insert",
             token_hash=refresh_tokens.digest(token),
-            principal_id=user_id,
-            principal_uid=self.principal(user_id)["uid"],
+            id=user_id,
+            uid=self.principal(user_id)["uid"],
             scopes=["all:write"],
             access_token_lifetime_ms=600_000,
-            ttl_seconds=ttl,
+            refresh_token_ttl_seconds=ttl,
             **values,
         )
         assert row is not None
@@ -146,6 +145,6 @@ class World:
 
     def principal(self, principal_id: str) -> Row:
         """The principal's row, as a token is minted from it."""
-        row = self.db.one("bearer_find", bearer_id=principal_id, not_after=None, **FOREVER)
+        row = self.db.one("bearer_find", bearer_id=principal_id, bearer_not_after=None, **FOREVER)
         assert row is not None
         return row
