@@ -39,7 +39,6 @@ CLOSING: Final = ("25006", "57P01", "57P02", "57P03", "08", "53", "0A000")
 class Connection(psycopg.Connection[Row]):
     deadline = math.inf  # by the monotonic clock
     unfinished: PQGen[Any] | None = None  # the statement that was given up
-    generation: object = None  # set by `Database`, which closes connections of an earlier one
 
     @classmethod
     def open(cls, url: str) -> "Connection":
@@ -57,16 +56,12 @@ class Connection(psycopg.Connection[Row]):
     def is_idle(self) -> bool:
         return self.info.transaction_status == TransactionStatus.IDLE
 
-    @cached_property
-    def _poll(self) -> "select.poll":
-        poll = select.poll()  # select.select takes no descriptor above 1,023
-        poll.register(self.fileno(), select.POLLIN)
-        return poll
-
     @property
     def is_readable(self) -> bool:
         """Whether the other side has closed this idle connection, or has sent something that no statement asked for."""
-        return bool(self._poll.poll(0))
+        poll = select.poll()  # select.select takes no descriptor above 1,023
+        poll.register(self.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
     def wait(self, gen: PQGen[Result], interval: float = 0.1, timeout: float | None = None) -> Result:
         try:
