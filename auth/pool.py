@@ -50,7 +50,9 @@ class Database(DirectDatabase):
 
     def _take(self, writes: bool, deadline: float) -> Connection:
         self._take_slots(writes, deadline)
-        if connection := self._pop_idle():
+        with suppress(IndexError):
+            while (connection := self._idle.pop()).is_readable:
+                connection.close()
             return connection
         try:
             self._background.submit(self._open_idle, writes).result(deadline - monotonic())
@@ -96,13 +98,6 @@ class Database(DirectDatabase):
         self._slots.release()
         if writes:
             self._write_slots.release()
-
-    def _pop_idle(self) -> Connection | None:
-        with suppress(IndexError):
-            while (connection := self._idle.pop()).is_readable:
-                connection.close()
-            return connection
-        return None
 
 
 class RequestDatabase(DirectDatabase):
