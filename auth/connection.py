@@ -2,6 +2,7 @@
 
 import math
 import select
+from contextlib import suppress
 from functools import cached_property
 from time import monotonic
 from typing import Any, Final, TypeVar
@@ -54,7 +55,7 @@ class Connection(psycopg.Connection[Row]):
 
     @property
     def is_idle(self) -> bool:
-        return self.info.transaction_status == TransactionStatus.IDLE
+        return self.pgconn.transaction_status == TransactionStatus.IDLE
 
     @property
     def is_readable(self) -> bool:
@@ -100,8 +101,7 @@ def _kind(fault: Exception) -> str:
 
 def is_database_url(text: str) -> bool:
     """Whether libpq understands the text as the URL of a PostgreSQL database."""
-    try:
+    with suppress(psycopg.Error):
         conninfo_to_dict(text)
-    except psycopg.Error:
-        return False
-    return text.startswith(("postgres://", "postgresql://"))
+        return text.startswith(("postgres://", "postgresql://"))
+    return False
