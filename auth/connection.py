@@ -2,6 +2,7 @@
 
 import math
 import select
+from contextlib import suppress
 from functools import cached_property
 from time import monotonic
 from typing import Any, Final, TypeVar
@@ -39,7 +40,6 @@ CLOSING: Final = ("25006", "57P01", "57P02", "57P03", "08", "53", "0A000")
 class Connection(psycopg.Connection[Row]):
     deadline = math.inf  # by the monotonic clock
     unfinished: PQGen[Any] | None = None  # the statement that was given up
-    generation: object = None  # set by `Database`, which closes connections of an earlier one
 
     @classmethod
     def open(cls, url: str) -> "Connection":
@@ -55,18 +55,14 @@ class Connection(psycopg.Connection[Row]):
 
     @property
     def is_idle(self) -> bool:
-        return self.info.transaction_status == TransactionStatus.IDLE
-
-    @cached_property
-    def _poll(self) -> "select.poll":
-        poll = select.poll()  # select.select takes no descriptor above 1,023
-        poll.register(self.fileno(), select.POLLIN)
-        return poll
+        return self.pgconn.transaction_status == TransactionStatus.IDLE
 
     @property
     def is_readable(self) -> bool:
         """Whether the other side has closed this idle connection, or has sent something that no statement asked for."""
-        return bool(self._poll.poll(0))
+        poll = select.poll()  # select.select takes no descriptor above 1,023
+        poll.register(self.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
     def wait(self, gen: PQGen[Result], interval: float = 0.1, timeout: float | None = None) -> Result:
         try:
@@ -105,8 +101,7 @@ def _kind(fault: Exception) -> str:
 
 def is_database_url(text: str) -> bool:
     """Whether libpq understands the text as the URL of a PostgreSQL database."""
-    try:
+    with suppress(psycopg.Error):
         conninfo_to_dict(text)
-    except psycopg.Error:
-        return False
-    return text.startswith(("postgres://", "postgresql://"))
+        return text.startswith(("postgres://", "postgresql://"))
+    return False

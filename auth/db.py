@@ -4,9 +4,8 @@ No statement is repeated: when a connection breaks, the outcome is unknown, and 
 """
 
 import math
-import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -15,11 +14,8 @@ from auth.connection import Row as Row
 
 SQL_FOLDER: Final = Path(__file__).parent.parent / "sql"
 STATEMENTS: Final = {path.stem: path.read_text() for path in SQL_FOLDER.glob("*.sql")}
-_WRITE: Final = re.compile(r"^((?!--).)*\b(INSERT|UPDATE|DELETE|SHARE)\b", re.MULTILINE)  # outside of comments
-# A commit that does not wait for a standby needs no connection for writes.
-WRITES: Final = {
-    name for name, text in STATEMENTS.items() if _WRITE.search(text) and "set_config('synchronous_commit'" not in text
-}
+# How the names end of statements that wait for no standby. The others need a connection for writes.
+READS: Final = ("_find", "_list", "_latest", "_return")
 
 
 class DirectDatabase:
@@ -44,37 +40,23 @@ class DirectDatabase:
 
     def script(self, text: str) -> None:
         """Run the statements of a migration, one after another. PostgreSQL makes them one transaction."""
-        connection = self._take(writes=True)
-        try:
+        with self._lease(writes=True) as connection:
             connection.execute(text)
-        finally:
-            self._give_back(connection, writes=True)
 
     @contextmanager
     def transaction(self) -> Iterator["Transaction"]:
         """One transaction for statements that must agree; rolled back when the block raises."""
-        connection = self._take(writes=True)
-        try:
-            with connection.transaction():
-                yield Transaction(connection)
-        finally:
-            self._give_back(connection, writes=True)
+        with self._lease(writes=True) as connection, connection.transaction():
+            yield Transaction(connection)
 
     def _execute(self, name: str, parameters: Row, result: Callable[[Cursor], Result]) -> Result:
-        writes = name in WRITES
-        connection = self._take(writes)
-        try:
+        with self._lease(writes=not name.endswith(READS)) as connection:
             # Settings such as extra_float_digits change only text. Without parameters a binary result would keep a
             # snapshot in a transaction, for which CREATE INDEX CONCURRENTLY waits.
             return result(connection.only_cursor.execute(STATEMENTS[name], parameters, binary=bool(parameters)))
-        finally:
-            self._give_back(connection, writes)
 
-    def _take(self, writes: bool) -> Connection:
-        return self._open(0)
-
-    def _give_back(self, connection: Connection, writes: bool) -> None:
-        connection.close()
+    def _lease(self, writes: bool) -> AbstractContextManager[Connection]:
+        return closing(self._open(0))
 
     def _open(self, statement_seconds: float, deadline: float = math.inf) -> Connection:
         """A new connection, whose session has the settings that the statements need. 0 seconds: no timeout."""
@@ -96,8 +78,5 @@ class Transaction(DirectDatabase):
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def _take(self, writes: bool) -> Connection:
-        return self._connection
-
-    def _give_back(self, connection: Connection, writes: bool) -> None:
-        """The transaction goes on."""
+    def _lease(self, writes: bool) -> AbstractContextManager[Connection]:
+        return nullcontext(self._connection)

@@ -1,7 +1,8 @@
 """The connections of a process: its threads share them, and each request has one deadline for all its waits."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from threading import Semaphore
 from time import monotonic
@@ -26,23 +27,32 @@ class Database(DirectDatabase):
     def __init__(self, url: str) -> None:
         super().__init__(url)
         self._idle: list[Connection] = []  # the last one given back is the next one taken
-        self._generation = object()  # replaced after a fault: earlier connections are not used again
         self._slots = Semaphore(CONNECTIONS)
         self._write_slots = Semaphore(WRITE_CONNECTIONS)
         self._background = ThreadPoolExecutor(CONNECTIONS, "database")  # opens and cancels, which may take long
 
     def close(self) -> None:
-        """Close the idle connections; one in use is closed when it is given back."""
-        self._generation = object()
-        while self._idle:
-            self._idle.pop().close()
+        """Close the idle connections."""
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().close()
 
-    def _take(self, writes: bool, deadline: float | None = None) -> Connection:
+    @contextmanager
+    def _lease(self, writes: bool, deadline: float | None = None) -> Iterator[Connection]:
         """A connection, to be used until the deadline (by the monotonic clock). Raises `DatabaseUnavailable`."""
         deadline = deadline or monotonic() + REQUEST_SECONDS
+        connection = self._take(writes, deadline)
+        connection.deadline = min(deadline, monotonic() + ANSWER_SECONDS)
+        try:
+            yield connection
+        finally:
+            self._give_back(connection, writes)
+
+    def _take(self, writes: bool, deadline: float) -> Connection:
         self._take_slots(writes, deadline)
-        if connection := self._pop_idle():
-            connection.deadline = min(deadline, monotonic() + ANSWER_SECONDS)
+        with suppress(IndexError):
+            while (connection := self._idle.pop()).is_readable:
+                connection.close()
             return connection
         try:
             self._background.submit(self._open_idle, writes).result(deadline - monotonic())
@@ -55,24 +65,19 @@ class Database(DirectDatabase):
             with suppress(RuntimeError):  # no thread can be started; a later one cancels it
                 self._background.submit(self._cancel, connection, writes)
             return
-        if connection.closed and connection.generation is self._generation:
-            self._generation = object()  # what broke this one has most likely broken the idle ones too
-        if connection.is_idle and connection.generation is self._generation:
+        if connection.is_idle:
             self._idle.append(connection)
         else:
             connection.close()
+            self.close()  # what broke this one has most likely broken the idle ones too
         self._free_slots(writes)
 
     def _open_idle(self, writes: bool) -> None:
         """Open a connection for the next one to take, and free the slots that were taken for it."""
-        generation = self._generation
         try:
-            connection = self._open(STATEMENT_SECONDS, monotonic() + ANSWER_SECONDS)
-        except BaseException:
+            self._idle.append(self._open(STATEMENT_SECONDS, monotonic() + ANSWER_SECONDS))
+        finally:
             self._free_slots(writes)
-            raise
-        connection.generation = generation
-        self._give_back(connection, writes)
 
     def _cancel(self, connection: Connection, writes: bool) -> None:
         try:
@@ -94,13 +99,6 @@ class Database(DirectDatabase):
         if writes:
             self._write_slots.release()
 
-    def _pop_idle(self) -> Connection | None:
-        with suppress(IndexError):
-            while (connection := self._idle.pop()).generation is not self._generation or connection.is_readable:
-                connection.close()
-            return connection
-        return None
-
 
 class RequestDatabase(DirectDatabase):
     """The shared connections for one request. Its deadline begins with the first statement, after the body was read."""
@@ -112,8 +110,5 @@ class RequestDatabase(DirectDatabase):
     def deadline(self) -> float:
         return monotonic() + REQUEST_SECONDS
 
-    def _take(self, writes: bool) -> Connection:
-        return self._shared._take(writes, self.deadline)
-
-    def _give_back(self, connection: Connection, writes: bool) -> None:
-        self._shared._give_back(connection, writes)
+    def _lease(self, writes: bool) -> AbstractContextManager[Connection]:
+        return self._shared._lease(writes, self.deadline)

@@ -354,6 +354,26 @@ def all_slots_are_free(database: Database) -> bool:
         return all(pool.map(transact, range(WRITE_CONNECTIONS)))
 
 
+def test_one_connection_that_hangs_ends_the_idle_ones(site: Site) -> None:  # noqa: F811
+    """After a failover that no connection was told of, one request waits in vain, and not one for each connection."""
+    database = Database(site.direct)
+    assert all_slots_are_free(database)
+    backends = [connection.info.backend_pid for connection in database._idle]
+    assert len(backends) > 1
+    try:
+        for pid in backends:
+            os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(DatabaseUnavailable), database._lease(False, time.monotonic() + 0.1) as connection:
+            connection.execute("SELECT 1")
+        wait_until(lambda: not database._idle)
+        assert database.one("migration_latest")
+    finally:
+        for pid in backends:
+            os.kill(pid, signal.SIGCONT)
+    assert all_slots_are_free(database)
+    database.close()
+
+
 @pytest.mark.parametrize("left", [0, 1, 2])
 def test_too_few_descriptors_to_connect(site: Site, left: int) -> None:  # noqa: F811
     """503, and the slots of the connection come back."""

@@ -15,7 +15,7 @@ from app import create_app
 from auth.cli.migrations import all_migrations, migrate, pending
 from auth.config import Config
 from auth.core.errors import DatabaseUnavailable, InternalError
-from auth.db import SQL_FOLDER, STATEMENTS, DirectDatabase
+from auth.db import READS, SQL_FOLDER, STATEMENTS, DirectDatabase
 from auth.pool import STATEMENT_SECONDS, Database
 
 from .support.api import Api, request_class, send_to_app
@@ -82,6 +82,14 @@ def test_every_statement_is_one_and_says_what_it_does() -> None:
         assert f'"{path.stem}"' in code, f"nobody runs {path.name}"
     used = set(re.findall(r'\.(?:one|many|run)\(\s*"(\w+)"', code))
     assert used <= {path.stem for path in SQL_FOLDER.glob("*.sql")}
+
+
+def test_the_name_of_a_statement_says_whether_its_commit_waits_for_a_standby() -> None:
+    """Those that wait take a connection for writes, and leave the others for reads while commits hang."""
+    for name in {*PER_REQUEST, "migration_latest"} - {"expired_delete"}:  # which a command runs
+        text = re.sub(r"--[^\n]*", "", STATEMENTS[name])
+        writes = re.search(r"\b(INSERT|UPDATE|DELETE|SHARE)\b", text) and "set_config('synchronous_commit'" not in text
+        assert bool(writes) != name.endswith(READS), name
 
 
 def test_sql_is_in_files_only() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from auth.core.errors import InvalidRequest
-from auth.core.limits import TOKEN_CHARACTERS
+from auth.core.limits import BULK_BODY_BYTES, TOKEN_CHARACTERS
 from auth.ops.worker import REQUEST_SECONDS
 
 from .support.servers import Server, serving
@@ -187,6 +187,25 @@ def test_a_head_arrives_in_limited_packets(server: Server, packets: int, status:
                 time.sleep(0.001)
             connection.sendall(b"\r\n\r\n")
         assert statuses(connection.recv(65536)) == [status]
+
+
+def in_chunks(body: bytes, size: int) -> list[tuple[bytes, bytes, bytes]]:
+    """The chunks of the body, each as its line, its data and its end."""
+    pieces = [body[at : at + size] for at in range(0, len(body), size)]
+    return [(f"{len(piece):x}\r\n".encode(), piece, b"\r\n") for piece in [*pieces, b""]]
+
+
+@pytest.mark.parametrize("in_packets", [False, True], ids=["at once", "in packets"])
+@pytest.mark.parametrize("size", [1024, 16 * 1024, 64 * 1024])
+def test_the_longest_body_arrives_in_chunks(server: Server, world: World, size: int, in_packets: bool) -> None:
+    """Of 1 KiB and more, also where the line, the data and the end of each are packets of their own."""
+    tokens = b",".join([b'"%s"' % (b"x" * 43)] * 10_000)
+    body = (b'{"tokens": [%s]}' % tokens).ljust(BULK_BODY_BYTES)
+    head = b"POST /auth/logout/bulk HTTP/1.1\r\nAuthorization: Bearer " + world.service().access_token.encode()
+    chunks = in_chunks(body, size)
+    pieces = [piece for chunk in chunks for piece in chunk] if in_packets else [b"".join(map(b"".join, chunks))]
+    received = exchange(server, head + b"\r\n" + JSON_HEAD + b"Transfer-Encoding: chunked\r\n\r\n", *pieces)
+    assert statuses(received) == [200], received
 
 
 def test_a_refused_body_is_not_the_next_request(server: Server) -> None:

@@ -4,8 +4,6 @@ gunicorn copies and searches all that it has of a head after each read, and take
 """
 
 import time
-from collections.abc import Callable
-from functools import partial
 from posixpath import normpath
 from typing import Any, Final
 from urllib.parse import unquote
@@ -13,16 +11,41 @@ from urllib.parse import unquote
 from gunicorn.http import body, errors, message, parser, unreader
 
 HEAD_BYTES: Final = 64 * 1024
-HEAD_READS: Final = 256
-BODY_PIECES: Final = 2048  # reads, and chunks; a body of 2 MiB takes 1,436 packets of an Ethernet
-FRAMING_BYTES: Final = 256  # of a chunk's line with its extensions, and of the trailers
+HEAD_PIECES: Final = 256  # reads
+BODY_PIECES: Final = 2100  # reads, and chunks
+PIECE_BYTES: Final = 256  # each so many bytes of a body allow one more piece, so chunks of 1 KiB are never too many
+FRAMING_BYTES: Final = 128  # the most that is read at once where no length is known
+
+
+class Unreader(unreader.SocketUnreader):  # type: ignore[misc]
+    pieces: int  # that are still taken
+
+    def chunk(self, size_hint: int | None = None) -> bytes:
+        self.take_piece()
+        data: bytes = super().chunk(size_hint)
+        self.pieces += min(len(data), size_hint or 0) // PIECE_BYTES  # there is a hint in a body alone
+        return data
+
+    def take_piece(self) -> None:
+        """Raises `LimitRequestHeaders` where no piece is left: 431 in a head, 400 in a body."""
+        self.pieces -= 1
+        if self.pieces < 0:
+            raise errors.LimitRequestHeaders("too many pieces")
+        if self.pieces % 64 == 0:
+            time.sleep(0.001)  # let other threads run
+
+
+class ChunkedReader(body.ChunkedReader):  # type: ignore[misc]
+    def parse_chunk_size(self, unread: Unreader, data: bytes | None = None) -> Any:
+        unread.take_piece()
+        return super().parse_chunk_size(unread, data)
 
 
 class Request(message.Request):  # type: ignore[misc]
-    def parse(self, unread: Any) -> Any:
+    def parse(self, unread: Unreader) -> Any:
         self.max_buffer_headers = HEAD_BYTES
         unread.mxchunk = 8192
-        unread.chunk = at_most(HEAD_READS, partial(unreader.SocketUnreader.chunk, unread))
+        unread.pieces = HEAD_PIECES
         return super().parse(unread)
 
     def parse_request_line(self, line: bytes) -> None:
@@ -34,25 +57,10 @@ class Request(message.Request):  # type: ignore[misc]
     def set_body_reader(self) -> None:
         self.max_buffer_headers = FRAMING_BYTES  # of trailers
         super().set_body_reader()
-        self.unreader.mxchunk = FRAMING_BYTES  # the most that is read at once where no length is known
-        self.unreader.chunk = at_most(BODY_PIECES, partial(unreader.SocketUnreader.chunk, self.unreader))
-        if isinstance(self.body.reader, body.ChunkedReader):
-            self.body.reader.parse_chunk_size = at_most(BODY_PIECES, self.body.reader.parse_chunk_size)
-
-
-def at_most(number: int, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function for that many calls; the next one raises `LimitRequestHeaders`: 431 in a head, 400 in a body."""
-    calls = iter(range(1, number + 1))
-
-    def limited(*arguments: Any, **options: Any) -> Any:
-        call = next(calls, None)
-        if call is None:
-            raise errors.LimitRequestHeaders("too many pieces")
-        if call % 64 == 0:
-            time.sleep(0.001)  # let other threads run
-        return function(*arguments, **options)
-
-    return limited
+        self.unreader.mxchunk = FRAMING_BYTES
+        self.unreader.pieces = BODY_PIECES
 
 
 parser.RequestParser.mesg_class = Request
+parser.SocketUnreader = Unreader
+message.ChunkedReader = ChunkedReader

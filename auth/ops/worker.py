@@ -33,13 +33,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._started: dict[TConn, float] = {}
 
     def accept(self, listener: Any) -> None:
-        """When no descriptor is left, stop accepting until the next turn of the main loop, a second at most."""
-        time.sleep(min(self.nr_conns, 8) / 10_000)  # with fewer, another accepts first: connections stay where they are
-        try:
-            super().accept(listener)
-        except OSError as error:
-            self.log.error("cannot accept a connection: %s", error.strerror)
-            self.set_accept_enabled(False)
+        """With fewer connections, another worker accepts first: connections stay where they are."""
+        time.sleep(min(self.nr_conns, 8) / 10_000)
+        super().accept(listener)
 
     def enqueue_req(self, conn: TConn) -> None:
         """A new connection waits in the poller for its first byte, as a kept-alive one waits for its next request."""
