@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 from auth.connection import Connection, Cursor, Result
@@ -58,10 +59,10 @@ class DirectDatabase:
     def _lease(self, writes: bool) -> AbstractContextManager[Connection]:
         return closing(self._open(0))
 
-    def _open(self, statement_seconds: float, deadline: float = math.inf) -> Connection:
+    def _open(self, statement_seconds: float, answer_seconds: float = math.inf) -> Connection:
         """A new connection, whose session has the settings that the statements need. 0 seconds: no timeout."""
         connection = Connection.open(self.url)
-        connection.deadline = deadline
+        connection.deadline = monotonic() + answer_seconds  # connecting may have taken 2 seconds for each silent host
         values = {"milliseconds": str(int(statement_seconds * 1000)), "backend_pid": connection.info.backend_pid}
         try:
             if not connection.execute(STATEMENTS["connection_configure"], values).fetchone():

@@ -75,7 +75,7 @@ class Database(DirectDatabase):
     def _open_idle(self, writes: bool) -> None:
         """Open a connection for the next one to take, and free the slots that were taken for it."""
         try:
-            self._idle.append(self._open(STATEMENT_SECONDS, monotonic() + ANSWER_SECONDS))
+            self._idle.append(self._open(STATEMENT_SECONDS, ANSWER_SECONDS))
         finally:
             self._free_slots(writes)
 

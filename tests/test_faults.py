@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -324,6 +325,16 @@ def test_several_hosts_that_never_answer(site: Site) -> None:
         started = time.monotonic()
         unavailable(server.api.refresh("unknown"))
         assert time.monotonic() - started < LATEST
+
+
+def test_a_silent_host_before_one_that_answers(site: Site) -> None:
+    """Connecting takes two seconds. A connection that comes too late for its request serves the next one."""
+    token, port = site.world.service().refresh_token, conninfo_to_dict(site.proxy.url())["port"]
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        hosts = f"127.0.0.1:{silent.getsockname()[1]},127.0.0.1:{port}"
+        with serving(site.environment | {"DATABASE_URL": f"postgresql://postgres@{hosts}/postgres"}) as [server]:
+            server.api.refresh(token)
+            assert server.api.refresh(token).status == 200
 
 
 def test_a_table_that_is_locked(site: Site) -> None:

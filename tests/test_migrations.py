@@ -211,7 +211,7 @@ def test_an_upgrade_ends_what_a_person_has_beyond_the_bounds(
 def test_a_purge_ends_what_a_server_of_the_previous_release_added(
     server_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
-    """In batches, of which the last one may be full. So does a later `db migrate`: the first may have been interrupted."""
+    """In batches, of which the last one may be full. So does a later `db migrate`: the first may have ended early."""
     with NewDatabase(server_url) as url, psycopg.connect(url, autocommit=True) as connection:
         flask = CommandLine({"DATABASE_URL": url})
         flask.json("db", "migrate")
