@@ -314,7 +314,10 @@ def test_the_keys_of_the_limits_are_those_of_earlier_releases(world: World, user
 def test_a_guess_reads_few_pages_however_many_sessions_its_user_has(
     filled: psycopg.Connection[Any], name: str, network: str | None
 ) -> None:
-    """Else each guess would slow the service down, and its time would tell that the user exists."""
+    """Else each guess would slow the service down, and its time would tell that the user exists.
+
+    The sessions have over 400 pages. The first use of a function in a connection reads some pages of the catalog.
+    """
     reference = uuid4()
     with filled.transaction(force_rollback=True):
         filled.execute(
@@ -328,7 +331,7 @@ def test_a_guess_reads_few_pages_however_many_sessions_its_user_has(
         values |= {"bearer_reference": reference} if "bearer_reference" in values else {}
         [[plan]] = explain(filled, name, values, "ANALYZE, BUFFERS, FORMAT JSON")
     assert plan["Plan"]["Actual Rows"] == 1
-    assert plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"] < 50
+    assert plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"] < 150
 
 
 def test_a_database_without_tables_is_unavailable(server_url: str, world: World) -> None:
