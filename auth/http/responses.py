@@ -50,7 +50,7 @@ def json_response(model: Any, status: int = 200, headers: Mapping[str, str] | No
 
 def error_response(error: Exception) -> Response:
     """Every error, of the app and of the framework, is a `CommonErrorMessage`."""
-    record, headers = current_request().record, dict[str, str]()
+    request, headers = current_request(), dict[str, str]()
     if isinstance(error, HTTPException):
         headers = {name: value for name, value in error.get_headers() if name == "Allow"}
         known = BY_STATUS.get(error.code or 500)
@@ -58,6 +58,6 @@ def error_response(error: Exception) -> Response:
             return json_response(CommonErrorMessage(error.name, None), error.code or 500, headers)
         error = known()
     elif not isinstance(error, ApiError):
-        record.exception, error = error, InternalError()
-    record.cause, record.error_code = error.cause, error.error_code
+        request.exception, error = error, InternalError()
+    request.record.cause, request.record.error_code = error.cause or msgspec.UNSET, error.error_code
     return json_response(CommonErrorMessage(error.why, error.error_code), error.status, {**headers, **error.headers})
