@@ -9,13 +9,10 @@ from typing import Any, Final, NamedTuple, cast
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from jwt.algorithms import get_default_algorithms
+from jwt.algorithms import AllowedPublicKeys, get_default_algorithms
 from jwt.utils import base64url_encode
 
-RSA_MINIMUM_BITS: Final = 2048
-
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
-PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
 
 ALGORITHMS: Final = ("ES256", "RS256", "EdDSA")
 _PEM_BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTALL)
@@ -26,7 +23,7 @@ class UnusableKey(ValueError):
 
 
 class VerificationKey(NamedTuple):
-    key: PublicKey
+    key: AllowedPublicKeys
     algorithm: str  # the one that it serves
     kid: str  # its RFC 7638 thumbprint
     jwk: dict[str, Any]
@@ -36,7 +33,7 @@ class VerificationKey(NamedTuple):
         """Wraps a public key. Raises `UnusableKey` for one of a kind or size that is not accepted."""
         if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
             algorithm = "ES256"
-        elif isinstance(key, rsa.RSAPublicKey) and key.key_size >= RSA_MINIMUM_BITS:
+        elif isinstance(key, rsa.RSAPublicKey) and key.key_size >= 2048:
             algorithm = "RS256"
         elif isinstance(key, ed25519.Ed25519PublicKey):
             algorithm = "EdDSA"
@@ -71,7 +68,7 @@ def load_private_key(pem: str) -> PrivateKey:
     try:
         key = serialization.load_pem_private_key(pem.replace("\\n", "\n").encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise UnusableKey("must be the unencrypted PEM of a private key") from None
+        raise UnusableKey("must be the unencrypted PEM of a private key; `flask keys generate` makes one") from None
     VerificationKey.of(key.public_key())
     return cast(PrivateKey, key)
 
