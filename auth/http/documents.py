@@ -59,9 +59,8 @@ def openapi() -> Response:
 
 @cache
 def document() -> dict[str, Any]:
-    parts = (*BODIES, "query", "return")
-    models = {model for declared in RPCS.values() for part, model in declared.models.items() if part in parts}
-    _, schemas = msgspec.json.schema_components([CommonErrorMessage, Unit, *models], ref_template=TEMPLATE)
+    models = {declared.models.get(part, Unit) for declared in RPCS.values() for part in (*BODIES, "query", "return")}
+    _, schemas = msgspec.json.schema_components([CommonErrorMessage, *models], ref_template=TEMPLATE)
     paths: dict[str, dict[str, Any]] = {}
     for declared in RPCS.values():
         path = declared.path.replace("<", "{").replace(">", "}")
