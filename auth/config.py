@@ -31,7 +31,7 @@ class Misconfigured(Exception):
 def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
     """The configuration that the environment describes. Raises `Misconfigured`."""
     values = read(environment, *_VARIABLES)
-    keyring = Keyring.of(values["JWT_PRIVATE_KEY"], values["JWT_PUBLIC_KEYS"])
+    keyring = Keyring(values["JWT_PRIVATE_KEY"], values["JWT_PUBLIC_KEYS"])
     others = ("JWT_ISSUER", "TRUSTED_ORIGINS", "TRUSTED_PROXIES", "COOKIE_SECURE", "LOG_LEVEL")
     return Config(values["DATABASE_URL"], keyring, *(values[name] for name in others))
 

@@ -11,10 +11,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from auth.http.request import Request
 from auth.http.responses import Response
 
-SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
-
 blueprint = Blueprint("metrics", __name__)
-_histogram = partial(Histogram, buckets=SECONDS)
+_histogram = partial(Histogram, buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5))
 
 REQUESTS: Final = Counter("auth_requests", "Requests answered.", ["rpc", "status"])
 LATENCY: Final = _histogram("auth_request_seconds", "From a request's headers to its answer.", ["rpc"])
