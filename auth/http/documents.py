@@ -67,12 +67,11 @@ def document() -> dict[str, Any]:
         paths.setdefault(path, {})[declared.method.lower()] = _call(declared)
     for path, (name, description, media_type) in PLAIN_PATHS.items():
         paths[path] = {"get": _operation(name, "operations", [], description, {media_type: {"schema": {}}})}
-    error = {"description": "An error.", "content": _content(CommonErrorMessage)}
     return {
         "openapi": "3.1.0",
         "info": {"title": "User Authentication", "version": VERSION},
         "paths": paths,
-        "components": {"schemas": schemas, "responses": {"Error": error}, "securitySchemes": SCHEMES},
+        "components": {"schemas": schemas, "securitySchemes": SCHEMES},
     }
 
 
@@ -93,7 +92,7 @@ def _call(declared: rpc) -> dict[str, Any]:
 
 def _operation(name: str, tag: str, security: list[Any], description: str, content: Any) -> dict[str, Any]:
     success = {"description": description, "content": content}
-    responses = {"200": success, "default": {"$ref": "#/components/responses/Error"}}
+    responses = {"200": success, "default": {"description": "An error.", "content": _content(CommonErrorMessage)}}
     return {"operationId": name, "tags": [tag], "security": security, "responses": responses}
 
 

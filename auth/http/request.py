@@ -64,10 +64,12 @@ class Request(flask.Request):
         return passwords.in_turn(self.db.deadline, partial(setattr, self, "hash_wait_seconds"), work, *arguments)
 
     def live_row(self, statement: str, **parameters: object) -> Row:
-        """The row of the statement. Raises `InvalidToken` without a row: then the grant has ended."""
+        """The row of the statement; its `revoked` is recorded. Raises `InvalidToken` where the grant has ended."""
         row = self.db.one(statement, **parameters)
         if row is None:
             raise InvalidToken
+        if "revoked" in row:
+            self.details["revoked"] = row["revoked"]
         return row
 
     @property
