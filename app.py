@@ -28,6 +28,7 @@ def create_app(configuration: Config) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.request_class = ServiceRequest
     app.response_class = Response
+    app.url_map.merge_slashes = False  # `//auth/login` is not found: no redirect
 
     rpcs = (login, refresh, logout, one_time, extension, sessions, delegations, passwords)
     for part in (*rpcs, documents, health, metrics):

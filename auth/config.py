@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from auth import DEFAULTS
 from auth.connection import is_database_url
-from auth.core.keys import Keyring, PrivateKey, load_private_key, load_public_keys
+from auth.core.keys import Keyring, load_private_key, load_public_keys
 from auth.core.origins import is_origin, origin_of
 
 LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -31,7 +31,7 @@ class Misconfigured(Exception):
 def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
     """The configuration that the environment describes. Raises `Misconfigured`."""
     values = read(environment, *_VARIABLES)
-    keyring = Keyring.of(values["JWT_PRIVATE_KEY"], values["JWT_PUBLIC_KEYS"])
+    keyring = Keyring(values["JWT_PRIVATE_KEY"], values["JWT_PUBLIC_KEYS"])
     others = ("JWT_ISSUER", "TRUSTED_ORIGINS", "TRUSTED_PROXIES", "COOKIE_SECURE", "LOG_LEVEL")
     return Config(values["DATABASE_URL"], keyring, *(values[name] for name in others))
 
@@ -41,10 +41,11 @@ def read(environment: Mapping[str, str], *names: str) -> dict[str, Any]:
     values, problems = {}, []
     for name in names:
         parse, default = _VARIABLES[name]
+        text = environment.get(name, "").strip() or default
         try:
-            values[name] = parse(environment.get(name, "").strip() or default)
+            values[name] = parse(text)
         except ValueError as error:
-            problems.append(f"{name} {error}.")
+            problems.append(f"{name} {error}." if text else f"{name} is not set. It {error}.")
     if problems:
         raise Misconfigured("\n".join(problems))
     return values
@@ -52,15 +53,8 @@ def read(environment: Mapping[str, str], *names: str) -> dict[str, Any]:
 
 def _database_url(text: str) -> str:
     if not (is_database_url(text) and text.isprintable()):  # libpq takes a newline for a part of a name
-        unset = "is not set. It is the postgresql:// URL of the database"
-        raise ValueError("is not a postgresql:// URL" if text else unset)
+        raise ValueError("must be the postgresql:// URL of the database")
     return text
-
-
-def _private_key(text: str) -> PrivateKey:
-    if not text:
-        raise ValueError("is not set. It is the PEM of the key that signs; `flask keys generate` makes one")
-    return load_private_key(text)
 
 
 def _issuer(text: str) -> str:
@@ -95,7 +89,7 @@ def _levels(lowest: str) -> frozenset[str]:
 # How each is read, and its value where it is missing or empty. The last three are checked here, for gunicorn.conf.py.
 _VARIABLES: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "DATABASE_URL": (_database_url, ""),
-    "JWT_PRIVATE_KEY": (_private_key, ""),
+    "JWT_PRIVATE_KEY": (load_private_key, ""),
     "JWT_PUBLIC_KEYS": (load_public_keys, ""),
     "JWT_ISSUER": (_issuer, "cloud.sdu.dk"),
     "TRUSTED_ORIGINS": (_origins, ""),

@@ -390,7 +390,7 @@ def test_a_database_that_is_away_is_one_line() -> None:
         f"{away.fails('users', 'list')}\n",
     )
     nonsense = CommandLine({"DATABASE_URL": "nonsense"})
-    assert nonsense.fails("users", "list") == "Error: DATABASE_URL is not a postgresql:// URL."
+    assert nonsense.fails("users", "list") == "Error: DATABASE_URL must be the postgresql:// URL of the database."
 
 
 def test_roles_of_users(flask: CommandLine) -> None:

@@ -112,6 +112,15 @@ def test_all_mistakes_are_printed_at_once() -> None:
     ]
 
 
+def test_a_missing_variable_is_told_from_a_wrong_one() -> None:
+    with pytest.raises(Misconfigured) as refusal:
+        from_environment({"JWT_PRIVATE_KEY": "hunter2"})
+    assert str(refusal.value).splitlines() == [
+        "DATABASE_URL is not set. It must be the postgresql:// URL of the database.",
+        "JWT_PRIVATE_KEY must be the unencrypted PEM of a private key; `flask keys generate` makes one.",
+    ]
+
+
 NOISE = ["\n", "\r\n", " ", "\t", "\u00a0", " \n \n"]
 
 

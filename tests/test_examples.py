@@ -60,7 +60,7 @@ def test_a_user_sees_their_files(resource: FlaskClient, world: World) -> None:
 
 def test_nobody_else_does(resource: FlaskClient, api: Api, world: World) -> None:
     session = world.session()
-    foreign = World(world.db, AccessTokens(Keyring.of(load_private_key(generate_private_key("ES256"))), "cloud.sdu.dk"))
+    foreign = World(world.db, AccessTokens(Keyring(load_private_key(generate_private_key("ES256"))), "cloud.sdu.dk"))
     other = World(world.db, AccessTokens(world.tokens.keyring, "https://other.example.org"))
     refused = {
         "none": "",

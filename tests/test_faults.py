@@ -63,7 +63,7 @@ class Site:
         migrate(DirectDatabase(self.direct))
         self.proxy = Proxy(self.direct)
         pem = generate_private_key("ES256")
-        self.world = World(DirectDatabase(self.direct), AccessTokens(Keyring.of(load_private_key(pem)), "cloud.sdu.dk"))
+        self.world = World(DirectDatabase(self.direct), AccessTokens(Keyring(load_private_key(pem)), "cloud.sdu.dk"))
         self.environment = {"DATABASE_URL": self.proxy.url(), "JWT_PRIVATE_KEY": pem, "TRUSTED_ORIGINS": ORIGIN}
         self.server: Server
 

@@ -59,7 +59,7 @@ def guide(server: Server, world: World, monkeypatch: pytest.MonkeyPatch) -> Simp
 
 def refused_tokens(world: World) -> dict[str, str]:
     user = world.user()
-    foreign = World(world.db, AccessTokens(Keyring.of(load_private_key(generate_private_key("ES256"))), "cloud.sdu.dk"))
+    foreign = World(world.db, AccessTokens(Keyring(load_private_key(generate_private_key("ES256"))), "cloud.sdu.dk"))
     other = World(world.db, AccessTokens(world.tokens.keyring, "https://other.example.org"))
     return {
         "garbage": "garbage",

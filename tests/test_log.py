@@ -240,7 +240,7 @@ def test_a_lockout_and_a_foreign_key_are_events(logged: Logged, world: World) ->
         client.login(user, "wrong", name).refused(401)
     event = logged.event(client.login(user, PASSWORD, name).refused(429))
     assert (event["event"], event["level"], event["principal"]) == ("lockout", "WARNING", user)
-    foreign = AccessTokens(Keyring.of(load_private_key(generate_private_key("ES256"))), "cloud.sdu.dk")
+    foreign = AccessTokens(Keyring(load_private_key(generate_private_key("ES256"))), "cloud.sdu.dk")
     token = World(world.db, foreign).access_token(user)
     lines = logged.lines(logged.api.sessions(token).refused(401, "INVALID_TOKEN"))
     cause = "the token names a key that is not among JWT_PRIVATE_KEY and JWT_PUBLIC_KEYS"

@@ -192,7 +192,7 @@ def test_a_browser_keeps_every_cookie_of_a_login(
     deployed: Any, world: World, key: str, person: dict[str, Any], fits: bool, secure: bool, mode: str
 ) -> None:
     """A browser drops a cookie over 4,096 bytes. `authState` then has no access token, which webRefresh gives."""
-    keyring = Keyring.of(load_private_key(KEYS[key]))
+    keyring = Keyring(load_private_key(KEYS[key]))
     api, user = deployed(keyring=keyring, cookie_secure=secure), world.user(**person)
     answer = api.login(user, PASSWORD, world.login_service(mode=mode), Accept="text/html")
     cookies = [value for name, value in answer.headers if name == "Set-Cookie"]

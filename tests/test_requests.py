@@ -23,6 +23,7 @@ from .support.world import World
         ("GET", "/", 404, "NOT_FOUND"),
         ("GET", "/auth", 404, "NOT_FOUND"),
         ("POST", "/auth/login/", 404, "NOT_FOUND"),
+        ("POST", "/auth//login", 404, "NOT_FOUND"),
         ("POST", "/auth/%00", 404, "NOT_FOUND"),
         ("POST", "/auth/%ff", 404, "NOT_FOUND"),
         ("POST", "/AUTH/login", 404, "NOT_FOUND"),

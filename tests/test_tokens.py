@@ -102,7 +102,7 @@ def test_the_key_decides_the_algorithm(
     deploy: Callable[[Config], Flask], config: Config, world: World, algorithm: str
 ) -> None:
     key = load_private_key(generate_private_key(algorithm))
-    api = Api(send_to_app(deploy(replace(config, keyring=Keyring.of(key))), any_address()))
+    api = Api(send_to_app(deploy(replace(config, keyring=Keyring(key))), any_address()))
     answer = api.refresh(world.session().refresh_token).ok()
     assert jwt.get_unverified_header(answer["accessToken"])["alg"] == algorithm
     assert verified(api, answer["accessToken"])["role"] == "USER"
@@ -120,14 +120,14 @@ def test_the_thumbprint_is_that_of_rfc_7638() -> None:
         "JzKnqDKgw"
     )
     key = jwt.PyJWK.from_dict({"kty": "RSA", "n": n, "e": "AQAB"}).key
-    assert VerificationKey.of(key).kid == "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
+    assert VerificationKey(key).kid == "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
 
 
 def test_a_rotation_fails_nobody(deploy: Callable[[Config], Flask], config: Config, world: World) -> None:
     old, new = generate_private_key("ES256"), generate_private_key("RS256")
 
     def service(signing: str, *publics: str) -> Api:
-        ring = Keyring.of(load_private_key(signing), load_public_keys("\n".join(publics)))
+        ring = Keyring(load_private_key(signing), load_public_keys("\n".join(publics)))
         return Api(send_to_app(deploy(replace(config, keyring=ring)), any_address()))
 
     refresh_token = world.session().refresh_token

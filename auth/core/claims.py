@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field, to_builtins
 
 from auth.core.limits import ID_CHARACTERS
 from auth.core.models import Role
@@ -65,12 +65,8 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
     @property
     def provenance(self) -> dict[str, Any]:
         """The claims that a token made from this one gets too: its session, and the services that extended it."""
-        return {
-            "publicSessionReference": self.session_reference or None,
-            "extendedBy": self.extended_by or None,
-            "extendedByChain": self.extended_by_chain,
-            "extendedFrom": self.extended_from or None,
-        }
+        kept = ("publicSessionReference", "extendedBy", "extendedByChain", "extendedFrom")
+        return {name: claim for name, claim in to_builtins(self).items() if name in kept}
 
     def parameters(self, name: str = "bearer") -> dict[str, Any]:
         """The parameters of `live_principal` in a statement, with `name` as their prefix, and `not_after`.

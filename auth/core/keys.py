@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, cast
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -12,10 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import get_default_algorithms
 from jwt.utils import base64url_encode
 
-RSA_MINIMUM_BITS: Final = 2048
-
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
-PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
 
 ALGORITHMS: Final = ("ES256", "RS256", "EdDSA")
 _PEM_BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTALL)
@@ -25,41 +22,34 @@ class UnusableKey(ValueError):
     """The message says why, and holds nothing of the key."""
 
 
-class VerificationKey(NamedTuple):
-    key: PublicKey
-    algorithm: str  # the one that it serves
-    kid: str  # its RFC 7638 thumbprint
-    jwk: dict[str, Any]
+class VerificationKey:
+    """A public key, the algorithm that it serves, and its RFC 7638 thumbprint, the `kid`."""
 
-    @classmethod
-    def of(cls, key: object) -> "VerificationKey":
-        """Wraps a public key. Raises `UnusableKey` for one of a kind or size that is not accepted."""
+    def __init__(self, key: object) -> None:
+        """Raises `UnusableKey` for a key of a kind or size that is not accepted."""
         if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
-            algorithm = "ES256"
-        elif isinstance(key, rsa.RSAPublicKey) and key.key_size >= RSA_MINIMUM_BITS:
-            algorithm = "RS256"
+            self.algorithm = "ES256"
+        elif isinstance(key, rsa.RSAPublicKey) and key.key_size >= 2048:
+            self.algorithm = "RS256"
         elif isinstance(key, ed25519.Ed25519PublicKey):
-            algorithm = "EdDSA"
+            self.algorithm = "EdDSA"
         else:
             raise UnusableKey("must be EC P-256, RSA of 2,048 bits or more, or Ed25519")
-        jwk = get_default_algorithms()[algorithm].to_jwk(key, as_dict=True)
+        self.key = key
+        jwk = get_default_algorithms()[self.algorithm].to_jwk(key, as_dict=True)
         public = {name: jwk[name] for name in ("crv", "e", "kty", "n", "x", "y") if name in jwk}  # by RFC 7638
         canonical = json.dumps(public, sort_keys=True, separators=(",", ":")).encode()
-        kid = base64url_encode(hashlib.sha256(canonical).digest()).decode()
-        return cls(key, algorithm, kid, public | {"kid": kid, "use": "sig", "alg": algorithm})
+        self.kid = base64url_encode(hashlib.sha256(canonical).digest()).decode()
+        self.jwk: dict[str, Any] = public | {"kid": self.kid, "use": "sig", "alg": self.algorithm}
 
 
-class Keyring(NamedTuple):
+class Keyring:
     """The key that signs, and by `kid` all keys that verify, its own public key included."""
 
-    private_key: PrivateKey
-    signing: VerificationKey
-    verifying: dict[str, VerificationKey]
-
-    @classmethod
-    def of(cls, private_key: PrivateKey, others: Iterable[VerificationKey] = ()) -> "Keyring":
-        signing = VerificationKey.of(private_key.public_key())
-        return cls(private_key, signing, {key.kid: key for key in (signing, *others)})
+    def __init__(self, private_key: PrivateKey, others: Iterable[VerificationKey] = ()) -> None:
+        self.private_key = private_key
+        self.signing = VerificationKey(private_key.public_key())
+        self.verifying = {key.kid: key for key in (self.signing, *others)}
 
     def jwks(self) -> dict[str, list[dict[str, Any]]]:
         """The JSON Web Key Set (RFC 7517) of all keys that verify; public members only."""
@@ -71,8 +61,8 @@ def load_private_key(pem: str) -> PrivateKey:
     try:
         key = serialization.load_pem_private_key(pem.replace("\\n", "\n").encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise UnusableKey("must be the unencrypted PEM of a private key") from None
-    VerificationKey.of(key.public_key())
+        raise UnusableKey("must be the unencrypted PEM of a private key; `flask keys generate` makes one") from None
+    VerificationKey(key.public_key())
     return cast(PrivateKey, key)
 
 
@@ -85,4 +75,4 @@ def load_public_keys(pems: str) -> list[VerificationKey]:
         keys = [serialization.load_pem_public_key(block.group().encode()) for block in _PEM_BLOCK.finditer(text)]
     except (ValueError, UnsupportedAlgorithm):
         raise UnusableKey("must be PEMs of public keys (a private key does not belong here)") from None
-    return [VerificationKey.of(key) for key in keys]
+    return [VerificationKey(key) for key in keys]

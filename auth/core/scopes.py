@@ -56,12 +56,6 @@ def all_covered(asked: Iterable[Scope], held: Sequence[Scope]) -> bool:
     return all(any(scope.covered_by(other) for other in held) for scope in asked)
 
 
-def narrowed(scopes: Iterable[str], policy: Iterable[str]) -> list[str]:
-    """The scopes that the policy covers."""
-    held = [Scope.parse(scope) for scope in policy]
-    return [scope for scope in scopes if all_covered([Scope.parse(scope)], held)]
-
-
 def _metadata(text: str) -> frozenset[tuple[str, str]]:
     pairs = [_pair(part) for part in text.split(",")]
     if len(dict(pairs)) < len(pairs):

@@ -59,21 +59,19 @@ def openapi() -> Response:
 
 @cache
 def document() -> dict[str, Any]:
-    parts = (*BODIES, "query", "return")
-    models = {model for declared in RPCS.values() for part, model in declared.models.items() if part in parts}
-    _, schemas = msgspec.json.schema_components([CommonErrorMessage, Unit, *models], ref_template=TEMPLATE)
+    models = {declared.models.get(part, Unit) for declared in RPCS.values() for part in (*BODIES, "query", "return")}
+    _, schemas = msgspec.json.schema_components([CommonErrorMessage, *models], ref_template=TEMPLATE)
     paths: dict[str, dict[str, Any]] = {}
     for declared in RPCS.values():
         path = declared.path.replace("<", "{").replace(">", "}")
         paths.setdefault(path, {})[declared.method.lower()] = _call(declared)
     for path, (name, description, media_type) in PLAIN_PATHS.items():
         paths[path] = {"get": _operation(name, "operations", [], description, {media_type: {"schema": {}}})}
-    error = {"description": "An error.", "content": _content(CommonErrorMessage)}
     return {
         "openapi": "3.1.0",
         "info": {"title": "User Authentication", "version": VERSION},
         "paths": paths,
-        "components": {"schemas": schemas, "responses": {"Error": error}, "securitySchemes": SCHEMES},
+        "components": {"schemas": schemas, "securitySchemes": SCHEMES},
     }
 
 
@@ -94,7 +92,7 @@ def _call(declared: rpc) -> dict[str, Any]:
 
 def _operation(name: str, tag: str, security: list[Any], description: str, content: Any) -> dict[str, Any]:
     success = {"description": description, "content": content}
-    responses = {"200": success, "default": {"$ref": "#/components/responses/Error"}}
+    responses = {"200": success, "default": {"description": "An error.", "content": _content(CommonErrorMessage)}}
     return {"operationId": name, "tags": [tag], "security": security, "responses": responses}
 
 

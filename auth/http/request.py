@@ -5,11 +5,11 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, ClassVar, Final, TypeVar, cast
 
 import flask
+import msgspec
 
 from auth.config import Config
 from auth.core import passwords
@@ -24,29 +24,19 @@ REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._=+/:-]{1,128}", re.ASCII)
 _WITH_PORT: Final = re.compile(r"(?:\[([0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{1,45})\]|([0-9.]{7,15})(?=:))(?::([0-9]{1,5}))?")
 
 
-@dataclass
-class Record:
-    """The facts about a request for its log line and the metrics. `details` never hold a token, a password or a jti."""
+class Record(msgspec.Struct, rename="camel"):
+    """The fields of the log line that are known before the answer."""
 
-    started: float
     request_id: str
-    event: str | None = None
     principal: str | None = None
-    session: str | None = None
-    chain: Sequence[str] = ()
+    session: object = None
+    extended_by_chain: Sequence[str] = ()
     error_code: str | None = None
-    cause: str | None = None  # of an error, for the log alone
-    exception: Exception | None = None  # an unexpected one, for the log
-    hash_wait_seconds: float | None = None  # the wait for a processor
-    details: dict[str, Any] = field(default_factory=dict)
+    cause: str | msgspec.UnsetType = msgspec.UNSET  # of an error, for the log alone
 
-    def set_principal(self, principal: str | None, session: object | None = None, chain: Sequence[str] = ()) -> None:
+    def set_principal(self, principal: str | None, session: object = None, chain: Sequence[str] = ()) -> None:
         """Record for which principal the request acts, by which session, through which services."""
-        self.principal, self.chain = principal, chain
-        self.session = None if session is None else str(session)
-
-    def set_hash_wait(self, seconds: float) -> None:
-        self.hash_wait_seconds = seconds
+        self.principal, self.session, self.extended_by_chain = principal, session, chain
 
 
 class Request(flask.Request):
@@ -55,24 +45,31 @@ class Request(flask.Request):
     config: ClassVar[Config]
     database: ClassVar[Database]
     tokens: ClassVar[AccessTokens]
+    event: str | None = None  # its name in the log
+    exception: Exception | None = None  # an unexpected one, for the log
+    hash_wait_seconds: float | None = None  # the wait for a processor
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         given = self.headers.get("X-Request-Id", "")
         request_id = given if REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
-        self.record = Record(time.perf_counter(), request_id)
+        self.started = time.perf_counter()
+        self.record = Record(request_id)
+        self.details: dict[str, Any] = {}  # of the event; never a token, a password or a jti
         self.db = RequestDatabase(self.database)
         self.cookies_to_set: list[str] = []  # values of Set-Cookie, for whatever the answer will be
 
     def hashed(self, work: Callable[..., Result], *arguments: Any) -> Result:
         """The result of a function of `passwords`, in its turn. Raises `LoginBusy`."""
-        return passwords.in_turn(self.db.deadline, self.record.set_hash_wait, work, *arguments)
+        return passwords.in_turn(self.db.deadline, partial(setattr, self, "hash_wait_seconds"), work, *arguments)
 
     def live_row(self, statement: str, **parameters: object) -> Row:
-        """The row of the statement. Raises `InvalidToken` without a row: then the grant has ended."""
+        """The row of the statement; its `revoked` is recorded. Raises `InvalidToken` where the grant has ended."""
         row = self.db.one(statement, **parameters)
         if row is None:
             raise InvalidToken
+        if "revoked" in row:
+            self.details["revoked"] = row["revoked"]
         return row
 
     @property

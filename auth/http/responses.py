@@ -50,14 +50,12 @@ def json_response(model: Any, status: int = 200, headers: Mapping[str, str] | No
 
 def error_response(error: Exception) -> Response:
     """Every error, of the app and of the framework, is a `CommonErrorMessage`."""
-    record, headers = current_request().record, dict[str, str]()
-    if isinstance(error, HTTPException):
+    request, headers = current_request(), dict[str, str]()
+    if isinstance(error, HTTPException) and error.code in BY_STATUS:
         headers = {name: value for name, value in error.get_headers() if name == "Allow"}
-        known = BY_STATUS.get(error.code or 500)
-        if known is None:
-            return json_response(CommonErrorMessage(error.name, None), error.code or 500, headers)
-        error = known()
+        error = BY_STATUS[error.code]()
     elif not isinstance(error, ApiError):
-        record.exception, error = error, InternalError()
-    record.cause, record.error_code = error.cause, error.error_code
+        request.exception, error = error, InternalError()
+    request.record.cause = error.cause or msgspec.UNSET
+    request.record.error_code = error.error_code
     return json_response(CommonErrorMessage(error.why, error.error_code), error.status, {**headers, **error.headers})

@@ -58,7 +58,7 @@ class rpc:  # noqa: N801 - a decorator
 
     def _serve(self, handler: Handler, **path: str) -> Response:
         request = current_request()
-        request.record.event = self.event
+        request.event = self.event
         arguments: dict[str, Any] = {} if self.roles == PUBLIC else {"bearer": self._admitted(request)}
         # Also for calls without a body: a bad body is refused, and no bytes are left on the connection.
         body = reading.read_body(request, self.body_bytes if {"body", "form"} & self.models.keys() else BODY_BYTES)

@@ -11,7 +11,6 @@ from auth.db import SQL_FOLDER
 from auth.http.request import current_request
 from auth.http.responses import Response, json_response
 
-READY_SECONDS: Final = 1.0
 LATEST: Final = max(int(path.stem.partition("_")[0]) for path in (SQL_FOLDER / "migrations").glob("*.sql"))
 
 blueprint = Blueprint("health", __name__)
@@ -27,7 +26,7 @@ def livez() -> Response:
 def readyz() -> Response:
     """200 when the database answers within a second and has every migration, else 503."""
     database = current_request().db
-    database.deadline = monotonic() + READY_SECONDS
+    database.deadline = monotonic() + 1
     latest = database.one("migration_latest")
     if latest is None or latest["version"] < LATEST:
         raise DatabaseUnavailable(cause="not migrated")

@@ -5,32 +5,28 @@ from functools import partial
 from typing import Any, Final
 
 from flask import Blueprint
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from auth.http.request import Record
+from auth.http.request import Request
 from auth.http.responses import Response
 
-SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
-
 blueprint = Blueprint("metrics", __name__)
-_registry = CollectorRegistry()
-_counter = partial(Counter, registry=_registry)
-_histogram = partial(Histogram, registry=_registry, buckets=SECONDS)
+_histogram = partial(Histogram, buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5))
 
-REQUESTS: Final = _counter("auth_requests", "Requests answered.", ["rpc", "status"])
+REQUESTS: Final = Counter("auth_requests", "Requests answered.", ["rpc", "status"])
 LATENCY: Final = _histogram("auth_request_seconds", "From a request's headers to its answer.", ["rpc"])
-EVENTS: Final = _counter("auth_security_events", "Security events: `success` or the errorCode.", ["event", "outcome"])
-REVOKED: Final = _counter("auth_refresh_tokens_revoked", "Refresh tokens ended by a call.")
+EVENTS: Final = Counter("auth_security_events", "Security events: `success` or the errorCode.", ["event", "outcome"])
+REVOKED: Final = Counter("auth_refresh_tokens_revoked", "Refresh tokens ended by a call.")
 HASH_WAIT: Final = _histogram("auth_hash_wait_seconds", "How long logins wait for a processor.")
-DATABASE_ERRORS: Final = _counter("auth_database_errors", "Requests answered DATABASE_UNAVAILABLE.", ["kind"])
-LINES_DROPPED: Final = _counter("auth_log_lines_dropped", "Lines of requests that standard output did not take.")
+DATABASE_ERRORS: Final = Counter("auth_database_errors", "Requests answered DATABASE_UNAVAILABLE.", ["kind"])
+LINES_DROPPED: Final = Counter("auth_log_lines_dropped", "Lines of requests that standard output did not take.")
 
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
     """All metrics in Prometheus text. They hold no personal data."""
-    shown = _registry
+    shown = REGISTRY
     if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):  # more than one process
         os.makedirs(folder, 0o700, exist_ok=True)  # a clean-up may have removed it
         shown = CollectorRegistry()
@@ -38,14 +34,14 @@ def metrics() -> Response:
     return Response(generate_latest(shown), content_type=CONTENT_TYPE_LATEST)
 
 
-def count(record: Record, rpc: str, status: int, seconds: float, event: dict[str, Any]) -> None:
+def count(request: Request, rpc: str, status: int, seconds: float, event: dict[str, Any]) -> None:
     REQUESTS.labels(rpc, status).inc()
     LATENCY.labels(rpc).observe(seconds)
     if event:
         EVENTS.labels(event["event"], event["outcome"]).inc()
-    if revoked := record.details.get("revoked"):
+    if revoked := request.details.get("revoked"):
         REVOKED.inc(revoked)
-    if record.hash_wait_seconds is not None:
-        HASH_WAIT.observe(record.hash_wait_seconds)
-    if record.error_code == "DATABASE_UNAVAILABLE":
-        DATABASE_ERRORS.labels(record.cause).inc()
+    if request.hash_wait_seconds is not None:
+        HASH_WAIT.observe(request.hash_wait_seconds)
+    if request.record.error_code == "DATABASE_UNAVAILABLE":
+        DATABASE_ERRORS.labels(request.record.cause).inc()

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from auth.http.request import Record, Request, current_request
+from auth.http.request import Request, current_request
 from auth.http.responses import Response
 from auth.ops import log, metrics
 
@@ -15,11 +15,11 @@ from auth.ops import log, metrics
 def log_request(response: Response) -> Response:
     """Count the request, and write its line where LOG_LEVEL asks for it."""
     request, status = current_request(), response.status_code
-    record, seconds = request.record, time.perf_counter() - request.record.started
+    seconds = time.perf_counter() - request.started
     rpc = None if request.method == "OPTIONS" or not request.endpoint else request.endpoint.rpartition(".")[2]
-    event = _security_event(record, status)
+    event = _security_event(request, status)
     with suppress(OSError, TypeError):  # raised by prometheus_client after a clean-up has removed its files
-        metrics.count(record, rpc or "none", status, seconds, event)
+        metrics.count(request, rpc or "none", status, seconds, event)
     level = "WARNING" if status >= 500 or event.get("event") == "lockout" else "INFO"
     if level in request.config.log_levels:
         line = {"time": datetime.now(UTC), "level": level, **_fields(request, status, rpc, seconds), **event}
@@ -29,29 +29,22 @@ def log_request(response: Response) -> Response:
 
 
 def _fields(request: Request, status: int, rpc: str | None, seconds: float) -> dict[str, Any]:
-    record = request.record
     fields = {
-        "requestId": record.request_id,
+        **msgspec.to_builtins(request.record),
         "rpc": rpc,
         "method": request.method,
         "status": status,
-        "errorCode": record.error_code,
         "durationMs": round(seconds * 1000, 3),
-        "principal": record.principal,
-        "session": record.session,
-        "extendedByChain": record.chain,
         "client": request.client_address,
     }
-    if record.cause is not None:
-        fields["cause"] = record.cause
-    if record.exception is not None:
-        fields["exception"] = log.traceback_without_messages(record.exception)
+    if request.exception is not None:
+        fields["exception"] = log.traceback_without_messages(request.exception)
     return fields
 
 
-def _security_event(record: Record, status: int) -> dict[str, Any]:
-    if record.event is None:
+def _security_event(request: Request, status: int) -> dict[str, Any]:
+    if request.event is None:
         return {}
-    outcome = record.error_code or ("success" if status < 400 else str(status))
-    event = "lockout" if outcome == "TOO_MANY_ATTEMPTS" else record.event
-    return {"event": event, "outcome": outcome, **record.details}
+    outcome = request.record.error_code or ("success" if status < 400 else str(status))
+    event = "lockout" if outcome == "TOO_MANY_ATTEMPTS" else request.event
+    return {"event": event, "outcome": outcome, **request.details}

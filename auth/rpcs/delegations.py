@@ -15,8 +15,7 @@ def list_delegations(request: Request, bearer: Bearer, query: PageRequest) -> Pa
 
 @rpc(blueprint, "invalidateDelegations", "DELETE /auth/delegations", END_USERS, event="revocation")
 def invalidate_delegations(request: Request, bearer: Bearer) -> None:
-    ended = request.live_row("delegation_delete_all", **bearer.parameters())
-    request.record.details["revoked"] = ended["revoked"]
+    request.live_row("delegation_delete_all", **bearer.parameters())
     request.db.run("principal_mark_ended", id=bearer.principal_id)
 
 

@@ -20,14 +20,14 @@ def token_extension(request: Request, bearer: Bearer, body: TokenExtensionReques
     user = request.tokens.verify(body.valid_jwt)
     if user.is_one_time or user.role is Role.UNKNOWN:
         raise errors.InvalidToken
-    request.record.details["user"] = user.principal_id
+    request.details["user"] = user.principal_id
     tokens = bearer.parameters() | user.parameters("user")
     person = request.live_row("extension_find", **tokens)
     scopes = _allowed_scopes(body, person, user)
     chain = [*user.extended_by_chain, bearer.principal_id]
     if len(chain) > limits.CHAIN_SERVICES:
         raise errors.ChainTooLong
-    request.record.details |= {"scopes": scopes, "refreshes": bool(body.allow_refreshes), "newChain": chain}
+    request.details |= {"scopes": scopes, "refreshes": bool(body.allow_refreshes), "newChain": chain}
     provenance: dict[str, Any] = {"extendedBy": bearer.principal_id, "extendedByChain": chain}
     mint = partial(request.tokens.mint, person, scopes, body.expires_in, **provenance)
     if not body.allow_refreshes:
@@ -59,4 +59,4 @@ def _store(request: Request, refresh_token: str, **parameters: Any) -> None:
     parameters |= {"token_hash": refresh_tokens.digest(refresh_token), **bounds}
     if request.live_row("extension_insert", **parameters)["is_full"]:
         raise errors.TooManyDelegations
-    request.record.details["newSession"] = parameters["reference"]
+    request.details["newSession"] = parameters["reference"]

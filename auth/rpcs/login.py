@@ -56,7 +56,7 @@ def _start_session(request: Request, login: Row, new_hash: str | None, refresh_t
     reference = str(session["public_session_reference"])
     request.record.set_principal(login["id"], reference)
     if session["revoked"]:
-        request.record.details["revoked"] = session["revoked"]
+        request.details["revoked"] = session["revoked"]
     return request.tokens.mint(login, SCOPES, limits.ACCESS_TOKEN_MS, publicSessionReference=reference)
 
 

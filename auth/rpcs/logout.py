@@ -1,7 +1,6 @@
 """logout, webLogout and bulkInvalidate: refresh tokens end."""
 
 from auth.core import errors, limits, models, refresh_tokens
-from auth.db import Row
 from auth.http import cookies
 from auth.http.rpc import PRIVILEGED, PUBLIC, Bearer, Blueprint, Request, rpc
 
@@ -10,30 +9,26 @@ blueprint = Blueprint("logout", __name__)
 
 @rpc(blueprint, "logout", "POST /auth/logout", PUBLIC, event="logout")
 def logout(request: Request, refresh_token: str) -> None:
-    _record(request, _end(request, refresh_token))
+    _end(request, refresh_token)
 
 
 @rpc(blueprint, "webLogout", "POST /auth/logout/web", PUBLIC, event="logout")
 def web_logout(request: Request, cookie_token: str) -> None:
     """The cookie expires for an unknown token too, but not when the database fails: the user can try again."""
-    ended = _end(request, cookie_token)
-    cookies.expire_refresh_cookie(request)
-    _record(request, ended)
+    _end(request, cookie_token, is_cookie=True)
 
 
 @rpc(blueprint, "bulkInvalidate", "POST /auth/logout/bulk", PRIVILEGED, "revocation", limits.BULK_BODY_BYTES)
 def bulk_invalidate(request: Request, bearer: Bearer, body: models.BulkInvalidateRequest) -> None:
     digests = [refresh_tokens.digest(token) for token in body.tokens]
-    ended = request.live_row("refresh_token_delete_many", token_hashes=digests, **bearer.parameters())
-    request.record.details["revoked"] = ended["revoked"]
+    request.live_row("refresh_token_delete_many", token_hashes=digests, **bearer.parameters())
 
 
-def _end(request: Request, refresh_token: str) -> Row | None:
-    return request.db.one("refresh_token_delete", token_hash=refresh_tokens.digest(refresh_token))
-
-
-def _record(request: Request, ended: Row | None) -> None:
+def _end(request: Request, refresh_token: str, is_cookie: bool = False) -> None:
+    ended = request.db.one("refresh_token_delete", token_hash=refresh_tokens.digest(refresh_token))
+    if is_cookie:
+        cookies.expire_refresh_cookie(request)
     if ended is None:
         raise errors.InvalidToken
     request.record.set_principal(ended["principal_id"], ended["public_session_reference"], ended["extended_by_chain"])
-    request.record.details["revoked"] = 1
+    request.details["revoked"] = 1

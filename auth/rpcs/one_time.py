@@ -18,14 +18,14 @@ def request_one_time_token(request: Request, bearer: Bearer, query: RequestOneTi
     if not scopes.all_covered(asked, bearer.scopes):
         raise errors.ScopeNotCovered
     jti, audience = str(uuid.uuid4()), [str(scope) for scope in asked]
-    request.record.details |= {"jtiHash": digest(jti).hex(), "scopes": audience}
+    request.details |= {"jtiHash": digest(jti).hex(), "scopes": audience}
     access_token = request.tokens.mint(principal, audience, ONE_TIME_TOKEN_MS, jti=jti, **bearer.provenance)
     return OneTimeAccessToken(access_token, jti)
 
 
 @rpc(blueprint, "claim", "POST /auth/claim", PRIVILEGED, event="claim")
 def claim(request: Request, bearer: Bearer, query: ClaimOneTimeToken, idempotency_key: str | None) -> None:
-    request.record.details["jtiHash"] = digest(query.jti).hex()
+    request.details["jtiHash"] = digest(query.jti).hex()
     key_hash = idempotency_key and digest(idempotency_key)
     statement = "jti_claim_insert_with_key" if key_hash else "jti_claim_insert"
     claimed = request.live_row(statement, jti=query.jti, key_hash=key_hash, **bearer.parameters())

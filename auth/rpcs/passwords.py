@@ -42,5 +42,4 @@ def _replace(request: Request, statement: str, new_password: str, **parameters: 
     """Set the password by the statement, which ends the person's other tokens. Raises `InvalidToken` without a row."""
     password_hash = request.hashed(passwords.hash_password, new_password)
     changed = request.live_row(statement, password_hash=password_hash, **parameters)
-    request.record.details["revoked"] = changed["revoked"]
     request.db.run("principal_mark_ended", id=changed["id"])

@@ -1,6 +1,7 @@
 """refresh and webRefresh: a refresh token mints access tokens and does not change."""
 
-from auth.core import errors, limits, models, refresh_tokens, scopes
+from auth.core import errors, limits, models, refresh_tokens
+from auth.core.scopes import Scope, all_covered
 from auth.http.rpc import PUBLIC, Blueprint, Request, rpc
 
 blueprint = Blueprint("refresh", __name__)
@@ -23,7 +24,8 @@ def _mint(request: Request, refresh_token: str) -> str:
     request.record.set_principal(stored["id"], session, chain)
     granted = stored["scopes"]
     if stored["policy"] is not None:  # a delegation: the policy of today narrows it
-        granted = scopes.narrowed(granted, stored["policy"])
+        policy = [Scope.parse(scope) for scope in stored["policy"]]
+        granted = [scope for scope in granted if all_covered([Scope.parse(scope)], policy)]
     if not granted:
         raise errors.InvalidToken
     provenance = {"publicSessionReference": session, "extendedBy": stored["extended_by"], "extendedByChain": chain}

@@ -21,8 +21,7 @@ def list_user_sessions(request: Request, bearer: Bearer, query: PageRequest) -> 
 
 @rpc(blueprint, "invalidateSessions", "DELETE /auth/sessions", END_USERS, event="revocation")
 def invalidate_sessions(request: Request, bearer: Bearer) -> None:
-    ended = request.live_row("session_delete_all", **bearer.parameters())
-    request.record.details["revoked"] = ended["revoked"]
+    request.live_row("session_delete_all", **bearer.parameters())
     cookies.expire_refresh_cookie(request)
 
 
@@ -46,4 +45,4 @@ def end_one(request: Request, statement: str, bearer: Bearer, text: str, missing
     reference = text if _UUID.fullmatch(text) else None
     if not request.live_row(statement, reference=reference, **bearer.parameters())["was_there"]:
         raise missing
-    request.record.details |= {"ended": text, "revoked": 1}
+    request.details |= {"ended": text, "revoked": 1}

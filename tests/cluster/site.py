@@ -85,7 +85,7 @@ def site() -> Iterator[Site]:
         free_port(),
     )
     url, pem = f"postgresql://auth@127.0.0.1:{database}/auth", generate_private_key("ES256")
-    world = World(DirectDatabase(url), AccessTokens(Keyring.of(load_private_key(pem)), "cloud.sdu.dk"))
+    world = World(DirectDatabase(url), AccessTokens(Keyring(load_private_key(pem)), "cloud.sdu.dk"))
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder)
         site = Site([Member(folder / name, etcd) for name in ("one", "two", "three")], service, world)
