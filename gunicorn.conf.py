@@ -29,7 +29,7 @@ if subprocess.run([sys.executable, "-c", "from app import app"], cwd=Path(__file
 
 
 def addresses(port: str) -> list[str]:
-    """All of the machine. A socket for IPv6 takes IPv4 as well, unless the system says otherwise (bindv6only)."""
+    """All addresses of the machine. A socket for IPv6 also accepts IPv4, unless the system sets bindv6only."""
     with suppress(OSError), socket.socket(socket.AF_INET6) as probe:
         probe.bind(("::", 0))
         alone = probe.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
@@ -44,15 +44,15 @@ worker_class = "auth.ops.worker.Worker"
 threads = 112  # 36 logins that wait for a hash, 12 database connections, 64 slow clients
 worker_connections = min(1000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 128)  # more wait in the kernel
 limit_request_field_size = 32 * 1024  # bytes of a header line: the longest token that the service makes fits
-keepalive = 95  # seconds that a connection waits for its next request; longer than Heroku's router, which takes 90
+keepalive = 95  # seconds that a connection may be idle; Heroku's router closes it first, after 90
 forwarder_headers = ""  # a SCRIPT_NAME header would change the path after the proxy has checked it
-secure_scheme_headers: dict[str, str] = {}  # X-Forwarded-Proto and its like: two that disagree would be 400
+secure_scheme_headers: dict[str, str] = {}  # such as X-Forwarded-Proto: contradictory ones would be 400
 loglevel = variables["LOG_LEVEL"].lower()
-http_parser = "python"  # auth.ops.parser bounds this one
+http_parser = "python"  # auth.ops.parser changes this one
 logger_class = "auth.ops.log.Logger"
 logconfig_dict = configuration(loglevel)
 control_socket_disable = True  # it would be a file in the home folder
-# For gunicorn's own files too. Other programs clean up and fill /tmp, which is next where this one cannot be written.
+# Also for gunicorn's own files. Not /tmp, which other programs clean up and fill; it is used if this is not writable.
 os.environ.setdefault("TMPDIR", "/dev/shm")  # noqa: S108
 
 
@@ -88,12 +88,12 @@ def post_fork(master: Any, worker: Any) -> None:
 
 
 def use_metrics_folder(folder: str, slot: int) -> None:
-    """Let this worker go on counting in the files of its slot. Called before `auth.ops.metrics` is imported."""
-    with suppress(OSError):  # on a full disk it counts in memory, since writing to a mapped file would kill it
+    """Make this worker count in the files of its slot. Called before `auth.ops.metrics` is imported."""
+    with suppress(OSError):  # on a full disk the worker counts in memory, since a write to a mapped file would kill it
         os.makedirs(folder, 0o700, exist_ok=True)  # a clean-up may have removed it
         for kind in ("counter", "histogram"):
             with open(f"{folder}/{kind}_{slot}.db", "ab") as file:
-                os.posix_fallocate(file.fileno(), 0, 65536)  # prometheus_client's size; ours need no more
+                os.posix_fallocate(file.fileno(), 0, 65536)  # the initial size of prometheus_client, which is enough
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         from prometheus_client import values  # in the worker's process
 

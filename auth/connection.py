@@ -59,8 +59,8 @@ class Connection(psycopg.Connection[Row]):
 
     @property
     def is_readable(self) -> bool:
-        """Whether the other side has closed this idle connection, or has sent something that no statement asked for."""
-        poll = select.poll()  # select.select takes no descriptor above 1,023
+        """Whether this idle connection has something to read: the server has closed it, or sent an unasked message."""
+        poll = select.poll()  # select.select refuses descriptors above 1,023
         poll.register(self.fileno(), select.POLLIN)
         return bool(poll.poll(0))
 
@@ -83,7 +83,7 @@ class Connection(psycopg.Connection[Row]):
                 super().wait(gen, timeout=CANCEL_SECONDS)
         except pg.QueryCanceled:
             pass
-        # TypeError: psycopg cannot go on with a statement that was not sent whole
+        # TypeError: psycopg cannot continue a statement that was sent only in part
         except (psycopg.Error, OSError, TypeError):
             self.close()
 

@@ -15,7 +15,7 @@ from auth.connection import Row as Row
 
 SQL_FOLDER: Final = Path(__file__).parent.parent / "sql"
 STATEMENTS: Final = {path.stem: path.read_text() for path in SQL_FOLDER.glob("*.sql")}
-# How the names end of statements that wait for no standby. The others need a connection for writes.
+# Statements whose names end so do not wait for a standby. All others need a connection for writes.
 READS: Final = ("_find", "_list", "_latest", "_return")
 
 
@@ -52,15 +52,15 @@ class DirectDatabase:
 
     def _execute(self, name: str, parameters: Row, result: Callable[[Cursor], Result]) -> Result:
         with self._lease(writes=not name.endswith(READS)) as connection:
-            # Settings such as extra_float_digits change only text. Without parameters a binary result would keep a
-            # snapshot in a transaction, for which CREATE INDEX CONCURRENTLY waits.
+            # Settings such as extra_float_digits change only text results. A binary result of a statement without
+            # parameters would keep a snapshot in a transaction, and CREATE INDEX CONCURRENTLY would wait for it.
             return result(connection.only_cursor.execute(STATEMENTS[name], parameters, binary=bool(parameters)))
 
     def _lease(self, writes: bool) -> AbstractContextManager[Connection]:
         return closing(self._open(0))
 
     def _open(self, statement_seconds: float, answer_seconds: float = math.inf) -> Connection:
-        """A new connection, whose session has the settings that the statements need. 0 seconds: no timeout."""
+        """A new connection with the settings that the statements need. 0 seconds: no timeout."""
         connection = Connection.open(self.url)
         connection.deadline = monotonic() + answer_seconds  # connecting may have taken 2 seconds for each silent host
         values = {"milliseconds": str(int(statement_seconds * 1000)), "backend_pid": connection.info.backend_pid}

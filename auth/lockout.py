@@ -20,7 +20,7 @@ def attempt(request: Request, login: Row) -> Iterator[None]:
     with passwords.queue, ExitStack() as at_the_end:
         [counted] = request.db.many("login_attempt_start", **login, **LOCKOUT)
         at_the_end.callback(_take_back, request, counted)
-        _refuse_blocked(counted)  # logins at the same time reached a limit after our read
+        _refuse_blocked(counted)  # parallel logins have reached a limit since `login` was read
         try:
             yield
         except errors.IncorrectCredentials:

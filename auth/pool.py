@@ -13,12 +13,12 @@ from auth.core.errors import DatabaseUnavailable
 from auth.db import DirectDatabase
 
 CONNECTIONS: Final = 12  # of a process, at most
-WRITE_CONNECTIONS: Final = 8  # of these; the others are left for reads while commits hang
+WRITE_CONNECTIONS: Final = 8  # of these; the others are for reads while commits wait for a standby
 
 REQUEST_SECONDS: Final = 2.6  # for all statements and waits of a request; the contract allows 3 for the answer
 SLOT_SECONDS: Final = 0.8  # the longest wait for a connection
-ANSWER_SECONDS: Final = 1.7  # for a statement or a transaction; the rest is for taking the count of a login back
-STATEMENT_SECONDS: Final = 1.5  # the server's own bound, by which it answers before we give up
+ANSWER_SECONDS: Final = 1.7  # for a statement or a transaction; the rest is for `login_attempt_return`
+STATEMENT_SECONDS: Final = 1.5  # the timeout in PostgreSQL, so that it answers before we give up
 
 
 class Database(DirectDatabase):
@@ -26,10 +26,10 @@ class Database(DirectDatabase):
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
-        self._idle: list[Connection] = []  # the last one given back is the next one taken
+        self._idle: list[Connection] = []  # the one given back last is taken first
         self._slots = Semaphore(CONNECTIONS)
         self._write_slots = Semaphore(WRITE_CONNECTIONS)
-        self._background = ThreadPoolExecutor(CONNECTIONS, "database")  # opens and cancels, which may take long
+        self._background = ThreadPoolExecutor(CONNECTIONS, "database")  # to open and cancel, which may take long
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -56,24 +56,24 @@ class Database(DirectDatabase):
             return connection
         try:
             self._background.submit(self._open_idle, writes).result(deadline - monotonic())
-        except (TimeoutError, RuntimeError) as fault:  # RuntimeError: no thread can be started; a later one opens it
+        except (TimeoutError, RuntimeError) as fault:  # RuntimeError: no thread could start; the task waits
             raise DatabaseUnavailable(cause=type(fault).__name__) from fault
         return self._take(writes, deadline)
 
     def _give_back(self, connection: Connection, writes: bool) -> None:
         if connection.unfinished:
-            with suppress(RuntimeError):  # no thread can be started; a later one cancels it
+            with suppress(RuntimeError):  # no thread could start; the task waits for a later one
                 self._background.submit(self._cancel, connection, writes)
             return
         if connection.is_idle:
             self._idle.append(connection)
         else:
             connection.close()
-            self.close()  # what broke this one has most likely broken the idle ones too
+            self.close()  # the same fault has probably broken the idle connections too
         self._free_slots(writes)
 
     def _open_idle(self, writes: bool) -> None:
-        """Open a connection for the next one to take, and free the slots that were taken for it."""
+        """Open an idle connection, and free the slots that were taken for it."""
         try:
             self._idle.append(self._open(STATEMENT_SECONDS, ANSWER_SECONDS))
         finally:
@@ -101,7 +101,7 @@ class Database(DirectDatabase):
 
 
 class RequestDatabase(DirectDatabase):
-    """The shared connections for one request. Its deadline begins with the first statement, after the body was read."""
+    """The shared connections for one request. The time to its deadline begins with its first statement."""
 
     def __init__(self, shared: Database) -> None:
         self._shared = shared

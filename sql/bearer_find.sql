@@ -1,6 +1,6 @@
--- The bearer of a live access token. `not_after` is the latest end of a token that is made from it, in seconds since the
--- epoch: `bearer_not_after` or the expiry of the delegation that it names, whichever comes first; NULL without both. No
--- row when the token's grant has ended.
+-- The bearer of a live access token. `not_after` is the latest end of a token that is made from it, in seconds since
+-- the epoch: the earlier of `bearer_not_after` and the expiry of the delegation that it names (NULL: neither is set).
+-- No row when the token's grant has ended.
 SELECT
     bearer.id, bearer.uid, bearer.role, bearer.principal_type,
     bearer.first_names, bearer.last_name, bearer.email, bearer.org_id,

@@ -1,5 +1,5 @@
--- Ends all of the bearer's delegations, and says how many. `tokens_ended_at` ends the extensions without a refresh token
--- that were issued until now. No row when the bearer's grant has ended.
+-- Ends all of the bearer's delegations, and returns how many. The new `tokens_ended_at` ends the bearer's extensions
+-- without a refresh token. No row when the bearer's grant has ended.
 WITH bearer AS (
     UPDATE principal
     SET tokens_ended_at = clock_timestamp()

@@ -1,6 +1,6 @@
--- Ends up to %(batch)s of a person's sessions (`extended_by` NULL) or delegations of one service, except those that are
--- kept: first those of the shortest chain, of these the newest, since a delegation ends with the one that it was made from.
--- The principal is locked first, see "Lock order" in docs/architecture.md.
+-- Ends up to %(batch)s of a person's sessions (`extended_by` NULL) or delegations of one service, and keeps %(kept)s.
+-- It keeps the shortest chains first, since a delegation ends with its source. Of equal chains it keeps the newest. The
+-- principal is locked first, see "Lock order" in docs/architecture.md.
 WITH person AS (
     SELECT id
     FROM principal

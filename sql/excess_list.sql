@@ -1,4 +1,5 @@
--- The people with more stored sessions than the bound, and those with more delegations of one service (`extended_by`).
+-- People with more stored sessions than the bound (`extended_by` NULL), or more delegations of one service than the
+-- bound.
 SELECT principal_id, NULL AS extended_by, %(sessions)s::integer AS kept
 FROM refresh_token
 WHERE extended_by IS NULL

@@ -1,5 +1,6 @@
--- Deletes up to %(batch)s expired rows and reset tokens in all, and skips locked ones. ORDER BY and ARRAY make a generic
--- plan use the indexes too. The commit does not wait for a standby: a later run repeats a deletion that is lost.
+-- Deletes up to %(batch)s expired rows and reset tokens together, and skips locked ones. ORDER BY and ARRAY make a
+-- generic plan use the indexes too. The commit does not wait for a standby: a later run repeats a deletion that is
+-- lost.
 WITH dead_token AS (
     -- A token waits until those made from it, which expire first, are deleted: ON DELETE CASCADE could deadlock.
     SELECT token_hash

@@ -1,6 +1,6 @@
 -- The person whose access token is to be extended, and the scopes that the bearer's policy allows. For an extension
--- without a refresh token also its iat and `not_after`, its latest end (NULL: no limit), in seconds since the epoch. No
--- row when the grant of either token has ended, or the token to extend is not a person's.
+-- without a refresh token also `issued_at` and `not_after`, its latest end (NULL: no limit), in seconds since the
+-- epoch. No row when the grant of either token has ended, or the token to extend is not a person's.
 SELECT
     person.id, person.uid, person.role, person.principal_type,
     person.first_names, person.last_name, person.email, person.org_id,

@@ -1,6 +1,6 @@
--- Stores a delegation. `is_full`: the service has as many of that person as it may, and nothing was stored. No row
--- when the grant of the person's token or of the service's has ended, or no time is left. Locks the principals in the order
--- of their ids, then the tokens, so that this statement and one that ends a grant run one after the other.
+-- Stores a delegation. If `is_full`, the service has its most delegations of that person, and nothing was stored. No
+-- row when the grant of the person's or the service's token has ended, or no time is left. Locks the principals in the
+-- order of their ids, then the tokens, so that this statement and one that ends a grant run one after the other.
 WITH turn AS MATERIALIZED (
     -- Extensions of one person by one service run one after another, so that each counts those before it.
     SELECT pg_advisory_xact_lock(hashtextextended(concat_ws(' ', %(bearer_id)s::text, %(user_id)s::text), 0))

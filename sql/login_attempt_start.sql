@@ -1,7 +1,8 @@
 -- Counts a login as failed before its password is checked: for the pair of network and username, then for the network,
 -- then for the username (not in a known network, see login_find). A blocked row counts nothing. If the pair is blocked,
--- the network and the username are not counted either. `retry_after_seconds`, at least 1: parallel logins reached a limit
--- first, which blocks for so long (NULL: none did). `attempted_at` is in microseconds since the epoch.
+-- the network and the username are not counted either. `retry_after_seconds`, at least 1: parallel logins reached a
+-- limit first, and it blocks for that long (NULL: no limit was reached). `attempted_at` is in microseconds since the
+-- epoch.
 --
 -- An upsert waits for the row and then sees its latest version, so that parallel logins are counted one after another.
 -- All statements lock the rows in the same order, so that no two of them wait for each other.

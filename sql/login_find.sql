@@ -1,7 +1,7 @@
 -- All that a login reads: the service (no row for an unknown one), the person (NULL columns for an unknown username;
--- the hash of a disabled person is NULL too), the keys of its limits, and for how many seconds one of these still blocks
--- the login (NULL: it is not blocked). The username's limit does not hold for a network from which that person has a live
--- session.
+-- the hash of a disabled person is NULL too), the keys of the login's limits, and for how many seconds a limit still
+-- blocks the login (NULL: it is not blocked). The username's limit does not hold for a network from which that person
+-- has a live session.
 SELECT
     service.endpoint, service.mode, service.refresh_token_ttl_seconds, service.idle_timeout_seconds,
     person.id, person.uid, person.role, person.principal_type,
@@ -25,7 +25,7 @@ CROSS JOIN LATERAL (
         WHERE principal_id = person.id
           AND extended_by IS NULL
           AND (expires_at IS NULL OR expires_at > now())
-          -- By these bounds the index finds the addresses of the network, and by `<<=` it would not.
+          -- With these bounds the index finds the addresses of the network; with `<<=` it would not be used.
           AND ip_address BETWEEN host(limits.network)::inet AND host(broadcast(limits.network))::inet
     ) AS is_known_network
 ) AS live

@@ -1,5 +1,5 @@
--- Replaces the bearer's password, if it is still the one that was verified, and ends all other tokens of that person;
--- says how many of these were stored. No row otherwise, or when the bearer's grant has ended.
+-- Replaces the bearer's password, if it is still the one that was verified, and ends all other tokens of that person.
+-- Returns how many of these were stored. No row if another change came first, or the bearer's grant has ended.
 WITH changed AS (
     UPDATE principal
     SET password_hash = %(password_hash)s,

@@ -1,6 +1,6 @@
--- All that changePassword reads: the bearer's present hash (NULL without a password), the texts that a new password must
--- not repeat, and for how many seconds a limit still blocks guesses, as in login_find. No row when the bearer's grant has
--- ended.
+-- All that changePassword reads: the bearer's current hash (NULL without a password), the texts that a new password
+-- must not repeat, and for how many seconds a limit still blocks guesses, as in login_find. No row when the bearer's
+-- grant has ended.
 SELECT
     ARRAY[bearer.id, bearer.email, bearer.first_names, bearer.last_name] AS own_texts,
     bearer.password_hash,
@@ -21,7 +21,7 @@ CROSS JOIN LATERAL (
         WHERE principal_id = bearer.id
           AND extended_by IS NULL
           AND (expires_at IS NULL OR expires_at > now())
-          -- By these bounds the index finds the addresses of the network, and by `<<=` it would not.
+          -- With these bounds the index finds the addresses of the network; with `<<=` it would not be used.
           AND ip_address BETWEEN host(limits.network)::inet AND host(broadcast(limits.network))::inet
     ) AS is_known_network
 ) AS known

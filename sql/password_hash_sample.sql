@@ -1,5 +1,5 @@
--- One stored hash of each kind and cost, for doctor: how many users have such a hash, and the first of their ids. All but
--- the salt and the key are the kind and the cost; in bcrypt, those two are one part.
+-- For doctor: one stored hash of each kind and cost, how many users have such a hash, and the first of their ids. The
+-- kind and the cost are the text before the last two parts, which are salt and key. In bcrypt these two are one part.
 SELECT min(password_hash) AS password_hash, count(*) AS users, min(id) AS first_id
 FROM principal
 WHERE password_hash IS NOT NULL

@@ -1,4 +1,4 @@
--- Spends a reset token, sets the new password, and ends all tokens of the person; says how many of these were stored. No
+-- Spends a reset token, sets the new password, and ends all tokens of the person. Returns how many were stored. No
 -- row when the token is unknown, expired or spent, or the person is disabled.
 WITH changed AS (
     UPDATE principal

@@ -1,4 +1,5 @@
--- The person of a live reset token: the id, and with e-mail and names as `own_texts`, for the rules of passwords.
+-- The person of a live reset token: the id, and `own_texts` (id, e-mail and names), which a new password must not
+-- repeat.
 SELECT id, ARRAY[id, email, first_names, last_name] AS own_texts
 FROM principal
 WHERE reset_token_hash = %(reset_token_hash)s

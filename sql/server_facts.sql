@@ -1,6 +1,6 @@
 -- Facts for doctor and migrate: version, encoding (must be UTF8), whether the server is read-only, its clock, and how
--- many connections this role may have (superusers' reserved ones are not counted). `wrong_settings` are those that change
--- answers and that connection_configure could not set.
+-- many connections this role may have (superusers' reserved ones are not counted). `wrong_settings` change answers, and
+-- connection_configure could not set them.
 SELECT
     current_setting('server_version') AS version,
     current_setting('server_encoding') AS encoding,

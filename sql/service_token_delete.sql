@@ -1,4 +1,5 @@
--- Ends a service's own refresh tokens. Its delegations live on: they are rows of people. Locked in order, against deadlocks.
+-- Ends a service's own refresh tokens. Its delegations live on: they are rows of people. Locks in order, so no
+-- deadlock.
 WITH ended AS (
     SELECT token_hash
     FROM refresh_token

@@ -1,4 +1,5 @@
--- Ends all of the bearer's live sessions, and says how many. Delegations live on. No row when the bearer's grant has ended.
+-- Ends all of the bearer's live sessions, and returns how many. Delegations live on. No row when the bearer's grant has
+-- ended.
 WITH bearer AS (
     SELECT principal.id
     FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_reference)s, %(bearer_issued_at)s) AS live

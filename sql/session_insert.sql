@@ -1,7 +1,7 @@
--- A session for a person whose password was just verified; no row when the person was disabled, deleted (perhaps created
--- again) or given a new password since. `new_hash` (NULL: none) replaces an old kind of hash of that password. Ends the
--- oldest sessions beyond the bound, and returns how many (`revoked`): at most as many as the bound, so that a login is
--- quick. By the lock, logins and changes of the same person run one after another.
+-- Stores a session for a person whose password was just verified. No row when the person was since disabled, deleted
+-- (perhaps created again) or given a new password. `new_hash` (NULL: none) replaces an old kind of hash of that
+-- password. Ends the oldest sessions beyond the bound, and returns how many (`revoked`). It ends at most as many as the
+-- bound, so that a login is quick. Because of the lock, logins and changes of the same person run one after another.
 WITH person AS (
     SELECT id
     FROM principal

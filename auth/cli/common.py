@@ -21,7 +21,7 @@ EMBEDDED_HOME: Final = Path(__file__).parent.parent.parent / ".data"
 
 
 class Answer(NamedTuple):
-    """What a command prints: with `--json` the data, otherwise the lines. One that has failed exits with 1."""
+    """The output of a command: the data with `--json`, otherwise the lines. If `failed`, the command exits with 1."""
 
     data: Row | list[Row]
     lines: Iterable[str]
@@ -29,7 +29,7 @@ class Answer(NamedTuple):
 
 
 class Command(click.Command):
-    """Prints the `Answer` of its function, as text or JSON. A mistake or fault is an error message of one line."""
+    """Prints the `Answer` of its function, as text or JSON. An error is printed as a message of one line."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
@@ -96,7 +96,7 @@ def add_list(commands: Group, things: str, statement: str, line: Callable[[Row],
 
 
 def add_verb(commands: Group, verb: str, about: str, act: Callable[[str], object], key: str = "id") -> None:
-    """Add a command to the group, which does this to the principal or login service of that id or name."""
+    """Add a command to the group, which calls `act` with the id of a principal or the name of a login service."""
 
     @commands.command(verb, help=about)
     @click.argument("name", metavar=key.upper())
@@ -106,7 +106,7 @@ def add_verb(commands: Group, verb: str, about: str, act: Callable[[str], object
 
 
 def add_delete(commands: Group, thing: str, about: str, statement: str, key: str = "id", **parameters: object) -> None:
-    """Add a command `delete` to the group. The statement returns no row where there is no such thing."""
+    """Add a command `delete` to the group. The statement returns no row if the id or name does not exist."""
 
     def delete(name: str) -> None:
         with database() as opened:

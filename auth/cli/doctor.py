@@ -23,7 +23,7 @@ KEYS: Final = ("JWT_PRIVATE_KEY", "JWT_PUBLIC_KEYS")
 
 
 def finding(check: str, ok: bool, message: str, problem: str = "") -> Row:
-    """The result of one check. The problem, where it is not the message, says what to do when `ok` is false."""
+    """The result of one check. If `ok` is false, `problem` (if there is one) replaces the message."""
     return {"check": check, "ok": ok, "message": message if ok else problem or message}
 
 
@@ -81,17 +81,17 @@ def _clocks(asked: float, answered: float, theirs: float) -> Row:
 
 def _connections(there: int) -> Iterator[Row]:
     processes = os.environ.get("WEB_CONCURRENCY", "").strip() or DEFAULTS["WEB_CONCURRENCY"]
-    if processes.isdecimal():  # otherwise the check of the environment fails
+    if processes.isdecimal():  # otherwise the check of the environment has failed
         needed = int(processes) * CONNECTIONS
         message = f"{processes} processes take up to {needed} connections, of {there} that the database has"
         yield finding("connections", needed <= there, message)
 
 
 def _hashes(samples: list[Row]) -> Row:
-    """A login with a hash above the ceiling is refused, and never computes it."""
+    """Whether users have a hash above its ceiling. The service never computes such a hash, so they cannot log in."""
     dear = list[Row]()
     for row in samples:
-        with suppress(ValueError):  # no hash at all
+        with suppress(ValueError):  # the text is not a hash
             dear += [row] if excess(row["password_hash"]) else []
     if not dear:
         return finding("password hashes", True, "none is above the ceiling of its kind")

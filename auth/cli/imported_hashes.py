@@ -1,4 +1,4 @@
-"""Password hashes as other systems spell them, and each of them as `auth.core.passwords` reads it."""
+"""Converts the password hashes of other systems to the spellings that `auth.core.passwords` reads."""
 
 import base64
 import json
@@ -15,7 +15,7 @@ from auth.core.passwords import OriginalPbkdf2
 
 REMEDY: Final = 'Or import the user with "!" as the passwordHash, then run `flask users reset-password`.'
 
-# What a hash that is taken begins with, for the help and for error messages.
+# The beginnings of accepted hashes, by system, for the help and for error messages.
 TAKEN: Final = {
     "crypt": "$argon2id$ $argon2i$ $argon2d$ $2a$ $2b$ $2y$ $5$ $6$",
     "passlib": "$scrypt$ $pbkdf2$ $pbkdf2-sha256$ $pbkdf2-sha512$",
@@ -23,7 +23,7 @@ TAKEN: Final = {
     "LDAP": "{CRYPT} {ARGON2} {BCRYPT} {PBKDF2} {PBKDF2-SHA1} {PBKDF2-SHA256} {PBKDF2-SHA512} {PBKDF2_SHA256}",
     "Spring": "{bcrypt} {argon2} {argon2@SpringSecurity_v5_8}",
 }
-# Only these words of a hash that is refused are printed, since anything else may be a secret.
+# An error message quotes only these beginnings of a refused hash, since the rest may be a secret.
 KNOWN: Final = re.compile(
     r"\{(?:S?MD[45]|S?SHA-?\d*|noop|ldap|SASL|CLEAR(?:TEXT)?|CRYPT-\w{2,6}|scrypt|(?:scrypt|pbkdf2)@\w+)\}"
     r"|\$(?:1|2|2x|apr1|md5|sha1|y|gy|P|H|S)\$|(?:md5|unsalted_md5|sha1|unsalted_sha1|crypt)\$|\*",
@@ -31,16 +31,16 @@ KNOWN: Final = re.compile(
 )
 NO_PASSWORD: Final = re.compile(r"!|\*(?![0-9A-F]{40}$)")  # in MySQL, hashes begin with * too
 WRAPPER: Final = re.compile(r"^(?:\{(?:crypt|bcrypt|argon2(?:@SpringSecurity_v5_8)?)\}|bcrypt\$|argon2)(?=[$!*])", re.I)
-LIBRARIES: Final = ("$argon2", "$2", "$scrypt$", "bcrypt_sha256$")  # these refuse some parameters only when computing
+LIBRARIES: Final = ("$argon2", "$2", "$scrypt$", "bcrypt_sha256$")  # refuse some parameters only when they compute
 PBKDF2: Final = {"pbkdf2": pbkdf2_sha1, "sha1": pbkdf2_sha1, "sha256": pbkdf2_sha256, "sha512": OriginalPbkdf2}
 
 _accepted = set[tuple[object, ...]]()
 
 
 def read(fields: dict[str, str]) -> str | None:
-    """The hash to store for a user's fields, or None for the mark of an unusable password. Raises `ClickException`."""
+    """The hash to store for a user's fields, or None if they mark an unusable password. Raises `ClickException`."""
     convert, refusal = CREDENTIALS.get(tuple(fields)) or CREDENTIALS[()]
-    with suppress(Exception):  # the libraries have errors of many kinds, and some of them quote the hash
+    with suppress(Exception):  # the libraries raise errors of many types, and some texts quote the hash
         password_hash = convert(**fields)
         if password_hash is None:
             return None
@@ -52,7 +52,7 @@ def read(fields: dict[str, str]) -> str | None:
 
 
 def _computable(password_hash: str) -> str:
-    """The same. Computes one for each set of parameters."""
+    """The same hash. Verifies one hash for each set of parameters: a library may refuse them only then."""
     *parameters, salt, key = password_hash.split("$")
     spelling = (*parameters, len(salt), len(key))
     if password_hash.startswith(LIBRARIES) and spelling not in _accepted:
@@ -100,7 +100,7 @@ def _of_ucloud(hashed_password: str, salt: str) -> str:
 
 
 def _pbkdf2(brace: str, digest: str | None, rounds: str, salt: str, key: str) -> str:
-    """Directory servers have the salt in base64, Django has it as text."""
+    """In directory servers the salt is base64, in Django it is text."""
     handler = PBKDF2[(digest or "sha1").lower()]
     return _spelled(handler, _decoded(salt) if brace else salt.encode(), _decoded(key), rounds=int(rounds))
 
@@ -116,12 +116,12 @@ def _django_scrypt(n: str, salt: str, r: str, p: str, key: str) -> str:
 
 
 def _spelled(handler: Any, salt: bytes, key: bytes, **parameters: Any) -> str:
-    """Keeps the first 20 or 32 bytes of a longer key: they prove the password, and more would only cost more."""
+    """Keeps the first 20 or 32 bytes of a longer key: they suffice to verify the password, at a lower cost."""
     return str(handler(salt=salt, checksum=key[: handler.checksum_size], **parameters).to_string())
 
 
 def _decoded(text: str) -> bytes:
-    """Base64, also with a dot for the plus and without padding, as passlib and OpenLDAP write it."""
+    """Decodes base64, also with `.` instead of `+` and without padding, as passlib and OpenLDAP write it."""
     text = text.rstrip("=").replace(".", "+")
     return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
 
@@ -132,7 +132,7 @@ CONVERSIONS: Final[dict[str, Callable[..., str]]] = {
     r"\{pbkdf2_sha256\}([^$]{432})": _of_389,
     r"scrypt\$(\d+)\$([^$]+)\$(\d+)\$(\d+)\$([^$]+)": _django_scrypt,
 }
-# By the fields of a user: what reads them, and the error message where it cannot. The last refuses all other fields.
+# By the fields of a user: the function that reads them, and its error message. The last one refuses all other fields.
 CREDENTIALS: Final[dict[tuple[str, ...], tuple[Callable[..., str | None], str]]] = {
     ("password_hash",): (_of_text, ""),
     ("credential_data", "secret_data"): (_of_keycloak, "Copy both texts unchanged. The algorithms are in --help."),

@@ -27,9 +27,9 @@ def seconds(option: str, least: int, help_text: str) -> Callable[[Callable[..., 
 @click.argument("name")
 @click.option("--endpoint", required=True, help="The http(s) URL that a browser is sent to after logging in.")
 @click.option("--mode", type=click.Choice(["WEB", "APPLICATION"]), required=True)
-@seconds("--refresh-token-ttl", 1, "How long its refresh tokens live. Without it they do not expire by themselves.")
+@seconds("--refresh-token-ttl", 1, "How long its refresh tokens live. By default they do not expire.")
 @seconds(
-    "--idle-timeout", IDLE_TIMEOUT_MINIMUM_SECONDS, "How long a session lives without a refresh. Without it for ever."
+    "--idle-timeout", IDLE_TIMEOUT_MINIMUM_SECONDS, "How long a session lives without a refresh. By default for ever."
 )
 def create(name: str, endpoint: str, **settings: Any) -> Answer:
     if not is_id(name):

@@ -23,7 +23,7 @@ def all_migrations() -> list[Migration]:
 
 
 def migrate(database: DirectDatabase) -> list[str]:
-    """Apply the pending migrations and return their names. Raises `Misconfigured` where the encoding is not UTF8."""
+    """Apply the pending migrations and return their names. Raises `Misconfigured` if the encoding is not UTF8."""
     facts = database.one("server_facts")
     if not facts or facts["encoding"] != "UTF8":
         raise Misconfigured("The encoding of the database must be UTF8.")

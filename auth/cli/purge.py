@@ -1,4 +1,4 @@
-"""flask purge: deletes expired rows, and ends what is beyond the bounds of a person."""
+"""flask purge: deletes expired rows, and ends the sessions and delegations of a person beyond the bounds."""
 
 from collections import Counter
 from typing import Final
@@ -10,7 +10,7 @@ from auth.db import DirectDatabase
 
 from .common import Answer, Command, database
 
-EXCESS_ROWS: Final = 10_000  # that one statement ends: the person's logins wait for it
+EXCESS_ROWS: Final = 10_000  # the most that one statement ends, since the person's logins wait for it
 
 
 @click.command("purge", cls=Command, help="Delete what has expired or is beyond the bounds. Logins delete some, too.")
@@ -24,7 +24,7 @@ def purge() -> Answer:
 
 
 def end_excess(database: DirectDatabase) -> int:
-    """End the oldest sessions and delegations beyond the bounds, which 1.1.0 did not have, and return how many."""
+    """End the sessions and delegations beyond the bounds, and return how many. Release 1.1.0 had no bounds."""
     total = 0
     for excess in database.many("excess_list", sessions=SESSIONS, delegations=DELEGATIONS):
         while ended := database.run("excess_delete", batch=EXCESS_ROWS, **excess):

@@ -29,14 +29,14 @@ HELP = f"""Create the users of a file of JSON lines in UTF-8: all of them, or no
 
 Each line is an object with id, role (USER or ADMIN), firstNames, lastName, optionally email and orgId, and one of
 these: a passwordHash; the credentialData and secretData of Keycloak (argon2, pbkdf2, pbkdf2-sha256 or pbkdf2-sha512),
-copied as they are; or the original system's hashedPassword and salt. A passwordHash that begins with ! or * is no
-password. Otherwise it begins with one of these:
+copied as they are; or the original system's hashedPassword and salt. A passwordHash that begins with ! or * means
+that the user has no password. Any other begins with one of these:
 
 \b
 {STARTS}
 
-A hash that costs more than the ceiling of its kind is refused. One of another kind than ours is replaced at the user's
-next login.
+A hash that costs more than the ceiling of its kind is refused. A hash of another kind than ours is replaced at the
+user's next login.
 """
 
 

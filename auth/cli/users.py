@@ -62,7 +62,7 @@ def reset_password(user_id: str, valid_for: int) -> Answer:
 
 
 def end_tokens(statement: str, user_id: str, **parameters: object) -> int:
-    """Change a person by the statement, and end their tokens, whose number is returned.
+    """Change a person by the statement, end all their tokens, and return the number of these tokens.
 
     The statement locks the person's row: a parallel login is either ended here, or refused.
     """

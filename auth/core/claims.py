@@ -23,7 +23,7 @@ _OF_PEOPLE: Final = _OF_ALL | {
 _NOTHING_REQUIRED: Final = {"twoFactorAuthentication": True, "serviceLicenseAgreement": True}  # of any person, yet
 
 
-Uid = Annotated[int, Meta(ge=1, le=2**63 - 1)]  # a bigint, and never 0: `or None` means a missing claim
+Uid = Annotated[int, Meta(ge=1, le=2**63 - 1)]  # a bigint, and never 0, since `uid or None` treats 0 as a missing claim
 Seconds = Annotated[float, Meta(ge=0, le=2**40)]  # since the epoch; PostgreSQL cannot store a much later time
 
 
@@ -71,7 +71,7 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
     def parameters(self, name: str = "bearer") -> dict[str, Any]:
         """The parameters of `live_principal` in a statement, with `name` as their prefix, and `not_after`.
 
-        It is the latest `exp` of tokens made from this one, in seconds since the epoch. None: the stored token sets it.
+        The latter is the latest `exp` of tokens made from this one, in seconds. None: the stored token sets it.
         """
         return {
             f"{name}_id": self.principal_id,

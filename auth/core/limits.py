@@ -22,16 +22,16 @@ JTI_CHARACTERS: Final = 255
 PASSWORD_BYTES: Final = 1024
 USER_AGENT_CHARACTERS: Final = 4096
 BODY_BYTES: Final = 4 * 1024  # of a call that takes no body
-MODEL_BODY_BYTES: Final = 64 * 1024  # a token and scopes, on indented lines; parsing a form of this size is dear
+MODEL_BODY_BYTES: Final = 64 * 1024  # a token and scopes on indented lines; parsing a form of this size is expensive
 BULK_BODY_BYTES: Final = 2 * 1024 * 1024  # some 40,000 refresh tokens
 COOKIE_CHARACTERS: Final = 16 * 1024  # of one Cookie header; browsers send about 4,096 for a cookie
 SCOPE_CHARACTERS: Final = 1024
 SCOPES_PER_REQUEST: Final = 1000
 SCOPES_BYTES: Final = 16 * 1024  # of all scopes of a request together
-TOKEN_CHARACTERS: Final = 32_000  # of any token that is minted: gunicorn.conf.py takes header lines of 32,768 bytes
+TOKEN_CHARACTERS: Final = 32_000  # of an access token, since gunicorn.conf.py accepts header lines of 32,768 bytes
 
-SESSIONS: Final = 1000  # live ones of a person; a login ends the oldest beyond them
-DELEGATIONS: Final = 100  # live ones of a person and a service
+SESSIONS: Final = 1000  # the most live sessions of a person; a further login ends the oldest
+DELEGATIONS: Final = 100  # the most live delegations of a person that a service holds
 CHAIN_SERVICES: Final = 8  # in extendedByChain
 
 PURGE_ROWS: Final = 100  # the most expired rows that one statement deletes, so that no login waits for long

@@ -4,7 +4,7 @@ import re
 from urllib.parse import urlsplit
 
 _PORTS = {"http": 80, "https": 443}
-# Browsers send no origin with these schemes. Any other scheme is an app's own: capacitor://localhost.
+# Browsers send no origin with these schemes. Any other scheme may be an app's own, as in capacitor://localhost.
 _NO_ORIGINS = ("about", "blob", "data", "file", "filesystem", "ftp", "javascript", "vbscript", "ws", "wss")
 _HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
 
@@ -12,7 +12,7 @@ _HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
 def origin_of(url: str) -> str | None:
     """The origin of a URL as `scheme://host:port`, lower-case and, for http and https, with the port filled in.
 
-    None where it does not parse, or where browsers and servers are known to read it differently.
+    None if it cannot be parsed, or if browsers and servers are known to read it differently.
     """
     if not url.isascii() or not url.isprintable() or "\\" in url or " " in url:
         return None

@@ -19,7 +19,7 @@ SCORE: Final = 3  # of 0 to 4; 3 means at least 10^8 guesses
 # the rarer characters are replaced by the digit that stands for the same letter.
 _MOST_COMBINATIONS: Final = 4
 _LEET_TO_DIGIT: Final = str.maketrans("@{[<!|$+", "4(((1157")
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # zxcvbn reads a newline after digits as one, and fails
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # zxcvbn raises an error for a newline after digits
 _WORDS: Final = re.compile(r"[^\W\d_]{3,}")
 
 _scoring = threading.Lock()  # zxcvbn keeps the user's own words in a global dictionary
@@ -45,5 +45,5 @@ def _score(scored: str, *own_texts: str) -> int:
         if len(matching.enumerate_l33t_subs(letters)) > _MOST_COMBINATIONS:
             scored, *own_words = (text.translate(_LEET_TO_DIGIT) for text in (scored, *own_words))
         return int(zxcvbn(scored, own_words)["score"])
-    except Exception as fault:  # the library cannot read this text
+    except Exception as fault:  # zxcvbn has faults with some texts
         raise PasswordTooEasy("This password cannot be scored. Choose another.", cause=type(fault).__name__) from None

@@ -26,13 +26,13 @@ WAITING: Final = 36  # the most threads in which calls wait for a hash; gunicorn
 WAIT_SECONDS: Final = 1.0
 BCRYPT_BYTES: Final = 72  # bcrypt ignores the rest; the new hash that replaces it is of the whole password
 
-# What is read, the new kind first, and the most that a stranger's login computes: about 20 times our own hash.
+# The kinds of hash that are verified, ours first, with the highest cost that a login computes: about 20 times ours.
 CEILINGS: Final = {
-    "argon2": (2**18, "KiB times passes"),  # PHP has 64 MiB and 4; as one pass counts as two, at most 128 MiB
-    "bcrypt": (13, "(cost)"),  # Symfony
+    "argon2": (2**18, "KiB times passes"),  # PHP: 64 MiB, 4 passes; one pass counts as two, so at most 128 MiB
+    "bcrypt": (13, "(cost)"),  # Symfony's
     "django_bcrypt_sha256": (13, "(cost)"),
-    "scrypt": (2**20, "N times r times p"),  # OWASP; at most 128 MiB
-    "pbkdf2_sha1": (1_500_000, "rounds"),  # Django 6.1, and for sha256
+    "scrypt": (2**20, "N times r times p"),  # OWASP's; at most 128 MiB
+    "pbkdf2_sha1": (1_500_000, "rounds"),  # Django 6.1's for sha256
     "pbkdf2_sha256": (1_500_000, "rounds"),
     "pbkdf2_sha512": (700_000, "rounds"),  # OWASP has 210,000
     "sha256_crypt": (700_000, "rounds"),  # passlib has 535,000
@@ -63,14 +63,14 @@ class OriginalPbkdf2(pbkdf2_sha512):  # type: ignore[misc]
 argon2.get_backend()  # load the backend now: passlib cannot once there are two contexts
 _context = CryptContext([*CEILINGS, OriginalPbkdf2], deprecated="auto", **COST)
 _hashing = ThreadPoolExecutor(CORES, "hash")  # few threads, since each keeps the memory of its last hash
-queue: Final = Places(WAITING)  # taken before a login is counted, and kept for all its hashes
+queue: Final = Places(WAITING)  # a login takes a place before it is counted, and keeps it for all its hashes
 
 
 def prepare(processes: int) -> None:
     """Called in each process before its first hash. The processes share the cores."""
     global _hashing
     _hashing = ThreadPoolExecutor(math.ceil(CORES / processes), "hash")
-    _context.dummy_verify()  # makes the hash for unknown users, so that the first such login takes no longer
+    _context.dummy_verify()  # computes the hash for unknown users now, so that their first login takes no longer
 
 
 def hash_password(password: str) -> str:
@@ -97,13 +97,13 @@ def verify(password: str, password_hash: str | None) -> tuple[bool, str | None]:
 
 
 def excess(password_hash: str, password_bytes: int = 0) -> str | None:
-    """The kind of a hash, its cost and the ceiling, where it is above that. Raises `ValueError` for any other text."""
+    """The kind, cost and ceiling of a hash above its ceiling, else None. Raises `ValueError` if it is not a hash."""
     scheme = str(_context.identify(password_hash, required=True))
     parts = _context.handler(scheme).from_string(password_hash)
     if parts.checksum is None or not password_hash.isprintable():
         raise ValueError("The hash is not complete.")
     cost, (ceiling, unit) = int(parts.rounds), CEILINGS[scheme.removeprefix("ucloud_")]
-    if scheme == "argon2":  # each lane is a thread, so four of them count as a pass
+    if scheme == "argon2":  # each lane is a thread, so four lanes count as a pass
         cost = parts.memory_cost * max(cost, 2, parts.parallelism // 4)
     elif scheme == "scrypt":
         cost = parts.block_size * parts.parallelism << cost
@@ -113,7 +113,7 @@ def excess(password_hash: str, password_bytes: int = 0) -> str | None:
 
 
 def in_turn(deadline: float, waited: Callable[[float], object], work: Callable[..., Result], *arguments: Any) -> Result:
-    """Compute a hash in its turn, and pass the seconds of its wait to `waited`.
+    """Compute a hash in its turn, and call `waited` with the seconds that it waited.
 
     Raises `LoginBusy` after `WAIT_SECONDS`, or earlier at the deadline of the request, by the monotonic clock.
     """

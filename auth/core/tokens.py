@@ -39,7 +39,7 @@ class AccessTokens:
         """A signed access token for a row of `principal`. Claims that are None are left out.
 
         It ends by the row's `not_after`, in seconds since the epoch; raises `InvalidToken` when no time is left, and
-        `InvalidRequest` where the token would be too long to be taken back.
+        `InvalidRequest` if the token is too long for the header of a later request.
         """
         iat, not_after = issued_at or int(time.time()), principal.get("not_after")
         end = math.inf if not_after is None else math.floor(not_after)
@@ -91,7 +91,7 @@ def _encoded(content: Mapping[str, Any]) -> bytes:
 
 
 def _fitting(scopes: Sequence[str], payload: bytes, excess: int) -> int:
-    """How many scopes are left when so many of the last are left out that the payload is shorter by `excess`."""
+    """How many scopes remain if the last ones are removed until the encoded payload is shorter by `excess`."""
     bytes_of_json = len(payload) * 3 // 4 - (len(payload) - excess) * 3 // 4
     freed = accumulate(len(scope) + len(',""') for scope in reversed(scopes))
     return max(0, len(scopes) - 1 - sum(size < bytes_of_json for size in freed))

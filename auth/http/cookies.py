@@ -47,7 +47,7 @@ def expire_refresh_cookie(request: Request) -> None:
 def set_auth_state_cookie(request: Request, tokens: OptionalAuthenticationTokens) -> None:
     """Give the tokens to the page of the endpoint, whose script decodes the cookie with `decodeURIComponent`."""
     state = quote(msgspec.json.encode(tokens), safe="")
-    if len(state) > limits.AUTH_STATE_CHARACTERS:  # a browser would drop it; webRefresh gives the access token
+    if len(state) > limits.AUTH_STATE_CHARACTERS:  # a browser would drop it; webRefresh returns the access token
         state = quote(msgspec.json.encode(msgspec.structs.replace(tokens, access_token="")), safe="")
     _set_cookie(request, "authState", state, limits.AUTH_STATE_SECONDS)
 

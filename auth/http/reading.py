@@ -56,7 +56,7 @@ def read_body(request: Request, limit: int) -> bytes:
         raise UnreadableBody from None
     if max(length, len(body)) > limit:
         raise BodyTooLarge(f"The body of the request is too large: this call takes at most {limit:,} bytes.")
-    if len(body) < length:  # the client hung up in the middle
+    if len(body) < length:  # the client closed the connection too early
         raise UnreadableBody
     return body
 

@@ -1,4 +1,4 @@
-"""JSON lines on standard output, which is not waited for. Imported by gunicorn's master: see gunicorn.conf.py."""
+"""JSON lines on standard output, without waiting for it. Imported by gunicorn's master: see gunicorn.conf.py."""
 
 import json
 import logging
@@ -15,14 +15,14 @@ from typing import Any, Final
 
 from gunicorn import glogging
 
-LINE_BYTES: Final = 4096  # PIPE_BUF of Linux: a pipe takes so much at once or not at all, see pipe(7)
-FRAMES: Final = 8  # the innermost ones of an exception
+LINE_BYTES: Final = 4096  # PIPE_BUF of Linux: a pipe accepts a write of this size whole or not at all, see pipe(7)
+FRAMES: Final = 8  # of an exception: only the innermost ones
 
 
 def write(line: dict[str, Any], encode: Callable[[Any], bytes]) -> bool:
-    """Write the line as JSON of at most `LINE_BYTES`. Returns False where standard output cannot take it at once.
+    """Write the line as JSON of at most `LINE_BYTES`. Returns False if it cannot be written at once.
 
-    The longest texts and lists lose their ends where the line is too long, and a field `…InAll` tells their length.
+    If the line is too long, the ends of its longest texts and lists are cut; a field `…InAll` has the full length.
     """
     encoded = encode(line)
     while len(encoded) >= LINE_BYTES:
@@ -37,10 +37,10 @@ def write(line: dict[str, Any], encode: Callable[[Any], bytes]) -> bool:
 
 @cache
 def _standard_output() -> FileIO:
-    if sys.stdout is None:  # closed, and its number may be that of a connection
+    if sys.stdout is None:  # closed, so descriptor 1 may be a connection
         return FileIO(os.devnull, "w")
     kind = os.fstat(1).st_mode
-    with suppress(OSError):  # opened anew, since others that share it must not get the flag
+    with suppress(OSError):  # opened again, since other processes that share it must not get O_NONBLOCK
         if stat.S_ISFIFO(kind):
             return FileIO("/dev/stdout", "w", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
     if stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind):

@@ -1,6 +1,6 @@
-"""gunicorn's requests, with bounds and one spelling of paths. Imported by gunicorn's master: see gunicorn.conf.py.
+"""Bounds for gunicorn's parser, and one spelling of paths. Imported by gunicorn's master: see gunicorn.conf.py.
 
-gunicorn copies and searches all that it has of a head after each read, and takes chunks one by one.
+After each read of a head, gunicorn copies and searches all bytes read so far. It reads chunks one by one.
 """
 
 import time
@@ -11,28 +11,28 @@ from urllib.parse import unquote
 from gunicorn.http import body, errors, message, parser, unreader
 
 HEAD_BYTES: Final = 64 * 1024
-HEAD_PIECES: Final = 256  # reads
-BODY_PIECES: Final = 2100  # reads, and chunks
-PIECE_BYTES: Final = 256  # each so many bytes of a body allow one more piece, so chunks of 1 KiB are never too many
-FRAMING_BYTES: Final = 128  # the most that is read at once where no length is known
+HEAD_PIECES: Final = 256  # the most reads
+BODY_PIECES: Final = 2100  # the most reads and chunks
+PIECE_BYTES: Final = 256  # of a body: each allow one more piece, so chunks of 1 KiB are never too many
+FRAMING_BYTES: Final = 128  # the most bytes of one read when no length is known
 
 
 class Unreader(unreader.SocketUnreader):  # type: ignore[misc]
-    pieces: int  # that are still taken
+    pieces: int  # that may still come
 
     def chunk(self, size_hint: int | None = None) -> bytes:
         self.take_piece()
         data: bytes = super().chunk(size_hint)
-        self.pieces += min(len(data), size_hint or 0) // PIECE_BYTES  # there is a hint in a body alone
+        self.pieces += min(len(data), size_hint or 0) // PIECE_BYTES  # only a body has a hint
         return data
 
     def take_piece(self) -> None:
-        """Raises `LimitRequestHeaders` where no piece is left: 431 in a head, 400 in a body."""
+        """Raises `LimitRequestHeaders` if no piece is left: 431 in a head, 400 in a body."""
         self.pieces -= 1
         if self.pieces < 0:
             raise errors.LimitRequestHeaders("too many pieces")
         if self.pieces % 64 == 0:
-            time.sleep(0.001)  # let other threads run
+            time.sleep(0.001)  # lets other threads run
 
 
 class ChunkedReader(body.ChunkedReader):  # type: ignore[misc]
@@ -49,10 +49,10 @@ class Request(message.Request):  # type: ignore[misc]
         return super().parse(unread)
 
     def parse_request_line(self, line: bytes) -> None:
-        """Only one spelling of a path is found, as a proxy may have rules for that path: not `//metrics`."""
+        """Any other spelling of a path, such as `//metrics`, is 404, since a proxy may have a rule for the path."""
         super().parse_request_line(line)
         if self.uri.partition("?")[0] != normpath("/" + unquote(self.path).lstrip("/")):  # type: ignore[has-type]
-            self.path = "/"  # where nothing is
+            self.path = "/"  # 404
 
     def set_body_reader(self) -> None:
         self.max_buffer_headers = FRAMING_BYTES  # of trailers

@@ -12,9 +12,9 @@ from gunicorn import util
 from gunicorn.http import errors
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from auth.ops import parser as parser  # for what it changes in gunicorn
+from auth.ops import parser as parser  # replaces classes of gunicorn
 
-REQUEST_SECONDS: Final = 20.0  # the service needs 6 at most; the rest is for slow clients
+REQUEST_SECONDS: Final = 20.0  # the service needs about 3; the rest is for slow clients
 
 _UNREADABLE: Final = {
     errors.LimitRequestLine: 414,
@@ -29,11 +29,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.max_keepalived = self.worker_connections  # `notify` makes room
+        self.max_keepalived = self.worker_connections  # `notify` closes idle ones
         self._started: dict[TConn, float] = {}
 
     def accept(self, listener: Any) -> None:
-        """With fewer connections, another worker accepts first: connections stay where they are."""
+        """Wait longer with more connections, so that a worker with fewer accepts first: connections cannot move."""
         time.sleep(min(self.nr_conns, 8) / 10_000)
         super().accept(listener)
 
@@ -53,9 +53,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         try:
             if super().handle(conn):
                 return True
-            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 4096)  # else a read for each small packet
+            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 4096)  # otherwise a read for each small packet
             conn.close(graceful=True)
-            conn.close = lambda **_: None  # gunicorn would close it once more
+            conn.close = lambda **_: None  # gunicorn would close it again
             return False
         finally:
             del self._started[conn]
@@ -63,7 +63,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def notify(self) -> None:
         """Called by the main loop at least once a second. End requests that take too long; their threads go on.
 
-        Where no place is left for a new connection, close the one that has waited longest for a request.
+        If there is no place for a new connection, close the connection that has been idle longest.
         """
         super().notify()
         for conn, started in list(self._started.items()):

@@ -1,7 +1,8 @@
 -- These functions are called by statements that have locked a principal. A statement sees the rows as they were when it
 -- began, before it waited for the lock. A VOLATILE function sees them as they are when it is called.
 
--- Ends a person's live sessions except the newest: the oldest first, at most that many (NULL: all). Returns how many.
+-- Ends a person's live sessions except the `except_newest` newest: the oldest first, at most `at_most`
+-- (NULL: all). Returns how many.
 CREATE FUNCTION end_sessions(principal_id text, except_newest bigint, at_most bigint)
 RETURNS bigint LANGUAGE sql VOLATILE AS $$
     WITH other AS (
@@ -36,7 +37,7 @@ CREATE FUNCTION end_delegations(principal_id text) RETURNS bigint LANGUAGE sql V
     SELECT count(*) FROM ended
 $$;
 
--- Whether a service has at least that many live delegations of a person.
+-- Whether a service has at least `count` live delegations of a person.
 CREATE FUNCTION has_delegations(service_id text, principal_id text, count bigint)
 RETURNS boolean LANGUAGE sql VOLATILE AS $$
     SELECT EXISTS (

@@ -1,5 +1,6 @@
--- Ends a principal's stored tokens except one (NULL: all of them), and returns how many. Called by statements that have
--- changed the principal's row, and so locked it: being VOLATILE, it sees the tokens that were stored before that lock.
+-- Ends a principal's stored tokens except `kept_reference` (NULL: all of them), and returns how many. Called by
+-- statements that have changed the principal's row, and so locked it: being VOLATILE, it sees the tokens that were
+-- stored before that lock.
 CREATE FUNCTION end_tokens(principal_id text, kept_reference uuid) RETURNS bigint LANGUAGE sql VOLATILE AS $$
     WITH ended AS (
         DELETE FROM refresh_token

@@ -1,6 +1,6 @@
--- The keys of the limits on a guess, and the client's network: an IPv4 address, or an IPv6 /64, whose guesses are counted
--- together (NULL: no address is known). A key is not the username itself, which may be a password in the wrong field.
--- They must not change between releases, or running cooldowns would end.
+-- The keys of the limits on a guess, and the client's network: an IPv4 address, or an IPv6 /64, whose guesses are
+-- counted together (NULL: no address is known). A key is a hash, since a username may be a password in the wrong field.
+-- The keys must not change between releases, or running cooldowns would end.
 CREATE FUNCTION limit_keys(address inet, username text)
 RETURNS TABLE (network inet, pair_key bytea, network_key bytea, username_key bytea) LANGUAGE sql STABLE AS $$
     SELECT
@@ -14,8 +14,8 @@ RETURNS TABLE (network inet, pair_key bytea, network_key bytea, username_key byt
     ) AS texts (network, username)
 $$;
 
--- For how many seconds the limits with these keys still block guesses; NULL: they do not. Being VOLATILE, it also sees
--- what was committed after the calling statement began.
+-- For how many seconds the limits with these keys still block guesses; NULL: no limit blocks. Being VOLATILE, it also
+-- sees what was committed after the calling statement began.
 CREATE FUNCTION seconds_blocked(keys bytea[]) RETURNS integer LANGUAGE sql VOLATILE AS $$
     SELECT ceil(extract(epoch FROM max(blocked_until) - now()))::integer
     FROM login_limit
