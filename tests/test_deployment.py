@@ -252,13 +252,16 @@ def normal(distribution: str) -> str:
 READ_ONLY = """#!/bin/sh
 exec unshare --mount sh -ec '
 mount --make-rprivate /
+mount --bind {project} /mnt
 for folder in /tmp /dev/shm; do mount -t tmpfs -o mode=1777 tmpfs $folder; done
+mkdir -p {project}
+mount --bind /mnt {project}
 {limits}
 mount -o remount,bind,ro /
 exec setpriv --reuid 12345 --regid 12345 --clear-groups --inh-caps +dac_read_search --ambient-caps +dac_read_search \\
   {gunicorn} "$@"
 ' gunicorn "$@"
-"""  # the capability to read like root, since Python may be in root's home
+"""  # the capability to read like root, since Python may be in root's home; the project may be in a folder of /tmp
 WRITABLE = {
     "/tmp alone": "mount -o remount,ro /dev/shm",
     "/dev/shm alone": "mount -o remount,ro /tmp",
@@ -279,7 +282,7 @@ def test_one_writable_folder_is_enough(
 ) -> None:
     """Kubernetes' `readOnlyRootFilesystem`, for a user without a name and a home; the counts are of all workers."""
     program = tmp_path / "gunicorn"
-    program.write_text(READ_ONLY.format(limits=WRITABLE[writable], gunicorn=BIN / "gunicorn"))
+    program.write_text(READ_ONLY.format(limits=WRITABLE[writable], gunicorn=BIN / "gunicorn", project=PROJECT))
     program.chmod(0o700)
     server = Server(environment, programs=tmp_path)
     try:

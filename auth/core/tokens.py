@@ -19,8 +19,7 @@ from auth.core.keys import ALGORITHMS, Keyring
 from auth.core.limits import LEEWAY_SECONDS, TOKEN_CHARACTERS
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
-CACHED_TOKENS: Final = 1024  # in each process, after their signatures are verified
-CACHED_CHARACTERS: Final = 4096  # of a token; longer ones would take too much memory
+CACHED_CHARACTERS: Final = 4096  # of a token in the cache; longer ones would take too much memory
 _JSON: Final = json.JSONEncoder(separators=(",", ":"), default=str)  # to ASCII, since browsers decode it with atob
 
 
@@ -31,7 +30,7 @@ class AccessTokens:
         self._algorithm = jwt.get_algorithm_by_name(keyring.signing.algorithm)
         self._header = _encoded({"alg": keyring.signing.algorithm, "kid": keyring.signing.kid, "typ": "JWT"})
         self._jws = jwt.PyJWS(algorithms=ALGORITHMS)
-        self._cached = lru_cache(CACHED_TOKENS)(self._read)  # a service sends the same token many times
+        self._cached = lru_cache(1024)(self._read)  # a service sends the same token many times
 
     def mint(
         self, principal: dict[str, Any], scopes: Sequence[str], lifetime_ms: int, issued_at: int = 0, **provenance: Any

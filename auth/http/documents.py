@@ -19,7 +19,6 @@ blueprint = Blueprint("documents", __name__)
 TEMPLATE: Final = "#/components/schemas/{name}"
 FORM_TYPES: Final = ("application/x-www-form-urlencoded", "multipart/form-data", "application/json")
 BODIES: Final = {"body": ("application/json",), "form": FORM_TYPES}
-KEY: Final = {"type": "string", "pattern": "^[!-~]{1,255}$"}
 PLAIN_PATHS: Final = {
     "/livez": ("livez", "The process serves.", "application/json"),
     "/readyz": ("readyz", "The database answers and is migrated.", "application/json"),
@@ -99,7 +98,7 @@ def _operation(name: str, tag: str, security: list[Any], description: str, conte
 def _parameters(declared: rpc) -> list[dict[str, Any]]:
     parameters = [_parameter("path", name, True, {"type": "string"}) for name in re.findall("<(.+?)>", declared.path)]
     if "idempotency_key" in declared.models:
-        parameters.append(_parameter("header", "Idempotency-Key", False, KEY))
+        parameters.append(_parameter("header", "Idempotency-Key", False, {"type": "string", "pattern": "^[!-~]{1,255}$"}))
     if "query" in declared.models:
         [model] = msgspec.json.schema(declared.models["query"])["$defs"].values()
         for name, schema in model["properties"].items():

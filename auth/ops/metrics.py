@@ -5,28 +5,32 @@ from functools import partial
 from typing import Any, Final
 
 from flask import Blueprint
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from auth.http.request import Request
 from auth.http.responses import Response
 
-blueprint = Blueprint("metrics", __name__)
-_histogram = partial(Histogram, buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5))
+SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
-REQUESTS: Final = Counter("auth_requests", "Requests answered.", ["rpc", "status"])
+blueprint = Blueprint("metrics", __name__)
+_registry = CollectorRegistry()  # without prometheus_client's own metrics of the process
+_counter = partial(Counter, registry=_registry)
+_histogram = partial(Histogram, registry=_registry, buckets=SECONDS)
+
+REQUESTS: Final = _counter("auth_requests", "Requests answered.", ["rpc", "status"])
 LATENCY: Final = _histogram("auth_request_seconds", "From a request's headers to its answer.", ["rpc"])
-EVENTS: Final = Counter("auth_security_events", "Security events: `success` or the errorCode.", ["event", "outcome"])
-REVOKED: Final = Counter("auth_refresh_tokens_revoked", "Refresh tokens ended by a call.")
+EVENTS: Final = _counter("auth_security_events", "Security events: `success` or the errorCode.", ["event", "outcome"])
+REVOKED: Final = _counter("auth_refresh_tokens_revoked", "Refresh tokens ended by a call.")
 HASH_WAIT: Final = _histogram("auth_hash_wait_seconds", "How long logins wait for a processor.")
-DATABASE_ERRORS: Final = Counter("auth_database_errors", "Requests answered DATABASE_UNAVAILABLE.", ["kind"])
-LINES_DROPPED: Final = Counter("auth_log_lines_dropped", "Lines of requests that standard output did not take.")
+DATABASE_ERRORS: Final = _counter("auth_database_errors", "Requests answered DATABASE_UNAVAILABLE.", ["kind"])
+LINES_DROPPED: Final = _counter("auth_log_lines_dropped", "Lines of requests that standard output did not take.")
 
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
     """All metrics in Prometheus text. They hold no personal data."""
-    shown = REGISTRY
+    shown = _registry
     if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):  # more than one process
         os.makedirs(folder, 0o700, exist_ok=True)  # a clean-up may have removed it
         shown = CollectorRegistry()

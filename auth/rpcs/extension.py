@@ -55,8 +55,7 @@ def _allowed_scopes(body: TokenExtensionRequest, person: Row, user: Bearer) -> l
 
 
 def _store(request: Request, refresh_token: str, **parameters: Any) -> None:
-    bounds = {"ttl_days": limits.EXTENDED_REFRESH_TOKEN_DAYS, "delegations": limits.DELEGATIONS}
-    parameters |= {"token_hash": refresh_tokens.digest(refresh_token), **bounds}
-    if request.live_row("extension_insert", **parameters)["is_full"]:
+    parameters |= {"token_hash": refresh_tokens.digest(refresh_token), "ttl_days": limits.EXTENDED_REFRESH_TOKEN_DAYS}
+    if request.live_row("extension_insert", delegations=limits.DELEGATIONS, **parameters)["is_full"]:
         raise errors.TooManyDelegations
     request.details["newSession"] = parameters["reference"]
