@@ -71,5 +71,4 @@ def _refresh_cookie(request: Request) -> str:
 
 def _set_cookie(request: Request, name: str, value: str, max_age: int, http_only: bool = False) -> None:
     secure = request.config.cookie_secure
-    cookie = dump_cookie(name, value, max_age, secure=secure, httponly=http_only, samesite="Strict")
-    request.cookies_to_set.append(cookie)
+    request.cookies_to_set += [dump_cookie(name, value, max_age, secure=secure, httponly=http_only, samesite="Strict")]

@@ -98,7 +98,8 @@ def _operation(name: str, tag: str, security: list[Any], description: str, conte
 def _parameters(declared: rpc) -> list[dict[str, Any]]:
     parameters = [_parameter("path", name, True, {"type": "string"}) for name in re.findall("<(.+?)>", declared.path)]
     if "idempotency_key" in declared.models:
-        parameters.append(_parameter("header", "Idempotency-Key", False, {"type": "string", "pattern": "^[!-~]{1,255}$"}))
+        key = {"type": "string", "pattern": "^[!-~]{1,255}$"}
+        parameters.append(_parameter("header", "Idempotency-Key", False, key))
     if "query" in declared.models:
         [model] = msgspec.json.schema(declared.models["query"])["$defs"].values()
         for name, schema in model["properties"].items():
