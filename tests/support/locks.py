@@ -21,7 +21,7 @@ def holding(database_url: str, statement: str, *parameters: object) -> Iterator[
 
 def waits_for_a_lock(database_url: str, call: Future[Any]) -> bool:
     """Return True as soon as a statement waits for a lock in this database, or False when the call ends before that."""
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    with psycopg.connect(database_url, autocommit=True, prepare_threshold=None) as connection:
         while not call.done():
             if connection.execute(WAITING).rowcount:
                 return True

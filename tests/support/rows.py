@@ -74,5 +74,5 @@ def wait_for_lock(url: str) -> None:
         "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' "
         "AND wait_event IN ('transactionid', 'tuple', 'advisory')"
     )
-    with psycopg.connect(url, autocommit=True) as connection:
+    with psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection:
         wait_until(lambda: connection.execute(waiting).fetchone() is not None)
