@@ -52,7 +52,7 @@ def read(fields: dict[str, str]) -> str | None:
 
 
 def _computable(password_hash: str) -> str:
-    """The same hash. Verifies one hash for each set of parameters: a library may refuse them only then."""
+    """Returns the hash unchanged. Verifies one hash of each set of parameters: some libraries refuse them only then."""
     *parameters, salt, key = password_hash.split("$")
     spelling = (*parameters, len(salt), len(key))
     if password_hash.startswith(LIBRARIES) and spelling not in _accepted:
@@ -100,7 +100,7 @@ def _of_ucloud(hashed_password: str, salt: str) -> str:
 
 
 def _pbkdf2(brace: str, digest: str | None, rounds: str, salt: str, key: str) -> str:
-    """In directory servers the salt is base64, in Django it is text."""
+    """The salt is base64 in directory servers, and text in Django."""
     handler = PBKDF2[(digest or "sha1").lower()]
     return _spelled(handler, _decoded(salt) if brace else salt.encode(), _decoded(key), rounds=int(rounds))
 
@@ -132,7 +132,7 @@ CONVERSIONS: Final[dict[str, Callable[..., str]]] = {
     r"\{pbkdf2_sha256\}([^$]{432})": _of_389,
     r"scrypt\$(\d+)\$([^$]+)\$(\d+)\$(\d+)\$([^$]+)": _django_scrypt,
 }
-# By the fields of a user: the function that reads them, and its error message. The last one refuses all other fields.
+# The fields of a user, the function that reads them, and its error message. The last row refuses all other fields.
 CREDENTIALS: Final[dict[tuple[str, ...], tuple[Callable[..., str | None], str]]] = {
     ("password_hash",): (_of_text, ""),
     ("credential_data", "secret_data"): (_of_keycloak, "Copy both texts unchanged. The algorithms are in --help."),

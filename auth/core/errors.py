@@ -59,7 +59,7 @@ class InvalidExpiresIn(BadRequest):
 
 
 class ChainTooLong(BadRequest):
-    """This token was extended by 8 services, and no further one may extend it."""
+    """This token was extended by 8 services already, and no other service may extend it."""
 
 
 class TooManyDelegations(BadRequest):
