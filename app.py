@@ -10,14 +10,13 @@ from auth.config import Config
 from auth.core.tokens import AccessTokens
 from auth.http import documents
 from auth.http.request import Request
-from auth.http.responses import Response, error_response
 from auth.ops import health, metrics
-from auth.ops.request_log import log_request
 from auth.pool import Database
 from auth.rpcs import delegations, extension, login, logout, one_time, passwords, refresh, sessions
+from auth.service import Service
 
 
-def create_app(configuration: Config) -> Flask:
+def create_app(configuration: Config) -> Service:
     """The service with that configuration. It connects to its database at the first request."""
 
     class ServiceRequest(Request):
@@ -25,17 +24,10 @@ def create_app(configuration: Config) -> Flask:
         database = Database(configuration.database_url)
         tokens = AccessTokens(configuration.keyring, configuration.issuer)
 
-    app = Flask(__name__, static_folder=None)
-    app.request_class = ServiceRequest
-    app.response_class = Response
-    app.url_map.merge_slashes = False  # `//auth/login` is not found: no redirect
-
+    app = Service(__name__, ServiceRequest)
     rpcs = (login, refresh, logout, one_time, extension, sessions, delegations, passwords)
     for part in (*rpcs, documents, health, metrics):
         app.register_blueprint(part.blueprint)
-
-    app.register_error_handler(Exception, error_response)
-    app.after_request(log_request)
     return app
 
 

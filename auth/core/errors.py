@@ -129,6 +129,10 @@ class NoSuchDelegation(NotFound):
 class MethodNotAllowed(ApiError, status=405):
     """This path does not take that method."""
 
+    def __init__(self, allow: str) -> None:
+        super().__init__()
+        self.headers = {"Allow": allow}
+
 
 class AlreadyClaimed(ApiError, status=409):
     """This token has already been claimed."""
@@ -164,6 +168,3 @@ class DatabaseUnavailable(Unavailable):
 
 class LoginBusy(Unavailable):
     """Too many people are logging in right now. Try again in a moment."""
-
-
-BY_STATUS = {e.status: e for e in (BadRequest, NotFound, MethodNotAllowed, BodyTooLarge, UnsupportedMediaType)}

@@ -14,7 +14,7 @@ from auth.http.request import Request
 
 def check_origin(request: Request, may_be_absent: bool = False) -> None:
     """Raises `UntrustedOrigin` unless `Origin`, else `Referer`, names a trusted origin, or both may be absent."""
-    claimed = request.headers.get("Origin", "").strip() or request.headers.get("Referer", "").strip()
+    claimed = request.header("Origin").strip() or request.header("Referer").strip()
     if (claimed or not may_be_absent) and origin_of(claimed) not in request.config.trusted_origins:
         raise errors.UntrustedOrigin
 
@@ -22,9 +22,9 @@ def check_origin(request: Request, may_be_absent: bool = False) -> None:
 def refresh_token(request: Request, *_: object) -> str:
     """The refresh token of the cookie, once the origin, the header's CSRF token and the cookie are checked in turn."""
     check_origin(request)
-    if request.headers.get("Sec-Fetch-Site", "").strip().lower() == "cross-site":  # set by the browser, not by the page
+    if request.header("Sec-Fetch-Site").strip().lower() == "cross-site":  # set by the browser, not by the page
         raise errors.UntrustedOrigin
-    csrf = request.headers.get("X-CSRFToken")
+    csrf = request.header("X-CSRFToken")
     if not csrf:
         raise errors.MissingCsrfToken
     token = _refresh_cookie(request)
@@ -57,7 +57,7 @@ def _refresh_cookie_name(request: Request) -> str:
 
 
 def _refresh_cookie(request: Request) -> str:
-    header = request.headers.get("Cookie", "")
+    header = request.header("Cookie")
     if len(header) > limits.COOKIE_CHARACTERS:  # gunicorn joins up to 100; to parse them would take longer than a hash
         raise errors.InvalidRequest("The Cookie header is too long.")
     values = {value for value in parse_cookie(header).getlist(_refresh_cookie_name(request)) if value}

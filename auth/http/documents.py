@@ -10,7 +10,7 @@ from flask import Blueprint
 from auth import VERSION
 from auth.core.limits import JWKS_SECONDS
 from auth.core.models import CommonErrorMessage, Unit
-from auth.http.request import current_request
+from auth.http.request import Request
 from auth.http.responses import Response, json_response
 from auth.http.rpc import PUBLIC, RPCS, rpc
 
@@ -45,14 +45,14 @@ SCHEMES: Final = {
 
 
 @blueprint.get("/.well-known/jwks.json")
-def jwks() -> Response:
-    keys = current_request().tokens.keyring.jwks()
+def jwks(request: Request) -> Response:
+    keys = request.tokens.keyring.jwks()
     headers = {"Cache-Control": f"public, max-age={JWKS_SECONDS}", "Access-Control-Allow-Origin": "*"}
-    return Response(msgspec.json.encode(keys), headers=headers, mimetype="application/jwk-set+json")
+    return Response(msgspec.json.encode(keys), content_type="application/jwk-set+json", headers=headers)
 
 
 @blueprint.get("/openapi.json")
-def openapi() -> Response:
+def openapi(_: Request) -> Response:
     return json_response(document())
 
 

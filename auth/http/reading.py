@@ -10,6 +10,7 @@ import msgspec
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
+from werkzeug.http import parse_options_header
 
 from auth.core.errors import BodyTooLarge, InvalidRequest, InvalidToken, UnreadableBody, UnsupportedMediaType
 from auth.http.request import Request
@@ -26,7 +27,7 @@ _NUMBER: Final = re.compile(r"-?[0-9]+")  # `int` alone also takes spaces, `+1`,
 
 def bearer_token(request: Request, *_unused: object) -> str:
     """The token of the Authorization header. Raises `InvalidToken` where it carries no bearer token."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    scheme, _, token = request.header("Authorization").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise InvalidToken
     return token.strip()
@@ -34,7 +35,7 @@ def bearer_token(request: Request, *_unused: object) -> str:
 
 def idempotency_key(request: Request, *_: object) -> str | None:
     """The Idempotency-Key header, or None where there is none. Raises `InvalidRequest`."""
-    key = request.headers.get("Idempotency-Key")
+    key: str | None = request.environ.get("HTTP_IDEMPOTENCY_KEY")
     if key is not None and not _KEY.fullmatch(key):
         raise InvalidRequest("The Idempotency-Key must have 1 to 255 visible ASCII characters.")
     return key
@@ -42,13 +43,15 @@ def idempotency_key(request: Request, *_: object) -> str | None:
 
 def read_query(request: Request, _: bytes, model: type[Model]) -> Model:
     """The query as the model; of a parameter given twice, the first value. Raises `InvalidRequest`."""
-    return _read("query", model, lambda: msgspec.convert(_query_fields(request.query_string), model))
+    return _read(
+        "query", model, lambda: msgspec.convert(_query_fields(request.environ["QUERY_STRING"].encode("latin-1")), model)
+    )
 
 
 def read_body(request: Request, limit: int) -> bytes:
     """The whole body, of at most `limit` bytes. Raises `BodyTooLarge`, or `UnreadableBody` for broken chunks."""
-    length = request.content_length or 0
-    if not length and "Transfer-Encoding" not in request.headers:
+    length = int(request.environ.get("CONTENT_LENGTH") or 0)
+    if not length and "HTTP_TRANSFER_ENCODING" not in request.environ:
         return b""
     try:
         body = b"" if length > limit else request.environ["wsgi.input"].read(limit + 1)
@@ -63,20 +66,27 @@ def read_body(request: Request, limit: int) -> bytes:
 
 def read_json(request: Request, body: bytes, model: type[Model]) -> Model:
     """The JSON body as the model. Raises `InvalidRequest`, or `UnsupportedMediaType` for another media type."""
-    if request.mimetype not in ("", "application/json"):
+    if _media_type(request)[0] not in ("", "application/json"):
         raise UnsupportedMediaType
     return _read("body", model, lambda: msgspec.json.decode(body, type=model))
 
 
 def read_form(request: Request, body: bytes, model: type[Model]) -> Model:
     """A form, of either encoding, or a JSON object as the model. Raises `InvalidRequest` and `UnsupportedMediaType`."""
-    if request.mimetype == "application/x-www-form-urlencoded":
+    media_type, parameters = _media_type(request)
+    if media_type == "application/x-www-form-urlencoded":
         return _read("form", model, lambda: msgspec.convert(_form_fields(body), model))
-    if request.mimetype == "multipart/form-data":
-        return _read("form", model, lambda: msgspec.convert(_parts(request, body), model))
-    if request.mimetype:
+    if media_type == "multipart/form-data":
+        return _read("form", model, lambda: msgspec.convert(_parts(body, media_type, parameters), model))
+    if media_type:
         return read_json(request, body, model)
     raise InvalidRequest("The request needs a Content-Type.")
+
+
+def _media_type(request: Request) -> tuple[str, dict[str, str]]:
+    """The media type in lower case, "" where there is none, and its parameters."""
+    media_type, parameters = parse_options_header(request.environ.get("CONTENT_TYPE"))
+    return media_type.lower(), parameters
 
 
 def _read(part: str, model: type[Model], read: Callable[[], Model]) -> Model:
@@ -104,13 +114,13 @@ def _form_fields(encoded: bytes) -> dict[str, str]:
     return dict(reversed(pairs))
 
 
-def _parts(request: Request, body: bytes) -> dict[str, str]:
+def _parts(body: bytes, media_type: str, parameters: dict[str, str]) -> dict[str, str]:
     body.decode()  # raises: Werkzeug would replace bytes that are not UTF-8
-    pieces = body.split(request.mimetype_params.get("boundary", "").encode())  # raises without a boundary
+    pieces = body.split(parameters.get("boundary", "").encode())  # raises without a boundary
     if sum(len(piece.partition(b"\r\n\r\n")[0]) for piece in pieces) > _PART_HEADER_BYTES:
         raise ValueError("the headers of the parts are too long")
     parser = FormDataParser(lambda *_, **__: BytesIO(), max_form_parts=_FORM_FIELDS, silent=False)  # no temporary files
     try:
-        return parser.parse(BytesIO(body), request.mimetype, len(body), request.mimetype_params)[1].to_dict()
+        return parser.parse(BytesIO(body), media_type, len(body), parameters)[1].to_dict()
     except RequestEntityTooLarge:
         raise ValueError("too many parts") from None

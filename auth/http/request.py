@@ -1,14 +1,13 @@
-"""The request as handlers see it: Flask's own, with the parts of the service and the record of the call."""
+"""The request as handlers see it: the WSGI environment, the parts of the service and the record of the call."""
 
 import ipaddress
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
-from typing import Any, ClassVar, Final, TypeVar, cast
+from functools import cached_property, lru_cache, partial
+from typing import Any, ClassVar, Final, TypeVar
 
-import flask
 import msgspec
 
 from auth.config import Config
@@ -39,25 +38,33 @@ class Record(msgspec.Struct, rename="camel"):
         self.principal, self.session, self.extended_by_chain = principal, session, chain
 
 
-class Request(flask.Request):
+class Request:
     """Each app has a subclass, whose class attributes are the components of the service: no look-up is needed."""
 
     config: ClassVar[Config]
     database: ClassVar[Database]
     tokens: ClassVar[AccessTokens]
+    endpoint: str | None = None  # where a route matched: the blueprint and the name of the RPC
     event: str | None = None  # its name in the log
     exception: Exception | None = None  # an unexpected one, for the log
     hash_wait_seconds: float | None = None  # the wait for a processor
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        given = self.headers.get("X-Request-Id", "")
-        request_id = given if REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
+    def __init__(self, environ: dict[str, Any]) -> None:
         self.started = time.perf_counter()
-        self.record = Record(request_id)
+        self.environ = environ
+        environ["auth.request"] = self
+        self.method: str = environ["REQUEST_METHOD"]
+        self.path: str = environ["PATH_INFO"]
+        given = self.header("X-Request-Id")
+        self.record = Record(given if REQUEST_ID.fullmatch(given) else secrets.token_hex(16))
         self.details: dict[str, Any] = {}  # of the event; never a token, a password or a jti
         self.db = RequestDatabase(self.database)
         self.cookies_to_set: list[str] = []  # values of Set-Cookie, for whatever the answer will be
+
+    def header(self, name: str) -> str:
+        """The value of that header, or "" where there is none."""
+        value: str = self.environ.get("HTTP_" + name.upper().replace("-", "_"), "")
+        return value
 
     def hashed(self, work: Callable[..., Result], *arguments: Any) -> Result:
         """The result of a function of `passwords`, in its turn. Raises `LoginBusy`."""
@@ -72,7 +79,7 @@ class Request(flask.Request):
             self.details["revoked"] = row["revoked"]
         return row
 
-    @property
+    @cached_property
     def client_address(self) -> str | None:
         """The client's IP address in canonical form (an IPv4-mapped one as IPv4), or None where there is none.
 
@@ -80,14 +87,9 @@ class Request(flask.Request):
         """
         # Werkzeug's ProxyFix honours quotes: a client's own `"` would swallow what a proxy appends.
         proxies = self.config.trusted_proxies
-        entries = self.headers.get("X-Forwarded-For", "").split(",") if proxies else []
+        entries = self.header("X-Forwarded-For").split(",") if proxies else []
         named = entries[-proxies] if 0 < proxies <= len(entries) else None
-        return _address(named) or _address(self.remote_addr)
-
-
-def current_request() -> Request:
-    """The current request itself, and not Flask's proxy, which looks it up at each use."""
-    return cast(Request, flask.request._get_current_object())  # type: ignore[attr-defined]
+        return _address(named) or _address(self.environ.get("REMOTE_ADDR"))
 
 
 @lru_cache(1024)

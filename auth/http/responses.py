@@ -1,16 +1,16 @@
 """Responses: JSON bodies, errors, and the headers that every response carries."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
+from wsgiref.types import StartResponse
 
-import flask
 import msgspec
-from werkzeug.exceptions import HTTPException
+from werkzeug.http import HTTP_STATUS_CODES
 
-from auth.core.errors import BY_STATUS, ApiError, InternalError
+from auth.core.errors import ApiError, InternalError
 from auth.core.models import CommonErrorMessage
 from auth.core.origins import origin_of
-from auth.http.request import Request, current_request
+from auth.http.request import Request
 
 # For `/auth`: tokens stay out of caches, and only the pages of trusted origins may read an answer.
 _NO_STORE: Final = [("Cache-Control", "no-store, private"), ("Pragma", "no-cache"), ("Vary", "Origin")]
@@ -24,38 +24,46 @@ _PREFLIGHT: Final = [
     ("Access-Control-Allow-Headers", f"{_HEADERS}, traceparent, tracestate, baggage, sentry-trace"),
     ("Access-Control-Max-Age", "600"),
 ]
+HTML: Final = "text/html; charset=utf-8"
 
 
-class Response(flask.Response):
-    """A response with the headers that every answer carries. Added here, they cost less than by Flask's hooks."""
+class Response(msgspec.Struct):
+    body: bytes
+    status: int = 200
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = {}
 
-    def get_wsgi_response(self, environ: dict[str, Any]) -> tuple[Iterable[bytes], str, list[tuple[str, str]]]:
-        body, status, headers = super().get_wsgi_response(environ)
-        request: Request = environ["werkzeug.request"]
-        headers += [("X-Request-Id", request.record.request_id), ("X-Content-Type-Options", "nosniff")]
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> list[bytes]:
+        """Send it, as a WSGI application does, with the headers that every response carries."""
+        request: Request = environ["auth.request"]
+        headers = [*self.headers.items(), ("Content-Type", self.content_type)]
+        headers += [("Content-Length", str(len(self.body))), ("X-Request-Id", request.record.request_id)]
+        headers += [("X-Content-Type-Options", "nosniff")]
         headers += [("Set-Cookie", cookie) for cookie in request.cookies_to_set]
         if request.path.startswith("/auth"):
             headers += _NO_STORE
-            origin = request.headers.get("Origin")
+            origin = request.header("Origin")
             if origin and origin_of(origin) in request.config.trusted_origins:
                 headers += [("Access-Control-Allow-Origin", origin), *_CORS]
-                if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+                if request.method == "OPTIONS" and request.header("Access-Control-Request-Method"):
                     headers += _PREFLIGHT
-        return body, status, headers
+        start_response(f"{self.status} {HTTP_STATUS_CODES[self.status].upper()}", headers)
+        return [b"" if request.method == "HEAD" else self.body]
 
 
-def json_response(model: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(msgspec.json.encode(model), status, headers, mimetype="application/json")
+def json_response(model: Any) -> Response:
+    return Response(msgspec.json.encode(model))
 
 
-def error_response(error: Exception) -> Response:
-    """Every error, of the app and of the framework, is a `CommonErrorMessage`."""
-    request, headers = current_request(), dict[str, str]()
-    if isinstance(error, HTTPException) and error.code in BY_STATUS:
-        headers = {name: value for name, value in error.get_headers() if name == "Allow"}
-        error = BY_STATUS[error.code]()
-    elif not isinstance(error, ApiError):
+def error_response(request: Request, error: Exception) -> Response:
+    """Every error is a `CommonErrorMessage`."""
+    if not isinstance(error, ApiError):
         request.exception, error = error, InternalError()
     request.record.cause = error.cause or msgspec.UNSET
     request.record.error_code = error.error_code
-    return json_response(CommonErrorMessage(error.why, error.error_code), error.status, {**headers, **error.headers})
+    body = msgspec.json.encode(CommonErrorMessage(error.why, error.error_code))
+    return Response(body, error.status, headers=error.headers)
+
+
+def options_response(_: Request, allow: str) -> Response:
+    return Response(b"", content_type=HTML, headers={"Allow": allow})

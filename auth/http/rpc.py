@@ -15,7 +15,7 @@ from auth.core.limits import BODY_BYTES, MODEL_BODY_BYTES
 from auth.core.models import Role, Unit
 from auth.core.scopes import ALL_WRITE, Scope
 from auth.http import cookies, reading
-from auth.http.request import Request, current_request
+from auth.http.request import Request
 from auth.http.responses import Response, json_response
 
 __all__ = ["AUTHENTICATED", "END_USERS", "PRIVILEGED", "PUBLIC", "RPCS", "Bearer", "Blueprint", "Request", "rpc"]
@@ -56,8 +56,7 @@ class rpc:  # noqa: N801 - a decorator
         self.blueprint.add_url_rule(self.path, self.name, partial(self._serve, handler), methods=[self.method])
         return handler
 
-    def _serve(self, handler: Handler, **path: str) -> Response:
-        request = current_request()
+    def _serve(self, handler: Handler, request: Request, **path: str) -> Response:
         request.event = self.event
         arguments: dict[str, Any] = {} if self.roles == PUBLIC else {"bearer": self._admitted(request)}
         # Also for calls without a body: a bad body is refused, and no bytes are left on the connection.

@@ -8,7 +8,7 @@ from flask import Blueprint
 from auth.core.errors import DatabaseUnavailable
 from auth.core.models import Unit
 from auth.db import SQL_FOLDER
-from auth.http.request import current_request
+from auth.http.request import Request
 from auth.http.responses import Response, json_response
 
 LATEST: Final = max(int(path.stem.partition("_")[0]) for path in (SQL_FOLDER / "migrations").glob("*.sql"))
@@ -17,17 +17,16 @@ blueprint = Blueprint("health", __name__)
 
 
 @blueprint.get("/livez")
-def livez() -> Response:
+def livez(_: Request) -> Response:
     """200 while the process serves; uses no database."""
     return json_response(Unit())
 
 
 @blueprint.get("/readyz")
-def readyz() -> Response:
+def readyz(request: Request) -> Response:
     """200 when the database answers within a second and has every migration, else 503."""
-    database = current_request().db
-    database.deadline = monotonic() + 1
-    latest = database.one("migration_latest")
+    request.db.deadline = monotonic() + 1
+    latest = request.db.one("migration_latest")
     if latest is None or latest["version"] < LATEST:
         raise DatabaseUnavailable(cause="not migrated")
     return json_response(Unit())

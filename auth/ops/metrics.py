@@ -28,7 +28,7 @@ LINES_DROPPED: Final = _counter("auth_log_lines_dropped", "Lines of requests tha
 
 
 @blueprint.get("/metrics")
-def metrics() -> Response:
+def metrics(_: Request) -> Response:
     """All metrics in Prometheus text. They hold no personal data."""
     shown = _registry
     if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):  # more than one process

@@ -7,25 +7,23 @@ from typing import Any
 
 import msgspec
 
-from auth.http.request import Request, current_request
+from auth.http.request import Request
 from auth.http.responses import Response
 from auth.ops import log, metrics
 
 
-def log_request(response: Response) -> Response:
+def log_request(request: Request, response: Response) -> None:
     """Count the request, and write its line where LOG_LEVEL asks for it."""
-    request, status = current_request(), response.status_code
     seconds = time.perf_counter() - request.started
-    rpc = None if request.method == "OPTIONS" or not request.endpoint else request.endpoint.rpartition(".")[2]
-    event = _security_event(request, status)
+    rpc = request.endpoint.rpartition(".")[2] if request.endpoint else None
+    event = _security_event(request, response.status)
     with suppress(OSError, TypeError):  # raised by prometheus_client after a clean-up has removed its files
-        metrics.count(request, rpc or "none", status, seconds, event)
-    level = "WARNING" if status >= 500 or event.get("event") == "lockout" else "INFO"
+        metrics.count(request, rpc or "none", response.status, seconds, event)
+    level = "WARNING" if response.status >= 500 or event.get("event") == "lockout" else "INFO"
     if level in request.config.log_levels:
-        line = {"time": datetime.now(UTC), "level": level, **_fields(request, status, rpc, seconds), **event}
+        line = {"time": datetime.now(UTC), "level": level, **_fields(request, response.status, rpc, seconds), **event}
         if not log.write(line, msgspec.json.encode):
             metrics.LINES_DROPPED.inc()
-    return response
 
 
 def _fields(request: Request, status: int, rpc: str | None, seconds: float) -> dict[str, Any]:

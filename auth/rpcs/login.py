@@ -8,7 +8,7 @@ from auth.core import errors, limits, passwords, refresh_tokens
 from auth.core.models import OptionalAuthenticationTokens, PasswordLoginRequest
 from auth.db import Row
 from auth.http import cookies
-from auth.http.responses import Response
+from auth.http.responses import HTML, Response
 from auth.http.rpc import PUBLIC, Blueprint, Request, rpc
 
 blueprint = Blueprint("login", __name__)
@@ -39,7 +39,7 @@ def password_login(request: Request, form: PasswordLoginRequest) -> Answer:
 
 def _start_session(request: Request, login: Row, new_hash: str | None, refresh_token: str) -> str:
     """Store the session and sign its access token at once: a later call may end the session and be answered."""
-    agent = request.headers.get("User-Agent", "").replace("\0", "")
+    agent = request.header("User-Agent").replace("\0", "")
     session = request.db.one(
         "session_insert",
         sessions=limits.SESSIONS,
@@ -64,7 +64,7 @@ def _answer(request: Request, login: Row, access_token: str, refresh_token: str)
     visible = refresh_token if login["mode"] == "APPLICATION" else None
     answer = OptionalAuthenticationTokens(access_token, refresh_tokens.csrf_token(refresh_token), visible)
     cookies.set_refresh_cookie(request, refresh_token, login["refresh_token_ttl_seconds"])
-    if "application/json" in request.headers.get("Accept", "").lower():
+    if "application/json" in request.header("Accept").lower():
         return answer
     cookies.set_auth_state_cookie(request, answer)
     return _hand_over_page(login["endpoint"])
@@ -81,4 +81,4 @@ def _hand_over_page(endpoint: str) -> Response:
     )
     policy = "default-src 'none'; frame-ancestors 'none'"
     headers = {"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer"}
-    return Response(page, headers=headers, mimetype="text/html")
+    return Response(page.encode(), content_type=HTML, headers=headers)

@@ -14,6 +14,7 @@ from flask import Flask
 
 from auth.core.models import CommonErrorMessage
 from auth.http.request import Request
+from auth.service import Service
 
 Headers = Mapping[str, str]
 COOKIE = "__Host-refreshToken"
@@ -66,7 +67,7 @@ def any_address() -> str:
 
 def request_class(app: Flask) -> type[Request]:
     """The class of the app's requests, whose attributes are the parts of the service."""
-    return cast(type[Request], app.request_class)
+    return cast(Service, app).requests
 
 
 def send_to_app(app: Flask, address: str) -> Send:

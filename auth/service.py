@@ -1,0 +1,56 @@
+"""The way of a request: route, view, log, response."""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+from wsgiref.types import StartResponse
+
+from flask import Flask
+from werkzeug.exceptions import MethodNotAllowed, NotFound
+from werkzeug.routing import MapAdapter
+
+from auth.core import errors
+from auth.http.request import Request
+from auth.http.responses import error_response, options_response
+from auth.ops.request_log import log_request
+
+
+class Service(Flask):
+    """Flask's blueprints and URL map, with a short way for a request.
+
+    Every view gets the request as its first argument. Flask makes no context for it, so Flask's hooks, error handlers
+    and signals are not called, and `flask.request`, `session`, `g` and `current_app` raise.
+    """
+
+    def __init__(self, name: str, requests: type[Request]) -> None:
+        super().__init__(name, static_folder=None)
+        self.requests = requests
+        self.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # `_route` answers OPTIONS
+        self.url_map.merge_slashes = False  # `//auth/login` is not found: no redirect
+
+    def wsgi_app(self, environ: dict[str, Any], start_response: StartResponse) -> list[bytes]:
+        request = self.requests(environ)
+        try:
+            view, variables = self._route(request)
+            response = view(request, **variables)
+        except Exception as error:
+            response = error_response(request, error)
+        log_request(request, response)
+        answer: list[bytes] = response(environ, start_response)
+        return answer
+
+    def _route(self, request: Request) -> tuple[Callable[..., Any], Any]:
+        try:
+            request.endpoint, variables = self._routes.match(request.path, request.method)
+        except NotFound:
+            raise errors.NotFound from None
+        except MethodNotAllowed as refusal:
+            allow = ", ".join(sorted({*(refusal.valid_methods or ()), "OPTIONS"}))
+            if request.method == "OPTIONS":
+                return options_response, {"allow": allow}
+            raise errors.MethodNotAllowed(allow) from None
+        return self.view_functions[request.endpoint], variables
+
+    @cached_property
+    def _routes(self) -> MapAdapter:
+        return self.url_map.bind("")  # any host
