@@ -30,7 +30,7 @@ def attempt(request: Request, login: Row) -> Iterator[None]:
 
 def _refuse_blocked(row: Row) -> None:
     if row["retry_after_seconds"] is not None:
-        raise errors.TooManyAttempts(row["retry_after_seconds"])
+        raise errors.TooManyAttempts(headers={"Retry-After": str(row["retry_after_seconds"])})
 
 
 def _take_back(request: Request, counted: Row) -> None:

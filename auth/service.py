@@ -1,17 +1,16 @@
 """The way of a request: route, view, log, response."""
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import lru_cache
 from typing import Any
 from wsgiref.types import StartResponse
 
 from flask import Flask
 from werkzeug.exceptions import MethodNotAllowed, NotFound
-from werkzeug.routing import MapAdapter
 
 from auth.core import errors
 from auth.http.request import Request
-from auth.http.responses import error_response, options_response
+from auth.http.responses import Response, error_response, options_response
 from auth.ops.request_log import log_request
 
 
@@ -27,30 +26,26 @@ class Service(Flask):
         self.requests = requests
         self.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # `_route` answers OPTIONS
         self.url_map.merge_slashes = False  # `//auth/login` is not found: no redirect
+        self._match = lru_cache(256)(self.url_map.bind("").match)
 
     def wsgi_app(self, environ: dict[str, Any], start_response: StartResponse) -> list[bytes]:
         request = self.requests(environ)
         try:
             view, variables = self._route(request)
-            response = view(request, **variables)
+            response: Response = view(request, **variables)
         except Exception as error:
             response = error_response(request, error)
         log_request(request, response)
-        answer: list[bytes] = response(environ, start_response)
-        return answer
+        return response(environ, start_response)
 
     def _route(self, request: Request) -> tuple[Callable[..., Any], Any]:
         try:
-            request.endpoint, variables = self._routes.match(request.path, request.method)
+            request.endpoint, variables = self._match(request.path, request.method)
         except NotFound:
             raise errors.NotFound from None
         except MethodNotAllowed as refusal:
             allow = ", ".join(sorted({*(refusal.valid_methods or ()), "OPTIONS"}))
             if request.method == "OPTIONS":
                 return options_response, {"allow": allow}
-            raise errors.MethodNotAllowed(allow) from None
+            raise errors.MethodNotAllowed(headers={"Allow": allow}) from None
         return self.view_functions[request.endpoint], variables
-
-    @cached_property
-    def _routes(self) -> MapAdapter:
-        return self.url_map.bind("")  # any host

@@ -9,9 +9,12 @@ class ApiError(Exception):
     error_code: str
     headers: Mapping[str, str] = {}
 
-    def __init__(self, why: str | None = None, *, cause: str | None = None) -> None:
+    def __init__(
+        self, why: str | None = None, *, cause: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
         self.why = why or type(self).__doc__ or ""
         self.cause = cause  # for the log alone
+        self.headers = headers or self.headers
 
     def __init_subclass__(cls, status: int | None = None) -> None:
         cls.status = status or cls.status
@@ -129,10 +132,6 @@ class NoSuchDelegation(NotFound):
 class MethodNotAllowed(ApiError, status=405):
     """This path does not take that method."""
 
-    def __init__(self, allow: str) -> None:
-        super().__init__()
-        self.headers = {"Allow": allow}
-
 
 class AlreadyClaimed(ApiError, status=409):
     """This token has already been claimed."""
@@ -148,10 +147,6 @@ class UnsupportedMediaType(ApiError, status=415):
 
 class TooManyAttempts(ApiError, status=429):
     """Too many attempts to log in. Try again later."""
-
-    def __init__(self, retry_after_seconds: int) -> None:
-        super().__init__()
-        self.headers = {"Retry-After": str(retry_after_seconds)}
 
 
 class InternalError(ApiError, status=500):

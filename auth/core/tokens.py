@@ -20,7 +20,6 @@ from auth.core.limits import LEEWAY_SECONDS, TOKEN_CHARACTERS
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 CACHED_CHARACTERS: Final = 4096  # of a token in the cache; longer ones would take too much memory
-_JSON: Final = json.JSONEncoder(separators=(",", ":"), default=str)  # to ASCII, since browsers decode it with atob
 
 
 class AccessTokens:
@@ -86,7 +85,11 @@ class AccessTokens:
 
 
 def _encoded(content: Mapping[str, Any]) -> bytes:
-    return base64url_encode(_JSON.encode(content).encode())
+    """In base64url, as JSON in ASCII, since browsers decode it with `atob`."""
+    encoded = msgspec.json.encode(content)
+    if not encoded.isascii():  # msgspec does not escape other characters
+        encoded = json.dumps(json.loads(encoded), separators=(",", ":")).encode()
+    return base64url_encode(encoded)
 
 
 def _fitting(scopes: Sequence[str], payload: bytes, excess: int) -> int:

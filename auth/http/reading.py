@@ -43,9 +43,7 @@ def idempotency_key(request: Request, *_: object) -> str | None:
 
 def read_query(request: Request, _: bytes, model: type[Model]) -> Model:
     """The query as the model; of a parameter given twice, the first value. Raises `InvalidRequest`."""
-    return _read(
-        "query", model, lambda: msgspec.convert(_query_fields(request.environ["QUERY_STRING"].encode("latin-1")), model)
-    )
+    return _read("query", model, lambda: msgspec.convert(_query_fields(request.environ["QUERY_STRING"]), model))
 
 
 def read_body(request: Request, limit: int) -> bytes:
@@ -100,8 +98,8 @@ def _read(part: str, model: type[Model], read: Callable[[], Model]) -> Model:
         raise InvalidRequest(f"The {part} of the request could not be parsed.") from None
 
 
-def _query_fields(query: bytes) -> dict[str, Any]:
-    fields: dict[str, Any] = _form_fields(query)
+def _query_fields(query: str) -> dict[str, Any]:
+    fields: dict[str, Any] = _form_fields(query.encode("latin-1"))
     for name in _NUMBERS & fields.keys():
         if not _NUMBER.fullmatch(fields[name]):
             raise InvalidRequest(f"{name!r} must be a whole number.")

@@ -1,5 +1,6 @@
 """An RPC is declared once. Routing, admission, validation and the OpenAPI document all use the declaration."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +22,7 @@ from auth.http.responses import Response, json_response
 __all__ = ["AUTHENTICATED", "END_USERS", "PRIVILEGED", "PUBLIC", "RPCS", "Bearer", "Blueprint", "Request", "rpc"]
 
 PUBLIC: Final = "public"
-END_USERS: Final = frozenset({Role.USER, Role.ADMIN})  # only with a token of their own session, else 403
+END_USERS: Final = frozenset({Role.USER, Role.ADMIN})
 PRIVILEGED: Final = frozenset({Role.ADMIN, Role.SERVICE})
 AUTHENTICATED: Final = END_USERS | PRIVILEGED | {Role.THIRD_PARTY_APP, Role.PROVIDER}
 
@@ -41,6 +42,7 @@ class rpc:  # noqa: N801 - a decorator
     roles: frozenset[Role] | Literal["public"]
     event: str | None = None  # its name in the log
     body_bytes: int = MODEL_BODY_BYTES  # the longest body, where the handler takes one
+    own_session: bool = False  # only with a token of the user's own session and all:write, else 403
 
     def __call__(self, handler: Handler) -> Handler:
         self.method, self.path = self.route.split()
@@ -52,6 +54,10 @@ class rpc:  # noqa: N801 - a decorator
         for model in self.models.values():
             msgspec.json.Decoder(model)  # prepares the model: msgspec crashes where two threads are the first to use it
         self.readers = {part: read for part, read in READERS.items() if part in self.models}
+        bearer = [] if self.roles == PUBLIC else ["bearer"]
+        expected = {"request", *bearer, *self.readers, *re.findall("<(.+?)>", self.path), "return"}
+        if self.models.keys() != expected:
+            raise TypeError(f"{self.name} cannot get the parameters {self.models.keys() ^ expected}")
         RPCS[self.name] = self
         self.blueprint.add_url_rule(self.path, self.name, partial(self._serve, handler), methods=[self.method])
         return handler
@@ -75,7 +81,7 @@ class rpc:  # noqa: N801 - a decorator
             raise errors.RoleNotAllowed
         if not any(map(self.scope.covered_by, bearer.scopes)):
             raise errors.ScopeNotCovered
-        if self.roles == END_USERS and (bearer.is_extended or ALL_WRITE not in bearer.scopes):
+        if self.own_session and (bearer.is_extended or ALL_WRITE not in bearer.scopes):
             raise errors.SessionTokenNeeded
         return bearer
 

@@ -8,17 +8,24 @@ from auth.rpcs.sessions import end_one, page_of
 blueprint = Blueprint("delegations", __name__)
 
 
-@rpc(blueprint, "listDelegations", "GET /auth/delegations", END_USERS)
+@rpc(blueprint, "listDelegations", "GET /auth/delegations", END_USERS, own_session=True)
 def list_delegations(request: Request, bearer: Bearer, query: PageRequest) -> Page[Delegation]:
     return page_of(request, "delegation_list", bearer, query, Delegation)
 
 
-@rpc(blueprint, "invalidateDelegations", "DELETE /auth/delegations", END_USERS, event="revocation")
+@rpc(blueprint, "invalidateDelegations", "DELETE /auth/delegations", END_USERS, "revocation", own_session=True)
 def invalidate_delegations(request: Request, bearer: Bearer) -> None:
     request.live_row("delegation_delete_all", **bearer.parameters())
     request.db.run("principal_mark_ended", id=bearer.principal_id)
 
 
-@rpc(blueprint, "invalidateDelegation", "DELETE /auth/delegations/<delegation_id>", END_USERS, event="revocation")
+@rpc(
+    blueprint,
+    "invalidateDelegation",
+    "DELETE /auth/delegations/<delegation_id>",
+    END_USERS,
+    "revocation",
+    own_session=True,
+)
 def invalidate_delegation(request: Request, bearer: Bearer, delegation_id: str) -> None:
     end_one(request, "delegation_delete", bearer, delegation_id, NoSuchDelegation)

@@ -9,7 +9,7 @@ from auth.http.rpc import END_USERS, PUBLIC, Bearer, Blueprint, Request, rpc
 blueprint = Blueprint("passwords", __name__)
 
 
-@rpc(blueprint, "changePassword", "POST /auth/password", END_USERS, event="password change")
+@rpc(blueprint, "changePassword", "POST /auth/password", END_USERS, "password change", own_session=True)
 def change_password(request: Request, bearer: Bearer, body: models.ChangePasswordRequest) -> None:
     passwords.check_length(body.current_password)
     person = request.live_row("password_find", address=request.client_address, **bearer.parameters())

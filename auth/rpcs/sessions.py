@@ -14,18 +14,18 @@ _UUID: Final = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 blueprint = Blueprint("sessions", __name__)
 
 
-@rpc(blueprint, "listUserSessions", "GET /auth/sessions", END_USERS)
+@rpc(blueprint, "listUserSessions", "GET /auth/sessions", END_USERS, own_session=True)
 def list_user_sessions(request: Request, bearer: Bearer, query: PageRequest) -> Page[Session]:
     return page_of(request, "session_list", bearer, query, Session)
 
 
-@rpc(blueprint, "invalidateSessions", "DELETE /auth/sessions", END_USERS, event="revocation")
+@rpc(blueprint, "invalidateSessions", "DELETE /auth/sessions", END_USERS, "revocation", own_session=True)
 def invalidate_sessions(request: Request, bearer: Bearer) -> None:
     request.live_row("session_delete_all", **bearer.parameters())
     cookies.expire_refresh_cookie(request)
 
 
-@rpc(blueprint, "invalidateSession", "DELETE /auth/sessions/<session_id>", END_USERS, event="revocation")
+@rpc(blueprint, "invalidateSession", "DELETE /auth/sessions/<session_id>", END_USERS, "revocation", own_session=True)
 def invalidate_session(request: Request, bearer: Bearer, session_id: str) -> None:
     end_one(request, "session_delete", bearer, session_id, NoSuchSession)
     if session_id == str(bearer.session_reference):
