@@ -351,7 +351,7 @@ def test_an_unexpected_error_is_logged_without_request_data(
         raise ValueError(f"cannot read {secret}") from KeyError(secret)
 
     broken = create_app(config)
-    broken.add_url_rule("/break/<secret>", view_func=lambda secret: fail(f"{secret}{secret}"))
+    broken.add_url_rule("/break/<secret>", view_func=lambda _, secret: fail(f"{secret}{secret}"))
     Api(send_to_app(broken, address)).call("GET", "/break/abc").refused(500, "INTERNAL_ERROR")
     request_class(broken).database.close()
     [line] = [json.loads(text) for text in capfd.readouterr().out.splitlines()]
@@ -410,7 +410,7 @@ def test_a_request_line_is_short_enough_for_a_pipe(
 ) -> None:
     """Also where everything in it is as long as it can be. It is JSON, and tells the length of what it cut."""
     app, request_id = deploy(config), "r" * 128
-    app.add_url_rule("/break/<path:text>", view_func=deep)
+    app.add_url_rule("/break/<path:text>", view_func=lambda _, text: deep(text))
     send = send_to_app(app, address)
     api = Api(lambda method, path, headers, body: send(method, path, {**headers, "X-Request-Id": request_id}, body))
     capfd.readouterr()

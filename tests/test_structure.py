@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from app import create_app
+from auth.config import Config
+
 from .support.servers import PROJECT
 
 FUNCTION_LINES = 25
@@ -67,3 +70,31 @@ def test_the_readme_is_short() -> None:
 def test_the_entry_points_import_nothing_of_dev() -> None:
     """import-linter reads packages only, and these two are files."""
     assert not {path.name for path in ROOT if "dev" in imported(path)}
+
+
+FLASK_HOOKS = (
+    "before_request_funcs",
+    "after_request_funcs",
+    "teardown_request_funcs",
+    "error_handler_spec",
+    "url_value_preprocessors",
+    "url_default_functions",
+)
+
+
+def test_no_hook_of_flask_is_registered(config: Config) -> None:
+    """`Service.wsgi_app` would not call it."""
+    app = create_app(config)
+    for part in (app, *app.blueprints.values()):
+        assert {name: getattr(part, name) for name in FLASK_HOOKS if getattr(part, name)} == {}
+    assert app.teardown_appcontext_funcs == []
+
+
+def test_the_service_uses_of_flask_only_what_needs_no_context() -> None:
+    names = set()
+    for path in [*SERVICE, *CLI]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module == "flask":
+                names |= {alias.name for alias in node.names}
+            assert not (isinstance(node, ast.Import) and node.names[0].name == "flask"), path
+    assert names == {"Flask", "Blueprint"}
