@@ -69,7 +69,7 @@ def end_tokens(statement: str, user_id: str, **parameters: object) -> int:
     with database() as opened:
         with opened.transaction() as transaction:
             existing(transaction.one(statement, id=user_id, **parameters), f"user {user_id}")
-            ended = transaction.run("principal_end_tokens", id=user_id, kept_reference=None)
+            ended = transaction.run("principal_end_tokens", id=user_id)
         opened.run("principal_mark_ended", id=user_id)
     return ended
 

@@ -53,11 +53,11 @@ def _start_session(request: Request, login: Row, new_hash: str | None, refresh_t
     )
     if session is None:  # disabled, deleted or given a new password during the hash
         raise errors.IncorrectCredentials
-    reference = str(session["public_session_reference"])
-    request.record.set_principal(login["id"], reference)
+    session_reference = str(session["public_session_reference"])
+    request.record.set_principal(login["id"], session_reference)
     if session["revoked"]:
         request.details["revoked"] = session["revoked"]
-    return request.tokens.mint(login, SCOPES, limits.ACCESS_TOKEN_MS, publicSessionReference=reference)
+    return request.tokens.mint(login, SCOPES, limits.ACCESS_TOKEN_MS, publicSessionReference=session_reference)
 
 
 def _answer(request: Request, login: Row, access_token: str, refresh_token: str) -> Answer:

@@ -42,7 +42,7 @@ def page_of(request: Request, name: str, bearer: Bearer, query: PageRequest, mod
 
 def end_one(request: Request, statement: str, bearer: Bearer, text: str, missing: type[ApiError]) -> None:
     """End the session or delegation with that UUID, in its canonical spelling only. Raises `missing`."""
-    reference = text if _UUID.fullmatch(text) else None
-    if not request.live_row(statement, reference=reference, **bearer.parameters())["was_there"]:
+    session_reference = text if _UUID.fullmatch(text) else None
+    if not request.live_row(statement, session_reference=session_reference, **bearer.parameters())["was_there"]:
         raise missing
     request.details |= {"ended": text, "revoked": 1}
