@@ -11,7 +11,7 @@ PAGE_SIZES: Final = (10, 25, 50, 100, 250)
 DEFAULT_PAGE_SIZE: Final = 50
 NO_NUL: Final = r"^[^\x00]*$"  # PostgreSQL cannot store NUL
 
-Item = TypeVar("Item")
+Item = TypeVar("Item", bound=Struct)
 Name = Annotated[str, Meta(min_length=1, max_length=ID_CHARACTERS, pattern=NO_NUL)]
 
 Password = Annotated[str, Meta(min_length=1, max_length=PASSWORD_BYTES)]  # and at most as many bytes
