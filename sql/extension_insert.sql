@@ -59,9 +59,7 @@ WITH turn AS MATERIALIZED (
     FROM allowed
     WHERE NOT is_full
       AND coalesce(not_after > now(), true)
-    RETURNING public_session_reference
 )
-SELECT allowed.is_full
+SELECT is_full
 FROM allowed
-LEFT JOIN stored ON true
-WHERE coalesce(allowed.not_after > now(), true)
+WHERE coalesce(not_after > now(), true)
