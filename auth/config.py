@@ -18,10 +18,10 @@ class Config:
     database_url: str
     keyring: Keyring
     issuer: str
-    trusted_origins: frozenset[str]  # as `origin_of` spells them
+    trusted_origins: frozenset[str]  # `origin_of` has spelled them
     trusted_proxies: int
     cookie_secure: bool
-    log_levels: frozenset[str] = frozenset(LEVELS)  # of the lines that are written
+    log_levels: frozenset[str] = frozenset(LEVELS)  # lines of other levels are not written
 
 
 class Misconfigured(Exception):

@@ -31,7 +31,7 @@ KNOWN: Final = re.compile(
 )
 NO_PASSWORD: Final = re.compile(r"!|\*(?![0-9A-F]{40}$)")  # in MySQL, hashes begin with * too
 WRAPPER: Final = re.compile(r"^(?:\{(?:crypt|bcrypt|argon2(?:@SpringSecurity_v5_8)?)\}|bcrypt\$|argon2)(?=[$!*])", re.I)
-LIBRARIES: Final = ("$argon2", "$2", "$scrypt$", "bcrypt_sha256$")  # refuse some parameters only when they compute
+LIBRARIES: Final = ("$argon2", "$2", "$scrypt$", "bcrypt_sha256$")  # some parameters are refused only by a computation
 PBKDF2: Final = {"pbkdf2": pbkdf2_sha1, "sha1": pbkdf2_sha1, "sha256": pbkdf2_sha256, "sha512": OriginalPbkdf2}
 
 _accepted = set[tuple[object, ...]]()

@@ -20,10 +20,10 @@ _OF_PEOPLE: Final = _OF_ALL | {
     "email": "email",
     "orgId": "org_id",
 }
-_NOTHING_REQUIRED: Final = {"twoFactorAuthentication": True, "serviceLicenseAgreement": True}  # of any person, yet
+_NOTHING_REQUIRED: Final = {"twoFactorAuthentication": True, "serviceLicenseAgreement": True}
 
 
-Uid = Annotated[int, Meta(ge=1, le=2**63 - 1)]  # a bigint, and never 0, since `uid or None` treats 0 as a missing claim
+Uid = Annotated[int, Meta(ge=1, le=2**63 - 1)]  # PostgreSQL's bigint; 0 would be a missing claim in `uid or None`
 Seconds = Annotated[float, Meta(ge=0, le=2**40)]  # since the epoch; PostgreSQL cannot store a much later time
 
 

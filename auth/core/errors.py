@@ -11,7 +11,7 @@ class ApiError(Exception):
 
     def __init__(self, why: str | None = None, *, cause: str | None = None) -> None:
         self.why = why or type(self).__doc__ or ""
-        self.cause = cause  # for the log alone
+        self.cause = cause  # only the log gets it
 
     def __init_subclass__(cls, status: int | None = None) -> None:
         cls.status = status or cls.status

@@ -19,7 +19,7 @@ from auth.core.keys import ALGORITHMS, Keyring
 from auth.core.limits import LEEWAY_SECONDS, TOKEN_CHARACTERS
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
-CACHED_CHARACTERS: Final = 4096  # of a token in the cache; longer ones would take too much memory
+CACHED_CHARACTERS: Final = 4096  # longer tokens are not cached, since they take too much memory
 _JSON: Final = json.JSONEncoder(separators=(",", ":"), default=str)  # to ASCII, since browsers decode it with atob
 
 

@@ -35,7 +35,7 @@ def token_extension(request: Request, bearer: Bearer, body: TokenExtensionReques
         return OptionalAuthenticationTokens(mint(issued_at=person["issued_at"], extendedFrom=source), None, None)
     refresh_token = refresh_tokens.generate()
     session_reference = str(uuid4())
-    access_token = mint(publicSessionReference=session_reference)  # first, since it may be too long
+    access_token = mint(publicSessionReference=session_reference)  # nothing is stored if it is too long
     tokens |= {"scopes": scopes, "extended_by_chain": chain, "access_token_lifetime_ms": body.expires_in}
     _store(request, refresh_token, session_reference=session_reference, **tokens)
     return OptionalAuthenticationTokens(access_token, refresh_tokens.csrf_token(refresh_token), refresh_token)

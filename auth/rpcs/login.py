@@ -51,7 +51,7 @@ def _start_session(request: Request, login: Row, new_hash: str | None, refresh_t
         new_hash=new_hash,
         **login,
     )
-    if session is None:  # disabled, deleted or given a new password during the hash
+    if session is None:  # during the hash the person was disabled, deleted or given a new password
         raise errors.IncorrectCredentials
     session_reference = str(session["public_session_reference"])
     request.record.set_principal(login["id"], session_reference)
