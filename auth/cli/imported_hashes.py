@@ -83,7 +83,9 @@ def _of_text(password_hash: str) -> str | None:
 
 def _of_keycloak(credential_data: str, secret_data: str) -> str:
     data, secret = json.loads(credential_data), json.loads(secret_data)
-    salt, key, rounds = _decoded(secret["salt"]), _decoded(secret["value"]), data["hashIterations"]
+    salt = _decoded(secret["salt"])
+    key = _decoded(secret["value"])
+    rounds = data["hashIterations"]
     if data["algorithm"] != "argon2":
         return _spelled(PBKDF2[data["algorithm"].removeprefix("pbkdf2-")], salt, key, rounds=rounds)
     given = {name: values[0] for name, values in data["additionalParameters"].items()}

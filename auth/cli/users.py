@@ -64,10 +64,7 @@ def reset_password(user_id: str, valid_for: int) -> Answer:
 
 
 def end_tokens(statement: str, user_id: str, **parameters: object) -> int:
-    """Change a person by the statement, end all their tokens, and return the number of these tokens.
-
-    The statement locks the person's row: a parallel login is either ended here, or refused.
-    """
+    """Change a person by the statement, which locks the row, and end all their tokens. Returns how many these were."""
     with database() as opened:
         with opened.transaction() as transaction:
             existing(transaction.one(statement, id=user_id, **parameters), f"user {user_id}")

@@ -57,7 +57,8 @@ class AccessTokens:
     def verify(self, token: str) -> Bearer:
         """The bearer that the access token names. Raises `InvalidToken` for any defect."""
         read = self._cached if len(token) <= CACHED_CHARACTERS else self._read
-        bearer, now = read(token), time.time()
+        bearer = read(token)
+        now = time.time()
         if bearer.exp <= now - LEEWAY_SECONDS or max(bearer.iat, bearer.nbf) > now + LEEWAY_SECONDS:
             raise InvalidToken
         return bearer

@@ -61,10 +61,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             del self._started[conn]
 
     def notify(self) -> None:
-        """Called by the main loop at least once a second. End requests that take too long; their threads go on.
-
-        If there is no place for a new connection, close the connection that has been idle longest.
-        """
+        """Called at least once a second. End requests that take too long, and idle connections in excess."""
         super().notify()
         for conn, started in list(self._started.items()):
             if time.monotonic() - started > REQUEST_SECONDS:
