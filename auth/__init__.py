@@ -3,4 +3,4 @@
 from typing import Final
 
 VERSION: Final = "1.2.0"
-DEFAULTS: Final = {"PORT": "8080", "WEB_CONCURRENCY": "2", "LOG_LEVEL": "info"}  # of what gunicorn.conf.py reads
+DEFAULTS: Final = {"PORT": "8080", "WEB_CONCURRENCY": "2", "LOG_LEVEL": "info"}  # gunicorn.conf.py reads them too

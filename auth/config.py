@@ -18,10 +18,10 @@ class Config:
     database_url: str
     keyring: Keyring
     issuer: str
-    trusted_origins: frozenset[str]  # as `origin_of` spells them
+    trusted_origins: frozenset[str]  # `origin_of` has spelled them
     trusted_proxies: int
     cookie_secure: bool
-    log_levels: frozenset[str] = frozenset(LEVELS)  # of the lines that are written
+    log_levels: frozenset[str] = frozenset(LEVELS)  # lines of other levels are not written
 
 
 class Misconfigured(Exception):
@@ -38,7 +38,8 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
 
 def read(environment: Mapping[str, str], *names: str) -> dict[str, Any]:
     """The values of these variables. Raises `Misconfigured`."""
-    values, problems = {}, []
+    values = {}
+    problems = []
     for name in names:
         parse, default = _VARIABLES[name]
         text = environment.get(name, "").strip() or default
@@ -51,16 +52,13 @@ def read(environment: Mapping[str, str], *names: str) -> dict[str, Any]:
     return values
 
 
-def _database_url(text: str) -> str:
-    if not (is_database_url(text) and text.isprintable()):  # libpq takes a newline for a part of a name
-        raise ValueError("must be the postgresql:// URL of the database")
-    return text
+def _text(is_sound: Callable[[str], bool], rule: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if not (is_sound(text) and text.isprintable()):  # libpq takes a newline for a part of a name
+            raise ValueError(rule)
+        return text
 
-
-def _issuer(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("must be printable text")
-    return text
+    return parse
 
 
 def _origins(text: str) -> frozenset[str]:
@@ -88,10 +86,10 @@ def _levels(lowest: str) -> frozenset[str]:
 
 # How each is read, and its value where it is missing or empty. The last three are checked here, for gunicorn.conf.py.
 _VARIABLES: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
-    "DATABASE_URL": (_database_url, ""),
+    "DATABASE_URL": (_text(is_database_url, "must be the postgresql:// URL of the database"), ""),
     "JWT_PRIVATE_KEY": (load_private_key, ""),
     "JWT_PUBLIC_KEYS": (load_public_keys, ""),
-    "JWT_ISSUER": (_issuer, "cloud.sdu.dk"),
+    "JWT_ISSUER": (_text(str.isprintable, "must be printable text"), "cloud.sdu.dk"),
     "TRUSTED_ORIGINS": (_origins, ""),
     "TRUSTED_PROXIES": (_between(0, 99), "0"),
     "COOKIE_SECURE": (lambda text: bool(_between(0, 1)(text)), "1"),

@@ -13,8 +13,7 @@ from auth.http.request import Request
 def attempt(request: Request, login: Row) -> Iterator[None]:
     """Count a failed login, and take the count back after the block unless the block raised `IncorrectCredentials`.
 
-    `login` is a row of `login_find` or `password_find`. The block has a place in the queue for hashing; without that
-    place nothing is counted. Raises `TooManyAttempts` and `LoginBusy`.
+    `login`: a row of `login_find` or `password_find`. Raises `TooManyAttempts`, or `LoginBusy` if the queue is full.
     """
     _refuse_blocked(login)
     with passwords.queue, ExitStack() as at_the_end:

@@ -7,7 +7,7 @@ SELECT
     least(%(bearer_not_after)s::double precision, (
         SELECT extract(epoch FROM expires_at)::double precision
         FROM refresh_token
-        WHERE public_session_reference = %(bearer_reference)s
+        WHERE public_session_reference = %(bearer_grant_reference)s
           AND extended_by IS NOT NULL
     )) AS not_after
-FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_reference)s, %(bearer_issued_at)s) AS bearer
+FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_grant_reference)s, %(bearer_issued_at)s) AS bearer

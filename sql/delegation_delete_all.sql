@@ -3,7 +3,7 @@
 WITH bearer AS (
     UPDATE principal
     SET tokens_ended_at = clock_timestamp()
-    FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_reference)s, %(bearer_issued_at)s) AS live
+    FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_grant_reference)s, %(bearer_issued_at)s) AS live
     WHERE principal.id = live.id
     RETURNING principal.id
 )

@@ -24,4 +24,4 @@ SELECT
         LIMIT %(items_per_page)s
         OFFSET %(offset)s
     ) AS items
-FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_reference)s, %(bearer_issued_at)s) AS bearer
+FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_grant_reference)s, %(bearer_issued_at)s) AS bearer

@@ -9,9 +9,9 @@ SELECT
     least(%(user_not_after)s::double precision, (
         SELECT extract(epoch FROM expires_at)::double precision
         FROM refresh_token
-        WHERE public_session_reference = %(user_reference)s
+        WHERE public_session_reference = %(user_grant_reference)s
           AND extended_by IS NOT NULL
     )) AS not_after
-FROM live_principal(%(user_id)s, %(user_uid)s, %(user_reference)s, %(user_issued_at)s) AS person
-CROSS JOIN live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_reference)s, %(bearer_issued_at)s) AS bearer
+FROM live_principal(%(user_id)s, %(user_uid)s, %(user_grant_reference)s, %(user_issued_at)s) AS person
+CROSS JOIN live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_grant_reference)s, %(bearer_issued_at)s) AS bearer
 WHERE person.principal_type IN ('password', 'wayf')

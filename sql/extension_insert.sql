@@ -17,22 +17,22 @@ WITH turn AS MATERIALIZED (
         token.extended_by IS NOT NULL AS is_delegation
     FROM locked
     JOIN refresh_token AS token ON token.principal_id = locked.id
-    WHERE token.public_session_reference = ANY (ARRAY[%(user_reference)s, %(bearer_reference)s]::uuid[])
+    WHERE token.public_session_reference = ANY (ARRAY[%(user_grant_reference)s, %(bearer_grant_reference)s]::uuid[])
       AND (token.expires_at IS NULL OR token.expires_at > now())
     FOR KEY SHARE OF token
-), bearer (id, uid, reference, issued_at) AS (
+), bearer (id, uid, grant_reference, issued_at) AS (
     VALUES
-        (%(user_id)s::text, %(user_uid)s::bigint, %(user_reference)s::uuid, %(user_issued_at)s::bigint),
-        (%(bearer_id)s, %(bearer_uid)s, %(bearer_reference)s, %(bearer_issued_at)s)
+        (%(user_id)s::text, %(user_uid)s::bigint, %(user_grant_reference)s::uuid, %(user_issued_at)s::bigint),
+        (%(bearer_id)s, %(bearer_uid)s, %(bearer_grant_reference)s, %(bearer_issued_at)s)
 ), live AS (
     SELECT locked.id, token.token_hash, token.expires_at, token.is_delegation
     FROM bearer
     JOIN locked ON locked.id = bearer.id
-    LEFT JOIN token ON token.principal_id = bearer.id AND token.public_session_reference = bearer.reference
+    LEFT JOIN token ON token.principal_id = bearer.id AND token.public_session_reference = bearer.grant_reference
     WHERE locked.disabled_at IS NULL
       AND locked.uid = coalesce(bearer.uid, locked.uid)
       AND CASE
-          WHEN bearer.reference IS NULL
+          WHEN bearer.grant_reference IS NULL
               THEN to_timestamp(bearer.issued_at) > locked.tokens_ended_at
           ELSE token.token_hash IS NOT NULL
       END
@@ -53,15 +53,13 @@ WITH turn AS MATERIALIZED (
         extended_by, extended_by_chain, made_from, expires_at
     )
     SELECT
-        %(token_hash)s, %(reference)s, person_id, %(scopes)s, %(access_token_lifetime_ms)s,
+        %(token_hash)s, %(session_reference)s, person_id, %(scopes)s, %(access_token_lifetime_ms)s,
         service_id, %(extended_by_chain)s, made_from,
         least(now() + make_interval(hours => 24 * %(ttl_days)s), not_after)
     FROM allowed
     WHERE NOT is_full
       AND coalesce(not_after > now(), true)
-    RETURNING public_session_reference
 )
-SELECT allowed.is_full
+SELECT is_full
 FROM allowed
-LEFT JOIN stored ON true
-WHERE coalesce(allowed.not_after > now(), true)
+WHERE coalesce(not_after > now(), true)

@@ -2,7 +2,7 @@
 -- spent, when the bearer's grant has ended.
 WITH bearer AS (
     SELECT id
-    FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_reference)s, %(bearer_issued_at)s)
+    FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_grant_reference)s, %(bearer_issued_at)s)
 ), claimed AS (
     INSERT INTO jti_claim (jti)
     SELECT %(jti)s

@@ -2,7 +2,7 @@
 -- again. ON CONFLICT DO UPDATE reads the latest version of the row, so parallel retries are decided one after another.
 WITH bearer AS (
     SELECT id, uid
-    FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_reference)s, %(bearer_issued_at)s)
+    FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_grant_reference)s, %(bearer_issued_at)s)
 ), claimed AS (
     INSERT INTO jti_claim (jti, idempotency_key_hash, claimed_by)
     SELECT %(jti)s, %(key_hash)s, bearer.uid

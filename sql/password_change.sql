@@ -7,11 +7,11 @@ WITH changed AS (
         reset_token_hash = NULL,
         reset_expires_at = NULL,
         tokens_ended_at = clock_timestamp()
-    FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_reference)s, %(bearer_issued_at)s) AS live
+    FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_grant_reference)s, %(bearer_issued_at)s) AS live
     WHERE principal.id = live.id
       AND principal.password_generation = %(password_generation)s
       AND principal.disabled_at IS NULL
     RETURNING principal.id
 )
-SELECT id, end_tokens(id, %(bearer_reference)s) AS revoked
+SELECT id, end_tokens(id, %(bearer_grant_reference)s) AS revoked
 FROM changed

@@ -12,7 +12,7 @@ SELECT
     seconds_blocked(
         ARRAY[pair_key, network_key, CASE WHEN NOT is_known_network THEN username_key END]
     ) AS retry_after_seconds
-FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_reference)s, %(bearer_issued_at)s) AS bearer
+FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_grant_reference)s, %(bearer_issued_at)s) AS bearer
 CROSS JOIN limit_keys(%(address)s, bearer.id) AS limits
 CROSS JOIN LATERAL (
     SELECT EXISTS (

@@ -2,7 +2,7 @@
 -- ended.
 WITH bearer AS (
     SELECT principal.id
-    FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_reference)s, %(bearer_issued_at)s) AS live
+    FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_grant_reference)s, %(bearer_issued_at)s) AS live
     JOIN principal ON principal.id = live.id
     FOR NO KEY UPDATE OF principal
 )

@@ -16,11 +16,11 @@ SELECT
             'user_agent', coalesce(user_agent, 'Unknown device'),
             'created_at', (extract(epoch FROM created_at) * 1000)::bigint,
             'last_used_at', (extract(epoch FROM coalesce(last_used_at, created_at)) * 1000)::bigint,
-            'current', public_session_reference IS NOT DISTINCT FROM %(bearer_reference)s
+            'current', public_session_reference IS NOT DISTINCT FROM %(bearer_grant_reference)s
         )
         FROM live
         ORDER BY created_at DESC, public_session_reference
         LIMIT %(items_per_page)s
         OFFSET %(offset)s
     ) AS items
-FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_reference)s, %(bearer_issued_at)s) AS bearer
+FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_grant_reference)s, %(bearer_issued_at)s) AS bearer

@@ -223,7 +223,7 @@ def test_a_refresh_notes_its_use_without_a_standby(site: Site) -> None:  # noqa:
 def test_a_statement_that_was_not_sent_whole_gives_its_connection_back(site: Site) -> None:  # noqa: F811
     """One with many parameters does not fit into the buffers of a backend that hangs."""
     database, together = Database(site.direct), threading.Barrier(WRITE_CONNECTIONS)
-    bearer = {"bearer_id": "_", "bearer_uid": None, "bearer_reference": None, "bearer_issued_at": 0}
+    bearer = {"bearer_id": "_", "bearer_uid": None, "bearer_grant_reference": None, "bearer_issued_at": 0}
 
     def connect(_: int) -> None:
         with database.transaction():

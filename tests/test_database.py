@@ -285,7 +285,7 @@ def test_a_known_network_is_one_that_contains_the_address_of_a_live_session(worl
     for address in ADDRESSES:
         user = world.user()
         world.session(user, ip_address=address)
-        person = {"bearer_id": user, "bearer_uid": None, "bearer_reference": None, "bearer_issued_at": 2**40}
+        person = {"bearer_id": user, "bearer_uid": None, "bearer_grant_reference": None, "bearer_issued_at": 2**40}
         for network in NETWORKS:
             contains = bool(address and network) and ip_address(address or "") in ip_network(network or "")
             login = world.db.one("login_find", username=user, service=world.login_service(), address=network)
@@ -328,7 +328,7 @@ def test_a_guess_reads_few_pages_however_many_sessions_its_user_has(
             [reference],
         )
         values = PER_REQUEST[name] | {"address": network}
-        values |= {"bearer_reference": reference} if "bearer_reference" in values else {}
+        values |= {"bearer_grant_reference": reference} if "bearer_grant_reference" in values else {}
         [[plan]] = explain(filled, name, values, "ANALYZE, BUFFERS, FORMAT JSON")
     assert plan["Plan"]["Actual Rows"] == 1
     assert plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"] < 150

@@ -243,7 +243,7 @@ def test_a_delegation_that_is_being_stored_ends_too(api: Api, world: World, data
         with DirectDatabase(database_url).transaction() as transaction:
             stored = transaction.one(
                 "extension_insert", **bearers[0].parameters(), **bearers[1].parameters("user"),
-                token_hash=digest(token), reference=uuid.uuid4(), scopes=list(SCOPES),
+                token_hash=digest(token), session_reference=uuid.uuid4(), scopes=list(SCOPES),
                 access_token_lifetime_ms=1000, extended_by_chain=[service.id], ttl_days=30, delegations=100,
             )  # fmt: skip
             assert stored is not None

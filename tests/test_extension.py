@@ -32,7 +32,7 @@ def test_a_service_extends_a_users_token(api: Api, world: World) -> None:
     assert payload["exp"] - payload["iat"] == 91
     assert 0 <= time.time() - payload["iat"] < 30
     assert "publicSessionReference" not in payload
-    assert world.db.run("principal_end_tokens", id=user.id, kept_reference=None) == 1
+    assert world.db.run("principal_end_tokens", id=user.id) == 1
 
 
 def test_a_chain_of_three_services(api: Api, world: World) -> None:
@@ -92,7 +92,7 @@ def test_without_refreshes_nothing_is_stored(api: Api, world: World) -> None:
         assert extended["refreshToken"] is None
     request = {"validJWT": user.access_token, "requestedScopes": ["files:read"], "expiresIn": 1, "allowRefreshes": None}
     assert api.call("POST", "/auth/extend", service.access_token, json_body=request).ok()["csrfToken"] is None
-    assert world.db.run("principal_end_tokens", id=user.id, kept_reference=None) == 1
+    assert world.db.run("principal_end_tokens", id=user.id) == 1
 
 
 def test_an_admin_may_call_but_has_no_policy(api: Api, world: World) -> None:
@@ -358,7 +358,7 @@ def test_an_extension_waits_for_one_that_is_being_stored_and_counts_it(
                 "extension_insert", **bearers[0].parameters(), **bearers[1].parameters("user"),
                 token_hash=secrets.token_bytes(32), scopes=["files:read"],
                 access_token_lifetime_ms=1000, extended_by_chain=[service.id], ttl_days=30, delegations=DELEGATIONS,
-                reference=uuid.uuid4(),
+                session_reference=uuid.uuid4(),
             )  # fmt: skip
             assert first is not None
             second = pool.submit(api.extend, service.access_token, user.access_token, "files:read", refreshes=True)

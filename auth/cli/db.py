@@ -11,7 +11,7 @@ commands = Group("db", help="The database schema.")
 def migrate_command() -> Answer:
     with database() as opened:
         applied = migrate(opened)
-        end_excess(opened)  # stored by 1.1.0: without bounds, ending a person's tokens takes too long
+        end_excess(opened)  # release 1.1.0 had no bounds: ending all tokens of a person took too long
     return Answer({"applied": applied}, [f"applied {name}" for name in applied] or ["nothing to apply"])
 
 

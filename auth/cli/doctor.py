@@ -43,7 +43,8 @@ def _of_environment(url: str) -> Iterator[Row]:
             yield finding("keys" if line.startswith(KEYS) else "environment", False, line)
         return
     yield finding("environment", True, "every variable is sound")
-    signing, others = config.keyring.signing, len(config.keyring.verifying) - 1
+    signing = config.keyring.signing
+    others = len(config.keyring.verifying) - 1
     yield finding("keys", True, f"{signing.algorithm} {signing.kid} signs, {others} more verify")
     scheme = "http" if config.cookie_secure else "https"
     wrong = min((origin for origin in config.trusted_origins if origin.startswith(f"{scheme}://")), default=None)
@@ -60,8 +61,9 @@ def _of_database(opened: DirectDatabase) -> Iterator[Row]:
         whose = "" if os.environ.get("DATABASE_URL", "").strip() else ", make run's own: DATABASE_URL is not set"
         kind = f"PostgreSQL {facts['version']}{whose}"
         yield finding("database", not facts["read_only"], kind, f"{kind}, which takes no writes")
-        waiting, wrong = ", ".join(pending(opened)), ", ".join(facts["wrong_settings"])
+        waiting = ", ".join(pending(opened))
         yield finding("migrations", not waiting, "all applied", f"pending: {waiting}")
+        wrong = ", ".join(facts["wrong_settings"])
         yield finding("settings", not wrong, "sound", f"remove from database, role or PgBouncer: {wrong}")
         yield from _connections(facts["connections"])
         if not waiting:
@@ -95,6 +97,7 @@ def _hashes(samples: list[Row]) -> Row:
             dear += [row] if excess(row["password_hash"]) else []
     if not dear:
         return finding("password hashes", True, "none is above the ceiling of its kind")
-    users, first_id = sum(row["users"] for row in dear), min(row["first_id"] for row in dear)
-    message = f"{users} users cannot log in, {first_id} for example: {excess(dear[0]['password_hash'])}"
+    users = sum(row["users"] for row in dear)
+    example = min(row["first_id"] for row in dear)
+    message = f"{users} users cannot log in, {example} for example: {excess(dear[0]['password_hash'])}"
     return finding("password hashes", False, f"{message}. Run `flask users reset-password` for each.")

@@ -31,7 +31,7 @@ KNOWN: Final = re.compile(
 )
 NO_PASSWORD: Final = re.compile(r"!|\*(?![0-9A-F]{40}$)")  # in MySQL, hashes begin with * too
 WRAPPER: Final = re.compile(r"^(?:\{(?:crypt|bcrypt|argon2(?:@SpringSecurity_v5_8)?)\}|bcrypt\$|argon2)(?=[$!*])", re.I)
-LIBRARIES: Final = ("$argon2", "$2", "$scrypt$", "bcrypt_sha256$")  # refuse some parameters only when they compute
+LIBRARIES: Final = ("$argon2", "$2", "$scrypt$", "bcrypt_sha256$")  # some parameters are refused only by a computation
 PBKDF2: Final = {"pbkdf2": pbkdf2_sha1, "sha1": pbkdf2_sha1, "sha256": pbkdf2_sha256, "sha512": OriginalPbkdf2}
 
 _accepted = set[tuple[object, ...]]()
@@ -83,7 +83,9 @@ def _of_text(password_hash: str) -> str | None:
 
 def _of_keycloak(credential_data: str, secret_data: str) -> str:
     data, secret = json.loads(credential_data), json.loads(secret_data)
-    salt, key, rounds = _decoded(secret["salt"]), _decoded(secret["value"]), data["hashIterations"]
+    salt = _decoded(secret["salt"])
+    key = _decoded(secret["value"])
+    rounds = data["hashIterations"]
     if data["algorithm"] != "argon2":
         return _spelled(PBKDF2[data["algorithm"].removeprefix("pbkdf2-")], salt, key, rounds=rounds)
     given = {name: values[0] for name, values in data["additionalParameters"].items()}

@@ -7,7 +7,7 @@ from auth.config import Misconfigured
 from auth.core.errors import DatabaseUnavailable
 from auth.db import SQL_FOLDER, DirectDatabase
 
-PAUSE_SECONDS: Final = 1.5  # for other processes that migrate or use the tables in long transactions
+PAUSE_SECONDS: Final = 1.5  # other processes may migrate meanwhile, or end their long transactions
 
 
 class Migration(NamedTuple):

@@ -50,9 +50,8 @@ def import_command(file: IO[bytes]) -> Answer:
                 continue
             try:
                 user = _row(line.removeprefix(BOM_UTF8))
-                inserted(
-                    transaction.one("principal_insert", principal_type="password", **user), f"principal {user['id']}"
-                )
+                created = transaction.one("principal_insert", principal_type="password", **user)
+                inserted(created, f"principal {user['id']}")
             except click.ClickException as mistake:
                 raise click.ClickException(f"line {number}: {mistake.message}") from None
             hashes.append(user["password_hash"])

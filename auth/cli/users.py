@@ -2,7 +2,6 @@
 
 import sys
 from functools import partial
-from typing import Any
 
 import click
 
@@ -27,13 +26,16 @@ password_stdin = click.option("--password-stdin", is_flag=True, help="Read the p
 @click.option("--last-name", required=True)
 @click.option("--email")
 @password_stdin
-def create(user_id: str, role: str, password_stdin: bool, **texts: Any) -> Answer:
-    check_person(user_id, **texts)
+def create(
+    user_id: str, role: str, first_names: str, last_name: str, email: str | None, password_stdin: bool
+) -> Answer:
+    own_texts = {"first_names": first_names, "last_name": last_name, "email": email}
+    check_person(user_id, **own_texts)
+    password = _ask_password(password_stdin, user_id, *own_texts.values())
     row = {"id": user_id, "role": Role(role).value}
-    password = _ask_password(password_stdin, user_id, *texts.values())
-    texts |= {"principal_type": "password", "org_id": None, "password_hash": passwords.hash_password(password)}
+    others = {"principal_type": "password", "org_id": None, "password_hash": passwords.hash_password(password)}
     with database() as opened:
-        created = opened.one("principal_insert", **row, **texts)
+        created = opened.one("principal_insert", **row, **own_texts, **others)
     inserted(created, f"principal {user_id}")
     return Answer(row, [f"created {user_id}"])
 
@@ -62,14 +64,11 @@ def reset_password(user_id: str, valid_for: int) -> Answer:
 
 
 def end_tokens(statement: str, user_id: str, **parameters: object) -> int:
-    """Change a person by the statement, end all their tokens, and return the number of these tokens.
-
-    The statement locks the person's row: a parallel login is either ended here, or refused.
-    """
+    """Change a person by the statement, which locks the row, and end all their tokens. Returns how many these were."""
     with database() as opened:
         with opened.transaction() as transaction:
             existing(transaction.one(statement, id=user_id, **parameters), f"user {user_id}")
-            ended = transaction.run("principal_end_tokens", id=user_id, kept_reference=None)
+            ended = transaction.run("principal_end_tokens", id=user_id)
         opened.run("principal_mark_ended", id=user_id)
     return ended
 

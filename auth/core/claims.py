@@ -20,10 +20,10 @@ _OF_PEOPLE: Final = _OF_ALL | {
     "email": "email",
     "orgId": "org_id",
 }
-_NOTHING_REQUIRED: Final = {"twoFactorAuthentication": True, "serviceLicenseAgreement": True}  # of any person, yet
+_NOTHING_REQUIRED: Final = {"twoFactorAuthentication": True, "serviceLicenseAgreement": True}
 
 
-Uid = Annotated[int, Meta(ge=1, le=2**63 - 1)]  # a bigint, and never 0, since `uid or None` treats 0 as a missing claim
+Uid = Annotated[int, Meta(ge=1, le=2**63 - 1)]  # PostgreSQL's bigint; 0 would be a missing claim in `uid or None`
 Seconds = Annotated[float, Meta(ge=0, le=2**40)]  # since the epoch; PostgreSQL cannot store a much later time
 
 
@@ -51,7 +51,7 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
 
     @property
     def grant_reference(self) -> UUID | None:
-        """The stored token that this one ends with, or None where there is none."""
+        """The `publicSessionReference` of the stored token that this one ends with, or None where there is none."""
         return self.session_reference or self.extended_from or None
 
     @property
@@ -69,14 +69,11 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
         return {name: claim for name, claim in to_builtins(self).items() if name in kept}
 
     def parameters(self, name: str = "bearer") -> dict[str, Any]:
-        """The parameters of `live_principal` in a statement, with `name` as their prefix, and `not_after`.
-
-        The latter is the latest `exp` of tokens made from this one, in seconds. None: the stored token sets it.
-        """
+        """Parameters of a statement. `not_after`: the end of tokens made from it; None: the stored token sets it."""
         return {
             f"{name}_id": self.principal_id,
             f"{name}_uid": self.uid or None,
-            f"{name}_reference": self.grant_reference,
+            f"{name}_grant_reference": self.grant_reference,
             f"{name}_issued_at": int(self.iat),
             f"{name}_not_after": self.exp if self.is_extended and not self.session_reference else None,
         }

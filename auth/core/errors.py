@@ -3,17 +3,17 @@
 import re
 from collections.abc import Mapping
 
+Headers = Mapping[str, str]
+
 
 class ApiError(Exception):
     status: int
     error_code: str
-    headers: Mapping[str, str] = {}
+    headers: Headers = {}
 
-    def __init__(
-        self, why: str | None = None, *, cause: str | None = None, headers: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, why: str | None = None, *, cause: str | None = None, headers: Headers | None = None) -> None:
         self.why = why or type(self).__doc__ or ""
-        self.cause = cause  # for the log alone
+        self.cause = cause  # only the log gets it
         self.headers = headers or self.headers
 
     def __init_subclass__(cls, status: int | None = None) -> None:

@@ -37,7 +37,7 @@ class VerificationKey:
             raise UnusableKey("must be EC P-256, RSA of 2,048 bits or more, or Ed25519")
         self.key = key
         jwk = get_default_algorithms()[self.algorithm].to_jwk(key, as_dict=True)
-        public = {name: jwk[name] for name in ("crv", "e", "kty", "n", "x", "y") if name in jwk}  # by RFC 7638
+        public = {name: jwk[name] for name in ("crv", "e", "kty", "n", "x", "y") if name in jwk}  # RFC 7638 names them
         canonical = json.dumps(public, sort_keys=True, separators=(",", ":")).encode()
         self.kid = base64url_encode(hashlib.sha256(canonical).digest()).decode()
         self.jwk: dict[str, Any] = public | {"kid": self.kid, "use": "sig", "alg": self.algorithm}

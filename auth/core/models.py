@@ -11,10 +11,10 @@ PAGE_SIZES: Final = (10, 25, 50, 100, 250)
 DEFAULT_PAGE_SIZE: Final = 50
 NO_NUL: Final = r"^[^\x00]*$"  # PostgreSQL cannot store NUL
 
-Item = TypeVar("Item")
+Item = TypeVar("Item", bound=Struct)
 Name = Annotated[str, Meta(min_length=1, max_length=ID_CHARACTERS, pattern=NO_NUL)]
 
-Password = Annotated[str, Meta(min_length=1, max_length=PASSWORD_BYTES)]  # and at most as many bytes
+Password = Annotated[str, Meta(min_length=1, max_length=PASSWORD_BYTES)]  # `check_length` counts its bytes too
 
 
 class Role(StrEnum):
@@ -112,8 +112,8 @@ class RequestOneTimeToken(Struct):
 
 
 class PageRequest(Struct, rename="camel"):
-    items_per_page: int = DEFAULT_PAGE_SIZE  # one of `PAGE_SIZES`; any other counts as the default
-    page: Annotated[int, Meta(le=2**31 - 1)] = 0  # as in the original; a negative one counts as 0
+    items_per_page: int = DEFAULT_PAGE_SIZE  # a size that is not in `PAGE_SIZES` counts as the default
+    page: Annotated[int, Meta(le=2**31 - 1)] = 0  # a negative page counts as 0, as in the original
 
 
 class TokenExtensionRequest(Struct, rename="camel"):

@@ -10,10 +10,7 @@ _HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
 
 
 def origin_of(url: str) -> str | None:
-    """The origin of a URL as `scheme://host:port`, lower-case and, for http and https, with the port filled in.
-
-    None if it cannot be parsed, or if browsers and servers are known to read it differently.
-    """
+    """A URL's origin, such as `https://a.example:443`. None if browsers and servers may read the URL differently."""
     if not url.isascii() or not url.isprintable() or "\\" in url or " " in url:
         return None
     try:

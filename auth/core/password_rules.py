@@ -13,7 +13,7 @@ from auth.core.passwords import Places
 CHARACTERS: Final = 15  # NIST SP 800-63B-4, 3.1.1.2: where a password is the only factor
 SCORED_CHARACTERS: Final = 64  # zxcvbn's time grows with the square of the length
 WAITING: Final = 8  # the most calls that wait for a score or compute it; each takes a thread
-SCORE: Final = 3  # of 0 to 4; 3 means at least 10^8 guesses
+SCORE: Final = 3  # zxcvbn gives 0 to 4; 3 means at least 10^8 guesses
 
 # zxcvbn tries every combination of characters that may stand for letters (l33t), up to 700 of them, 3 ms each. Above 4,
 # the rarer characters are replaced by the digit that stands for the same letter.

@@ -102,7 +102,8 @@ def excess(password_hash: str, password_bytes: int = 0) -> str | None:
     parts = _context.handler(scheme).from_string(password_hash)
     if parts.checksum is None or not password_hash.isprintable():
         raise ValueError("The hash is not complete.")
-    cost, (ceiling, unit) = int(parts.rounds), CEILINGS[scheme.removeprefix("ucloud_")]
+    cost = int(parts.rounds)
+    ceiling, unit = CEILINGS[scheme.removeprefix("ucloud_")]
     if scheme == "argon2":  # each lane is a thread, so four lanes count as a pass
         cost = parts.memory_cost * max(cost, 2, parts.parallelism // 4)
     elif scheme == "scrypt":
@@ -113,10 +114,7 @@ def excess(password_hash: str, password_bytes: int = 0) -> str | None:
 
 
 def in_turn(deadline: float, waited: Callable[[float], object], work: Callable[..., Result], *arguments: Any) -> Result:
-    """Compute a hash in its turn, and call `waited` with the seconds that it waited.
-
-    Raises `LoginBusy` after `WAIT_SECONDS`, or earlier at the deadline of the request, by the monotonic clock.
-    """
+    """The result of the work in its turn. `waited` gets the seconds of the wait; after too many, raises `LoginBusy`."""
     asked = time.monotonic()
 
     def begin() -> Result:

@@ -11,7 +11,7 @@ def generate() -> str:
 
 
 def digest(text: str) -> bytes:
-    """The SHA-256 that the database stores of a token. It needs no salt: 256 random bits cannot be guessed."""
+    """SHA-256 of a token, a jti or an idempotency key. Tokens need no salt: 256 random bits cannot be guessed."""
     return hashlib.sha256(text.encode()).digest()
 
 

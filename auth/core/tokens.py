@@ -19,7 +19,7 @@ from auth.core.keys import ALGORITHMS, Keyring
 from auth.core.limits import LEEWAY_SECONDS, TOKEN_CHARACTERS
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
-CACHED_CHARACTERS: Final = 4096  # of a token in the cache; longer ones would take too much memory
+CACHED_CHARACTERS: Final = 4096  # longer tokens are not cached, since they take too much memory
 
 
 class AccessTokens:
@@ -56,7 +56,8 @@ class AccessTokens:
     def verify(self, token: str) -> Bearer:
         """The bearer that the access token names. Raises `InvalidToken` for any defect."""
         read = self._cached if len(token) <= CACHED_CHARACTERS else self._read
-        bearer, now = read(token), time.time()
+        bearer = read(token)
+        now = time.time()
         if bearer.exp <= now - LEEWAY_SECONDS or max(bearer.iat, bearer.nbf) > now + LEEWAY_SECONDS:
             raise InvalidToken
         return bearer

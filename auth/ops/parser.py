@@ -11,14 +11,14 @@ from urllib.parse import unquote
 from gunicorn.http import body, errors, message, parser, unreader
 
 HEAD_BYTES: Final = 64 * 1024
-HEAD_PIECES: Final = 256  # the most reads
-BODY_PIECES: Final = 2100  # the most reads and chunks
-PIECE_BYTES: Final = 256  # of a body: each allow one more piece, so chunks of 1 KiB are never too many
-FRAMING_BYTES: Final = 128  # the most bytes of one read when no length is known
+HEAD_PIECES: Final = 256  # a head arrives in at most this many reads
+BODY_PIECES: Final = 2100  # a body arrives in at most this many reads and chunks
+PIECE_BYTES: Final = 256  # of a body, this many bytes allow one more piece: chunks of 1 KiB are never too many
+FRAMING_BYTES: Final = 128  # one read takes at most this much if no length is known
 
 
 class Unreader(unreader.SocketUnreader):  # type: ignore[misc]
-    pieces: int  # that may still come
+    pieces: int  # this many may still come
 
     def chunk(self, size_hint: int | None = None) -> bytes:
         self.take_piece()
@@ -52,10 +52,10 @@ class Request(message.Request):  # type: ignore[misc]
         """Any other spelling of a path, such as `//metrics`, is 404, since a proxy may have a rule for the path."""
         super().parse_request_line(line)
         if self.uri.partition("?")[0] != normpath("/" + unquote(self.path).lstrip("/")):  # type: ignore[has-type]
-            self.path = "/"  # 404
+            self.path = "/"  # no route has this path
 
     def set_body_reader(self) -> None:
-        self.max_buffer_headers = FRAMING_BYTES  # of trailers
+        self.max_buffer_headers = FRAMING_BYTES  # trailers have this limit
         super().set_body_reader()
         self.unreader.mxchunk = FRAMING_BYTES
         self.unreader.pieces = BODY_PIECES

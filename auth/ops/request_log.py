@@ -21,23 +21,21 @@ def log_request(request: Request, response: Response) -> None:
         metrics.count(request, rpc or "none", response.status, seconds, event)
     level = "WARNING" if response.status >= 500 or event.get("event") == "lockout" else "INFO"
     if level in request.config.log_levels:
-        line = {"time": datetime.now(UTC), "level": level, **_fields(request, response.status, rpc, seconds), **event}
+        line = {
+            "time": datetime.now(UTC),
+            "level": level,
+            **msgspec.to_builtins(request.record),
+            "rpc": rpc,
+            "method": request.method,
+            "status": response.status,
+            "durationMs": round(seconds * 1000, 3),
+            "client": request.client_address,
+            **event,
+        }
+        if request.exception is not None:
+            line["exception"] = log.traceback_without_messages(request.exception)
         if not log.write(line, msgspec.json.encode):
             metrics.LINES_DROPPED.inc()
-
-
-def _fields(request: Request, status: int, rpc: str | None, seconds: float) -> dict[str, Any]:
-    fields = {
-        **msgspec.to_builtins(request.record),
-        "rpc": rpc,
-        "method": request.method,
-        "status": status,
-        "durationMs": round(seconds * 1000, 3),
-        "client": request.client_address,
-    }
-    if request.exception is not None:
-        fields["exception"] = log.traceback_without_messages(request.exception)
-    return fields
 
 
 def _security_event(request: Request, status: int) -> dict[str, Any]:

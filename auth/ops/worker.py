@@ -53,7 +53,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         try:
             if super().handle(conn):
                 return True
-            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 4096)  # otherwise a read for each small packet
+            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 4096)  # otherwise each small packet is a read
             conn.close(graceful=True)
             conn.close = lambda **_: None  # gunicorn would close it again
             return False
@@ -61,10 +61,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             del self._started[conn]
 
     def notify(self) -> None:
-        """Called by the main loop at least once a second. End requests that take too long; their threads go on.
-
-        If there is no place for a new connection, close the connection that has been idle longest.
-        """
+        """Called at least once a second. End requests that take too long, and idle connections in excess."""
         super().notify()
         for conn, started in list(self._started.items()):
             if time.monotonic() - started > REQUEST_SECONDS:
@@ -82,7 +79,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
         """Answer and log what gunicorn could not read, without quoting it as gunicorn does."""
-        from auth.ops.metrics import REQUESTS  # only in the worker's process
+        from auth.ops.metrics import REQUESTS  # the master must not import it
 
         status = _UNREADABLE.get(type(exc), 400) if isinstance(exc, errors.ParseException) else 500
         if status == 500:

@@ -2,8 +2,8 @@
 
 from auth.core.errors import NoSuchDelegation
 from auth.core.models import Delegation, Page, PageRequest
+from auth.http.own_tokens import end_one, page_of
 from auth.http.rpc import END_USERS, Bearer, Blueprint, Request, rpc
-from auth.rpcs.sessions import end_one, page_of
 
 blueprint = Blueprint("delegations", __name__)
 

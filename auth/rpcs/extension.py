@@ -33,10 +33,11 @@ def token_extension(request: Request, bearer: Bearer, body: TokenExtensionReques
     if not body.allow_refreshes:
         source = user.grant_reference if user.is_extended else None
         return OptionalAuthenticationTokens(mint(issued_at=person["issued_at"], extendedFrom=source), None, None)
-    refresh_token, reference = refresh_tokens.generate(), str(uuid4())
-    access_token = mint(publicSessionReference=reference)  # first, since it may be too long
+    refresh_token = refresh_tokens.generate()
+    session_reference = str(uuid4())
+    access_token = mint(publicSessionReference=session_reference)  # nothing is stored if it is too long
     tokens |= {"scopes": scopes, "extended_by_chain": chain, "access_token_lifetime_ms": body.expires_in}
-    _store(request, refresh_token, reference=reference, **tokens)
+    _store(request, refresh_token, session_reference=session_reference, **tokens)
     return OptionalAuthenticationTokens(access_token, refresh_tokens.csrf_token(refresh_token), refresh_token)
 
 
@@ -58,4 +59,4 @@ def _store(request: Request, refresh_token: str, **parameters: Any) -> None:
     parameters |= {"token_hash": refresh_tokens.digest(refresh_token), "ttl_days": limits.EXTENDED_REFRESH_TOKEN_DAYS}
     if request.live_row("extension_insert", delegations=limits.DELEGATIONS, **parameters)["is_full"]:
         raise errors.TooManyDelegations
-    request.details["newSession"] = parameters["reference"]
+    request.details["newSession"] = parameters["session_reference"]

@@ -51,13 +51,13 @@ def _start_session(request: Request, login: Row, new_hash: str | None, refresh_t
         new_hash=new_hash,
         **login,
     )
-    if session is None:  # disabled, deleted or given a new password during the hash
+    if session is None:  # during the hash the person was disabled, deleted or given a new password
         raise errors.IncorrectCredentials
-    reference = str(session["public_session_reference"])
-    request.record.set_principal(login["id"], reference)
+    session_reference = str(session["public_session_reference"])
+    request.record.set_principal(login["id"], session_reference)
     if session["revoked"]:
         request.details["revoked"] = session["revoked"]
-    return request.tokens.mint(login, SCOPES, limits.ACCESS_TOKEN_MS, publicSessionReference=reference)
+    return request.tokens.mint(login, SCOPES, limits.ACCESS_TOKEN_MS, publicSessionReference=session_reference)
 
 
 def _answer(request: Request, login: Row, access_token: str, refresh_token: str) -> Answer:

@@ -17,7 +17,8 @@ def request_one_time_token(request: Request, bearer: Bearer, query: RequestOneTi
     asked = scopes.parse_all(query.audience.split(","))
     if not scopes.all_covered(asked, bearer.scopes):
         raise errors.ScopeNotCovered
-    jti, audience = str(uuid.uuid4()), [str(scope) for scope in asked]
+    audience = [str(scope) for scope in asked]
+    jti = str(uuid.uuid4())
     request.details |= {"jtiHash": digest(jti).hex(), "scopes": audience}
     access_token = request.tokens.mint(principal, audience, ONE_TIME_TOKEN_MS, jti=jti, **bearer.provenance)
     return OneTimeAccessToken(access_token, jti)

@@ -20,13 +20,15 @@ def web_refresh(request: Request, cookie_token: str) -> models.AccessTokenAndCsr
 def _mint(request: Request, refresh_token: str) -> str:
     digest = refresh_tokens.digest(refresh_token)
     stored = request.live_row("refresh_token_find", token_hash=digest, use_seconds=limits.USE_SECONDS)
-    session, chain = stored["public_session_reference"], stored["extended_by_chain"]
-    request.record.set_principal(stored["id"], session, chain)
+    session_reference = stored["public_session_reference"]
+    chain = stored["extended_by_chain"]
+    request.record.set_principal(stored["id"], session_reference, chain)
     granted = stored["scopes"]
     if stored["policy"] is not None:  # a delegation: the policy of today narrows it
         policy = [Scope.parse(scope) for scope in stored["policy"]]
         granted = [scope for scope in granted if all_covered([Scope.parse(scope)], policy)]
     if not granted:
         raise errors.InvalidToken
-    provenance = {"publicSessionReference": session, "extendedBy": stored["extended_by"], "extendedByChain": chain}
-    return request.tokens.mint(stored, granted, stored["access_token_lifetime_ms"], **provenance)
+    provenance = {"extendedBy": stored["extended_by"], "extendedByChain": chain}
+    lifetime_ms = stored["access_token_lifetime_ms"]
+    return request.tokens.mint(stored, granted, lifetime_ms, publicSessionReference=session_reference, **provenance)

@@ -11,19 +11,20 @@ from auth.db import SQL_FOLDER
 
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 
-BEARER = {"bearer_id": "user-7", "bearer_uid": None, "bearer_reference": uuid4(), "bearer_issued_at": 1}
-USER = {"user_id": "user-8", "user_uid": 8, "user_reference": uuid4(), "user_issued_at": 1}
+BEARER = {"bearer_id": "user-7", "bearer_uid": None, "bearer_grant_reference": uuid4(), "bearer_issued_at": 1}
+USER = {"user_id": "user-8", "user_uid": 8, "user_grant_reference": uuid4(), "user_issued_at": 1}
 KEYS = {"pair_key": b"x" * 32, "network_key": b"y" * 32, "username_key": b"z" * 32}
 PER_REQUEST: dict[str, dict[str, Any]] = {
     "bearer_find": {"bearer_not_after": None, **BEARER},
-    "delegation_delete": {"reference": uuid4(), **BEARER},
+    "delegation_delete": {"session_reference": uuid4(), **BEARER},
     "delegation_delete_all": BEARER,
     "delegation_list": {"items_per_page": 10, "offset": 0, **BEARER},
     "expired_delete": {"batch": 100, "claim_days": 30},
     "extension_find": {"user_not_after": None, **BEARER, **USER},
     "extension_insert": {
-        **BEARER, **USER, "user_not_after": None, "token_hash": b"z" * 32, "scopes": ["a:read"], "reference": uuid4(),
-        "access_token_lifetime_ms": 1, "extended_by_chain": ["user-7"], "ttl_days": 30, "delegations": 100,
+        **BEARER, **USER, "user_not_after": None, "token_hash": b"z" * 32, "scopes": ["a:read"],
+        "session_reference": uuid4(), "access_token_lifetime_ms": 1, "extended_by_chain": ["user-7"],
+        "ttl_days": 30, "delegations": 100,
     },
     "jti_claim_insert": {"jti": "new", **BEARER},
     "jti_claim_insert_with_key": {"jti": "new", "key_hash": b"k" * 32, **BEARER},
@@ -41,7 +42,7 @@ PER_REQUEST: dict[str, dict[str, Any]] = {
     "refresh_token_delete": {"token_hash": b"x" * 32},
     "refresh_token_delete_many": {"token_hashes": [b"x" * 32, b"y" * 32], **BEARER},
     "refresh_token_find": {"token_hash": b"x" * 32, "use_seconds": 300},
-    "session_delete": {"reference": uuid4(), **BEARER},
+    "session_delete": {"session_reference": uuid4(), **BEARER},
     "session_delete_all": BEARER,
     "session_insert": {
         "token_hash": b"w" * 32, "id": "user-7", "uid": 7, "password_generation": 0,

@@ -19,7 +19,7 @@ from auth.core.tokens import AccessTokens
 from auth.db import DirectDatabase, Row
 
 ORIGIN = "https://cloud.example.org"
-FOREVER = {"bearer_uid": None, "bearer_reference": None, "bearer_issued_at": 2**40}  # a token that has not ended
+FOREVER = {"bearer_uid": None, "bearer_grant_reference": None, "bearer_issued_at": 2**40}  # a token that has not ended
 PASSWORD = "correct horse battery staple"
 QUICK_HASH = pbkdf2_sha256.using(rounds=1).hash(PASSWORD)  # for tests that compare a hundred times with it
 
