@@ -1,0 +1,48 @@
+"""Where answers differ from those of release 1.1.0 on purpose. docs/CHANGELOG.md has each of these changes."""
+
+from typing import Final
+
+# Texts that were replaced in all recorded answers: old, new, reason.
+TEXTS: Final = [
+    (
+        "Access-Control-Allow-Headers: Authorization, Content-Type, Idempotency-Key, X-CSRFToken, X-Request-Id\n",
+        "Access-Control-Allow-Headers: Authorization, Content-Type, Idempotency-Key, X-CSRFToken, X-Request-Id,"
+        " traceparent, tracestate, baggage, sentry-trace\n",
+        "preflights allow the headers of tracing",
+    ),
+]
+
+_PATHS: Final = "a path has one spelling; any other is answered as if it were not below /auth"
+_SIZES: Final = "the longest body depends on the call"
+_CHAINS: Final = "a chain has at most 8 services"
+
+# Calls whose recorded answer is the new one, and the reason.
+ANSWERS: Final = {
+    "openapi": "new descriptions and bounds",
+    "HEAD /openapi.json": "new descriptions and bounds",
+    **dict.fromkeys(
+        [
+            *("path /auth/", "path /auth/login/", "path /auth//login", "path //auth/login", "path /auth/%6cogin"),
+            *("path /auth%2flogin", "path /auth/./login", "path /auth/x/../login", "path /auth/login/.."),
+            *("path /auth/login%00", "path /auth/login%20", "path /auth/login%0a", "path /auth/sessions/"),
+            *("path /auth/sessions/%2f", "path /auth/%ff", "path /auth/%c3%a9", "path //livez", "path /%6civez"),
+            *("path http://auth.example.org/auth/login", "path http://auth.example.org/livez"),
+            *("preflight of /auth/", "preflight, trailing slash"),
+            *("end session %00", "end delegation %00"),
+        ],
+        _PATHS,
+    ),
+    **dict.fromkeys(
+        [
+            *("body of /auth/login: 2 MiB and more", "body of /auth/refresh: 2 MiB and more", "body of bulk: too long"),
+            *("body of refresh: 4097 bytes", "body of refresh: 65536 bytes", "body of refresh: 65537 bytes"),
+            *("body of login: 65537 bytes", "body of resetPassword: 65537 bytes", "body of a GET, too long"),
+        ],
+        _SIZES,
+    ),
+    "refresh/web 16": "a header line may have 32 KiB",
+    "logout/web 16": "a header line may have 32 KiB",
+    "extension of 8": _CHAINS,
+    "extension, 1,001 scopes": "the scopes of a request have at most 16 KiB together",
+    "reset, unknown and too short": "resetPassword checks the reset token first",
+}
