@@ -48,7 +48,7 @@ SCHEMES: Final = {
 def jwks(request: Request) -> Response:
     keys = request.tokens.keyring.jwks()
     headers = {"Cache-Control": f"public, max-age={JWKS_SECONDS}", "Access-Control-Allow-Origin": "*"}
-    return Response(msgspec.json.encode(keys), content_type="application/jwk-set+json", headers=headers)
+    return Response(msgspec.json.encode(keys), {**headers, "Content-Type": "application/jwk-set+json"})
 
 
 @blueprint.get("/openapi.json")

@@ -24,21 +24,20 @@ _PREFLIGHT: Final = [
     ("Access-Control-Allow-Headers", f"{_HEADERS}, traceparent, tracestate, baggage, sentry-trace"),
     ("Access-Control-Max-Age", "600"),
 ]
-HTML: Final = "text/html; charset=utf-8"
+HTML: Final = {"Content-Type": "text/html; charset=utf-8"}
+JSON: Final = {"Content-Type": "application/json"}
 
 
 class Response(msgspec.Struct):
     body: bytes
+    headers: Mapping[str, str] = JSON
     status: int = 200
-    content_type: str = "application/json"
-    headers: Mapping[str, str] = {}
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> list[bytes]:
         """Send it, as a WSGI application does, with the headers that every response carries."""
         request: Request = environ["auth.request"]
-        headers = [*self.headers.items(), ("Content-Type", self.content_type)]
-        headers += [("Content-Length", str(len(self.body))), ("X-Request-Id", request.record.request_id)]
-        headers += [("X-Content-Type-Options", "nosniff")]
+        headers = [*self.headers.items(), ("Content-Length", str(len(self.body)))]
+        headers += [("X-Request-Id", request.record.request_id), ("X-Content-Type-Options", "nosniff")]
         headers += [("Set-Cookie", cookie) for cookie in request.cookies_to_set]
         if request.path.startswith("/auth"):
             headers += _NO_STORE
@@ -62,8 +61,8 @@ def error_response(request: Request, error: Exception) -> Response:
     request.record.cause = error.cause or msgspec.UNSET
     request.record.error_code = error.error_code
     body = msgspec.json.encode(CommonErrorMessage(error.why, error.error_code))
-    return Response(body, error.status, headers=error.headers)
+    return Response(body, {**error.headers, **JSON}, error.status)
 
 
 def options_response(_: Request, allow: str) -> Response:
-    return Response(b"", content_type=HTML, headers={"Allow": allow})
+    return Response(b"", {**HTML, "Allow": allow})

@@ -35,7 +35,7 @@ def metrics(_: Request) -> Response:
         os.makedirs(folder, 0o700, exist_ok=True)  # a clean-up may have removed it
         shown = CollectorRegistry()
         MultiProcessCollector(shown)  # type: ignore[no-untyped-call]
-    return Response(generate_latest(shown), content_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(shown), {"Content-Type": CONTENT_TYPE_LATEST})
 
 
 def count(request: Request, rpc: str, status: int, seconds: float, event: dict[str, Any]) -> None:

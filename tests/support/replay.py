@@ -109,7 +109,7 @@ class Replay:
     def _described(self, call: Call, received: bytes) -> str:
         text = received.decode(errors="surrogateescape")
         text = re.sub(r"(?<=\r\nDate: )[^\r]+", "<date>", text)
-        text = re.sub(r"(?<=\r\nX-Request-Id: )" + _UUID.pattern, "<uuid>", text)
+        text = re.sub(rf"(?<=\r\nX-Request-Id: )(?:{_UUID.pattern}|[0-9a-f]{{32}})(?=\r)", "<uuid>", text)
         text = re.sub(r"(?<=\r\nRetry-After: )(2[0-5]|1?\d)\b", "<1 to 25>", text)
         text = re.sub(r"(?<=\r\nAllow: )[^\r]+", lambda found: ", ".join(sorted(found[0].split(", "))), text)
         text = _EXPIRES.sub(_by_max_age, text)
