@@ -12,7 +12,7 @@ from auth.core.limits import JWKS_SECONDS
 from auth.core.models import CommonErrorMessage, Unit
 from auth.http.request import Request
 from auth.http.responses import Response, json_response
-from auth.http.rpc import PUBLIC, RPCS, rpc
+from auth.http.rpc import PUBLIC, RPCS, Rpc
 
 blueprint = Blueprint("documents", __name__)
 
@@ -74,7 +74,7 @@ def document() -> dict[str, Any]:
     }
 
 
-def _call(declared: rpc) -> dict[str, Any]:
+def _call(declared: Rpc) -> dict[str, Any]:
     security = [SECURITY[part] for part in declared.models if part in SECURITY]
     content = _content(declared.models["return"])
     if "form" in declared.models:
@@ -95,7 +95,7 @@ def _operation(name: str, tag: str, security: list[Any], description: str, conte
     return {"operationId": name, "tags": [tag], "security": security, "responses": responses}
 
 
-def _parameters(declared: rpc) -> list[dict[str, Any]]:
+def _parameters(declared: Rpc) -> list[dict[str, Any]]:
     parameters = [_parameter("path", name, True, {"type": "string"}) for name in re.findall("<(.+?)>", declared.path)]
     if "idempotency_key" in declared.models:
         key = {"type": "string", "pattern": "^[!-~]{1,255}$"}

@@ -2,9 +2,10 @@
 
 import re
 
+from auth.core.claims import Bearer
 from auth.core.errors import ApiError
 from auth.core.models import DEFAULT_PAGE_SIZE, PAGE_SIZES, Item, Page, PageRequest
-from auth.http.rpc import Bearer, Request
+from auth.http.request import Request
 
 _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 

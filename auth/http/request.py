@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache, partial
 from typing import Any, ClassVar, Final, TypeVar
 
-import msgspec
-
 from auth.config import Config
 from auth.core import passwords
 from auth.core.errors import InvalidToken
@@ -21,21 +19,6 @@ Result = TypeVar("Result")
 
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._=+/:-]{1,128}", re.ASCII)
 _WITH_PORT: Final = re.compile(r"(?:\[([0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{1,45})\]|([0-9.]{7,15})(?=:))(?::([0-9]{1,5}))?")
-
-
-class Record(msgspec.Struct, rename="camel"):
-    """The fields of the log line that are known before the answer."""
-
-    request_id: str
-    principal: str | None = None
-    session: object = None
-    extended_by_chain: Sequence[str] = ()
-    error_code: str | None = None
-    cause: str | msgspec.UnsetType = msgspec.UNSET  # of an error, for the log alone
-
-    def set_principal(self, principal: str | None, session: object = None, chain: Sequence[str] = ()) -> None:
-        """Record for which principal the request acts, by which session, through which services."""
-        self.principal, self.session, self.extended_by_chain = principal, session, chain
 
 
 class Request:
@@ -56,7 +39,9 @@ class Request:
         self.method: str = environ["REQUEST_METHOD"]
         self.path: str = environ["PATH_INFO"]
         given = self.header("X-Request-Id")
-        self.record = Record(given if REQUEST_ID.fullmatch(given) else secrets.token_hex(16))
+        self.id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+        self.record: dict[str, Any] = {"requestId": self.id, "errorCode": None}  # fields of the log line
+        self.set_principal(None)
         self.details: dict[str, Any] = {}  # of the event; never a token, a password or a jti
         self.db = RequestDatabase(self.database)
         self.cookies_to_set: list[str] = []  # values of Set-Cookie, for whatever the answer will be
@@ -65,6 +50,10 @@ class Request:
         """The value of that header, or "" where there is none."""
         value: str = self.environ.get("HTTP_" + name.upper().replace("-", "_"), "")
         return value
+
+    def set_principal(self, principal: str | None, session: object = None, chain: Sequence[str] = ()) -> None:
+        """Record for which principal the request acts, by which session, through which services."""
+        self.record |= {"principal": principal, "session": session, "extendedByChain": chain}
 
     def hashed(self, work: Callable[..., Result], *arguments: Any) -> Result:
         """The result of a function of `passwords`, in its turn. Raises `LoginBusy`."""

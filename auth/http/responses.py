@@ -30,14 +30,14 @@ JSON: Final = {"Content-Type": "application/json"}
 
 class Response(msgspec.Struct):
     body: bytes
-    headers: Mapping[str, str] = JSON
+    headers: Mapping[str, str]
     status: int = 200
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> list[bytes]:
         """Send it, as a WSGI application does, with the headers that every response carries."""
         request: Request = environ["auth.request"]
         headers = [*self.headers.items(), ("Content-Length", str(len(self.body)))]
-        headers += [("X-Request-Id", request.record.request_id), ("X-Content-Type-Options", "nosniff")]
+        headers += [("X-Request-Id", request.id), ("X-Content-Type-Options", "nosniff")]
         headers += [("Set-Cookie", cookie) for cookie in request.cookies_to_set]
         if request.path.startswith("/auth"):
             headers += _NO_STORE
@@ -51,15 +51,16 @@ class Response(msgspec.Struct):
 
 
 def json_response(model: Any) -> Response:
-    return Response(msgspec.json.encode(model))
+    return Response(msgspec.json.encode(model), JSON)
 
 
 def error_response(request: Request, error: Exception) -> Response:
     """Every error is a `CommonErrorMessage`."""
     if not isinstance(error, ApiError):
         request.exception, error = error, InternalError()
-    request.record.cause = error.cause or msgspec.UNSET
-    request.record.error_code = error.error_code
+    request.record["errorCode"] = error.error_code
+    if error.cause:
+        request.record["cause"] = error.cause
     body = msgspec.json.encode(CommonErrorMessage(error.why, error.error_code))
     return Response(body, {**error.headers, **JSON}, error.status)
 

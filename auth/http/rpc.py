@@ -19,8 +19,6 @@ from auth.http import cookies, reading
 from auth.http.request import Request
 from auth.http.responses import Response, json_response
 
-__all__ = ["AUTHENTICATED", "END_USERS", "PRIVILEGED", "PUBLIC", "RPCS", "Bearer", "Blueprint", "Request", "rpc"]
-
 PUBLIC: Final = "public"
 END_USERS: Final = frozenset({Role.USER, Role.ADMIN})
 PRIVILEGED: Final = frozenset({Role.ADMIN, Role.SERVICE})
@@ -30,7 +28,7 @@ Handler = Callable[..., Any]
 
 
 @dataclass(eq=False)
-class rpc:  # noqa: N801 - a decorator
+class Rpc:
     """Declares an RPC: its route ("METHOD /path") and its callers; the annotations of the handler are its models.
 
     The handler gets the request, the variables of the path, the admitted `bearer`, and the parameters of `READERS`.
@@ -74,7 +72,7 @@ class rpc:  # noqa: N801 - a decorator
 
     def _admitted(self, request: Request) -> Bearer:
         bearer = request.tokens.verify(reading.bearer_token(request))
-        request.record.set_principal(bearer.principal_id, bearer.session_reference or None, bearer.extended_by_chain)
+        request.set_principal(bearer.principal_id, bearer.session_reference or None, bearer.extended_by_chain)
         if bearer.is_one_time:
             raise errors.InvalidToken
         if bearer.role not in self.roles:
@@ -86,7 +84,7 @@ class rpc:  # noqa: N801 - a decorator
         return bearer
 
 
-RPCS: Final[dict[str, rpc]] = {}
+RPCS: Final[dict[str, Rpc]] = {}
 READERS: Final[dict[str, Handler]] = {
     "refresh_token": reading.bearer_token,
     "cookie_token": cookies.refresh_token,

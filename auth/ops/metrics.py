@@ -47,5 +47,5 @@ def count(request: Request, rpc: str, status: int, seconds: float, event: dict[s
         REVOKED.inc(revoked)
     if request.hash_wait_seconds is not None:
         HASH_WAIT.observe(request.hash_wait_seconds)
-    if request.record.error_code == "DATABASE_UNAVAILABLE":
-        DATABASE_ERRORS.labels(request.record.cause).inc()
+    if request.record["errorCode"] == "DATABASE_UNAVAILABLE":
+        DATABASE_ERRORS.labels(request.record["cause"]).inc()

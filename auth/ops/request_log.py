@@ -24,7 +24,7 @@ def log_request(request: Request, response: Response) -> None:
         line = {
             "time": datetime.now(UTC),
             "level": level,
-            **msgspec.to_builtins(request.record),
+            **request.record,
             "rpc": rpc,
             "method": request.method,
             "status": response.status,
@@ -41,6 +41,6 @@ def log_request(request: Request, response: Response) -> None:
 def _security_event(request: Request, status: int) -> dict[str, Any]:
     if request.event is None:
         return {}
-    outcome = request.record.error_code or ("success" if status < 400 else str(status))
+    outcome = request.record["errorCode"] or ("success" if status < 400 else str(status))
     event = "lockout" if outcome == "TOO_MANY_ATTEMPTS" else request.event
     return {"event": event, "outcome": outcome, **request.details}

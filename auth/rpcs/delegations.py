@@ -1,25 +1,29 @@
 """listDelegations, invalidateDelegation and invalidateDelegations: users list and end their delegations."""
 
+from flask import Blueprint
+
+from auth.core.claims import Bearer
 from auth.core.errors import NoSuchDelegation
 from auth.core.models import Delegation, Page, PageRequest
 from auth.http.own_tokens import end_one, page_of
-from auth.http.rpc import END_USERS, Bearer, Blueprint, Request, rpc
+from auth.http.request import Request
+from auth.http.rpc import END_USERS, Rpc
 
 blueprint = Blueprint("delegations", __name__)
 
 
-@rpc(blueprint, "listDelegations", "GET /auth/delegations", END_USERS, own_session=True)
+@Rpc(blueprint, "listDelegations", "GET /auth/delegations", END_USERS, own_session=True)
 def list_delegations(request: Request, bearer: Bearer, query: PageRequest) -> Page[Delegation]:
     return page_of(request, "delegation_list", bearer, query, Delegation)
 
 
-@rpc(blueprint, "invalidateDelegations", "DELETE /auth/delegations", END_USERS, "revocation", own_session=True)
+@Rpc(blueprint, "invalidateDelegations", "DELETE /auth/delegations", END_USERS, "revocation", own_session=True)
 def invalidate_delegations(request: Request, bearer: Bearer) -> None:
     request.live_row("delegation_delete_all", **bearer.parameters())
     request.db.run("principal_mark_ended", id=bearer.principal_id)
 
 
-@rpc(
+@Rpc(
     blueprint,
     "invalidateDelegation",
     "DELETE /auth/delegations/<delegation_id>",

@@ -4,16 +4,20 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
+from flask import Blueprint
+
 from auth.core import errors, limits, refresh_tokens
+from auth.core.claims import Bearer
 from auth.core.models import OptionalAuthenticationTokens, Role, TokenExtensionRequest
 from auth.core.scopes import Scope, all_covered, parse_all
 from auth.db import Row
-from auth.http.rpc import PRIVILEGED, Bearer, Blueprint, Request, rpc
+from auth.http.request import Request
+from auth.http.rpc import PRIVILEGED, Rpc
 
 blueprint = Blueprint("extension", __name__)
 
 
-@rpc(blueprint, "tokenExtension", "POST /auth/extend", PRIVILEGED, event="extension")
+@Rpc(blueprint, "tokenExtension", "POST /auth/extend", PRIVILEGED, event="extension")
 def token_extension(request: Request, bearer: Bearer, body: TokenExtensionRequest) -> OptionalAuthenticationTokens:
     if bearer.is_extended:  # its `sub` is a person: the chain would name that person, and not the calling service
         raise errors.InvalidToken

@@ -3,13 +3,16 @@
 from contextlib import suppress
 from html import escape
 
+from flask import Blueprint
+
 from auth import lockout
 from auth.core import errors, limits, passwords, refresh_tokens
 from auth.core.models import OptionalAuthenticationTokens, PasswordLoginRequest
 from auth.db import Row
 from auth.http import cookies
+from auth.http.request import Request
 from auth.http.responses import HTML, Response
-from auth.http.rpc import PUBLIC, Blueprint, Request, rpc
+from auth.http.rpc import PUBLIC, Rpc
 
 blueprint = Blueprint("login", __name__)
 
@@ -18,7 +21,7 @@ SCOPES = ["all:write"]
 Answer = OptionalAuthenticationTokens | Response
 
 
-@rpc(blueprint, "passwordLogin", "POST /auth/login", PUBLIC, event="login")
+@Rpc(blueprint, "passwordLogin", "POST /auth/login", PUBLIC, event="login")
 def password_login(request: Request, form: PasswordLoginRequest) -> Answer:
     cookies.check_origin(request, may_be_absent=True)
     passwords.check_length(form.password)
@@ -26,7 +29,7 @@ def password_login(request: Request, form: PasswordLoginRequest) -> Answer:
     login = request.db.one("login_find", username=form.username, service=form.service, address=request.client_address)
     if login is None:
         raise errors.UnknownLoginService
-    request.record.set_principal(login["id"])
+    request.set_principal(login["id"])
     with lockout.attempt(request, login):
         matches, new_hash = request.hashed(passwords.verify, form.password, login["password_hash"])
         if not matches:
@@ -54,7 +57,7 @@ def _start_session(request: Request, login: Row, new_hash: str | None, refresh_t
     if session is None:  # during the hash the person was disabled, deleted or given a new password
         raise errors.IncorrectCredentials
     session_reference = str(session["public_session_reference"])
-    request.record.set_principal(login["id"], session_reference)
+    request.set_principal(login["id"], session_reference)
     if session["revoked"]:
         request.details["revoked"] = session["revoked"]
     return request.tokens.mint(login, SCOPES, limits.ACCESS_TOKEN_MS, publicSessionReference=session_reference)

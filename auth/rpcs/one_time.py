@@ -2,16 +2,20 @@
 
 import uuid
 
+from flask import Blueprint
+
 from auth.core import errors, scopes
+from auth.core.claims import Bearer
 from auth.core.limits import ONE_TIME_TOKEN_MS
 from auth.core.models import ClaimOneTimeToken, OneTimeAccessToken, RequestOneTimeToken
 from auth.core.refresh_tokens import digest
-from auth.http.rpc import AUTHENTICATED, PRIVILEGED, Bearer, Blueprint, Request, rpc
+from auth.http.request import Request
+from auth.http.rpc import AUTHENTICATED, PRIVILEGED, Rpc
 
 blueprint = Blueprint("one_time", __name__)
 
 
-@rpc(blueprint, "requestOneTimeTokenWithAudience", "POST /auth/request", AUTHENTICATED, event="one-time token")
+@Rpc(blueprint, "requestOneTimeTokenWithAudience", "POST /auth/request", AUTHENTICATED, event="one-time token")
 def request_one_time_token(request: Request, bearer: Bearer, query: RequestOneTimeToken) -> OneTimeAccessToken:
     principal = request.live_row("bearer_find", **bearer.parameters())
     asked = scopes.parse_all(query.audience.split(","))
@@ -24,7 +28,7 @@ def request_one_time_token(request: Request, bearer: Bearer, query: RequestOneTi
     return OneTimeAccessToken(access_token, jti)
 
 
-@rpc(blueprint, "claim", "POST /auth/claim", PRIVILEGED, event="claim")
+@Rpc(blueprint, "claim", "POST /auth/claim", PRIVILEGED, event="claim")
 def claim(request: Request, bearer: Bearer, query: ClaimOneTimeToken, idempotency_key: str | None) -> None:
     request.details["jtiHash"] = digest(query.jti).hex()
     key_hash = idempotency_key and digest(idempotency_key)

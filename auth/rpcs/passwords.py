@@ -2,14 +2,18 @@
 
 from typing import Any
 
+from flask import Blueprint
+
 from auth import lockout
 from auth.core import errors, models, password_rules, passwords, refresh_tokens
-from auth.http.rpc import END_USERS, PUBLIC, Bearer, Blueprint, Request, rpc
+from auth.core.claims import Bearer
+from auth.http.request import Request
+from auth.http.rpc import END_USERS, PUBLIC, Rpc
 
 blueprint = Blueprint("passwords", __name__)
 
 
-@rpc(blueprint, "changePassword", "POST /auth/password", END_USERS, "password change", own_session=True)
+@Rpc(blueprint, "changePassword", "POST /auth/password", END_USERS, "password change", own_session=True)
 def change_password(request: Request, bearer: Bearer, body: models.ChangePasswordRequest) -> None:
     passwords.check_length(body.current_password)
     person = request.live_row("password_find", address=request.client_address, **bearer.parameters())
@@ -28,11 +32,11 @@ def change_password(request: Request, bearer: Bearer, body: models.ChangePasswor
             raise errors.IncorrectCredentials from None  # another change came first
 
 
-@rpc(blueprint, "resetPassword", "POST /auth/password/reset", PUBLIC, event="password reset")
+@Rpc(blueprint, "resetPassword", "POST /auth/password/reset", PUBLIC, event="password reset")
 def reset_password(request: Request, body: models.ResetPasswordRequest) -> None:
     token_hash = refresh_tokens.digest(body.reset_token)
     person = request.live_row("password_reset_find", reset_token_hash=token_hash)
-    request.record.set_principal(person["id"])
+    request.set_principal(person["id"])
     password_rules.check(body.new_password, *person["own_texts"])
     with passwords.queue:
         _replace(request, "password_reset", body.new_password, reset_token_hash=token_hash)

@@ -1,18 +1,21 @@
 """refresh and webRefresh: a refresh token mints access tokens and does not change."""
 
+from flask import Blueprint
+
 from auth.core import errors, limits, models, refresh_tokens
 from auth.core.scopes import Scope, all_covered
-from auth.http.rpc import PUBLIC, Blueprint, Request, rpc
+from auth.http.request import Request
+from auth.http.rpc import PUBLIC, Rpc
 
 blueprint = Blueprint("refresh", __name__)
 
 
-@rpc(blueprint, "refresh", "POST /auth/refresh", PUBLIC, event="refresh")
+@Rpc(blueprint, "refresh", "POST /auth/refresh", PUBLIC, event="refresh")
 def refresh(request: Request, refresh_token: str) -> models.AccessToken:
     return models.AccessToken(_mint(request, refresh_token))
 
 
-@rpc(blueprint, "webRefresh", "POST /auth/refresh/web", PUBLIC, event="refresh")
+@Rpc(blueprint, "webRefresh", "POST /auth/refresh/web", PUBLIC, event="refresh")
 def web_refresh(request: Request, cookie_token: str) -> models.AccessTokenAndCsrf:
     return models.AccessTokenAndCsrf(_mint(request, cookie_token), refresh_tokens.csrf_token(cookie_token))
 
@@ -22,7 +25,7 @@ def _mint(request: Request, refresh_token: str) -> str:
     stored = request.live_row("refresh_token_find", token_hash=digest, use_seconds=limits.USE_SECONDS)
     session_reference = stored["public_session_reference"]
     chain = stored["extended_by_chain"]
-    request.record.set_principal(stored["id"], session_reference, chain)
+    request.set_principal(stored["id"], session_reference, chain)
     granted = stored["scopes"]
     if stored["policy"] is not None:  # a delegation: the policy of today narrows it
         policy = [Scope.parse(scope) for scope in stored["policy"]]
