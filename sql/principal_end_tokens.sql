@@ -1,4 +1,4 @@
--- Ends a principal's stored tokens except %(kept_reference)s, and the extensions without a refresh token that were issued
+-- Ends a principal's stored tokens except `kept_reference`, and the extensions without a refresh token that were issued
 -- until now. Run in the transaction that has changed the principal's row, and so locked it: no token is stored meanwhile.
 WITH marked AS (
     UPDATE principal
