@@ -2,8 +2,9 @@
 
 import math
 import select
+from collections.abc import Callable
 from contextlib import suppress
-from functools import cached_property
+from functools import cache, cached_property
 from time import monotonic
 from typing import Any, Final, TypeVar
 
@@ -40,6 +41,7 @@ CLOSING: Final = ("25006", "57P01", "57P02", "57P03", "08", "53", "0A000")
 class Connection(psycopg.Connection[Row]):
     deadline = math.inf  # by the monotonic clock
     unfinished: PQGen[Any] | None = None  # the statement that was given up
+    give_back: Callable[[], None]  # at the end of a `with` block
 
     @classmethod
     def open(cls, url: str) -> "Connection":
@@ -48,21 +50,24 @@ class Connection(psycopg.Connection[Row]):
         except (psycopg.Error, OSError) as fault:
             raise DatabaseUnavailable(cause=_kind(fault)) from fault
 
+    def __exit__(self, *_: object) -> None:
+        self.give_back()
+
     @cached_property
-    def only_cursor(self) -> Cursor:
-        """The cursor for all statements: creating one takes as long as sending a statement."""
-        return self.cursor()
+    def cursor_of(self) -> Callable[[str], Cursor]:
+        """A cursor for each statement. It keeps its adapters and the names of its columns, which stand in the SQL."""
+        return cache(lambda statement: self.cursor(row_factory=cache(dict_row)))
 
     @property
     def is_idle(self) -> bool:
         return self.pgconn.transaction_status == TransactionStatus.IDLE
 
-    @property
-    def is_readable(self) -> bool:
-        """Whether this idle connection has something to read: the server has closed it, or sent an unasked message."""
+    @cached_property
+    def input_within(self) -> Callable[[int], list[Any]]:
+        """Waits so many milliseconds for input. With 0, an idle connection has some if the server has closed it."""
         poll = select.poll()  # select.select refuses descriptors above 1,023
         poll.register(self.fileno(), select.POLLIN)
-        return bool(poll.poll(0))
+        return poll.poll
 
     def wait(self, gen: PQGen[Result], interval: float = 0.1, timeout: float | None = None) -> Result:
         try:
@@ -75,7 +80,10 @@ class Connection(psycopg.Connection[Row]):
             raise error(fault) from fault
 
     def cancel_unfinished(self) -> None:
-        """End the statement that was given up. Closing alone would not end a commit that waits for a standby."""
+        """End the statement that was given up, then give the connection back.
+
+        Closing alone would not end a commit that waits for a standby.
+        """
         gen, self.unfinished = self.unfinished, None
         try:
             self.cancel_safe(timeout=CANCEL_SECONDS)
@@ -86,6 +94,8 @@ class Connection(psycopg.Connection[Row]):
         # TypeError: psycopg cannot continue a statement that was sent only in part
         except (psycopg.Error, OSError, TypeError):
             self.close()
+        finally:
+            self.give_back()
 
 
 def error(fault: psycopg.Error | OSError) -> ApiError:

@@ -14,7 +14,7 @@ from auth.connection import Connection, Cursor, Result
 from auth.connection import Row as Row
 
 SQL_FOLDER: Final = Path(__file__).parent.parent / "sql"
-STATEMENTS: Final = {path.stem: path.read_text() for path in SQL_FOLDER.glob("*.sql")}
+STATEMENTS: Final = {path.stem: path.read_bytes() for path in SQL_FOLDER.glob("*.sql")}
 # Statements whose names end so do not wait for a standby. All others need a connection for writes.
 READS: Final = ("_find", "_list", "_latest", "_return")
 
@@ -30,10 +30,10 @@ class DirectDatabase:
 
     def one(self, name: str, /, **parameters: object) -> Row | None:
         """The statement's only row, or None when it returns none."""
-        return self._execute(name, parameters, Cursor.fetchone)
+        return self._execute(name, parameters, lambda cursor: cursor.fetchone())
 
     def many(self, name: str, /, **parameters: object) -> list[Row]:
-        return self._execute(name, parameters, Cursor.fetchall)
+        return self._execute(name, parameters, lambda cursor: cursor.fetchall())
 
     def run(self, name: str, /, **parameters: object) -> int:
         """How many rows the statement touched."""
@@ -54,7 +54,7 @@ class DirectDatabase:
         with self._lease(writes=not name.endswith(READS)) as connection:
             # Settings such as extra_float_digits change only text results. A binary result of a statement without
             # parameters would keep a snapshot in a transaction, and CREATE INDEX CONCURRENTLY would wait for it.
-            return result(connection.only_cursor.execute(STATEMENTS[name], parameters, binary=bool(parameters)))
+            return result(connection.cursor_of(name).execute(STATEMENTS[name], parameters, binary=bool(parameters)))
 
     def _lease(self, writes: bool) -> AbstractContextManager[Connection]:
         return closing(self._open(0))

@@ -1,10 +1,10 @@
 """The connections of a process: its threads share them, and each request has one deadline for all its waits."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, suppress
-from functools import cached_property
-from threading import Semaphore
+from contextlib import suppress
+from functools import cached_property, partial
+from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Final
 
@@ -20,6 +20,8 @@ SLOT_SECONDS: Final = 0.8  # the longest wait for a connection
 ANSWER_SECONDS: Final = 1.7  # for a statement or a transaction; the rest is for `login_attempt_return`
 STATEMENT_SECONDS: Final = 1.5  # the timeout in PostgreSQL, so that it answers before we give up
 
+Slots = Sequence[SimpleQueue[None]]  # of a queue, each item is a free slot
+
 
 class Database(DirectDatabase):
     """For the service: threads share some connections, and every wait ends."""
@@ -27,8 +29,8 @@ class Database(DirectDatabase):
     def __init__(self, url: str) -> None:
         super().__init__(url)
         self._idle: list[Connection] = []  # the one given back last is taken first
-        self._slots = Semaphore(CONNECTIONS)
-        self._write_slots = Semaphore(WRITE_CONNECTIONS)
+        self._slots, self._write_slots = SimpleQueue[None](), SimpleQueue[None]()  # `Semaphore` is eight times as slow
+        _free([self._slots] * CONNECTIONS + [self._write_slots] * WRITE_CONNECTIONS)
         self._background = ThreadPoolExecutor(CONNECTIONS, "database")  # to open and cancel, which may take long
 
     def close(self) -> None:
@@ -37,67 +39,59 @@ class Database(DirectDatabase):
             while True:
                 self._idle.pop().close()
 
-    @contextmanager
-    def _lease(self, writes: bool, deadline: float | None = None) -> Iterator[Connection]:
-        """A connection, to be used until the deadline (by the monotonic clock). Raises `DatabaseUnavailable`."""
+    def _lease(self, writes: bool, deadline: float | None = None) -> Connection:
+        """A connection for a `with` block, until the deadline of the monotonic clock. Raises `DatabaseUnavailable`."""
         deadline = deadline or monotonic() + REQUEST_SECONDS
-        connection = self._take(writes, deadline)
-        connection.deadline = min(deadline, monotonic() + ANSWER_SECONDS)
+        slots = (self._write_slots, self._slots) if writes else (self._slots,)
+        _take(slots, min(deadline, monotonic() + SLOT_SECONDS))
         try:
-            yield connection
-        finally:
-            self._give_back(connection, writes)
-
-    def _take(self, writes: bool, deadline: float) -> Connection:
-        self._take_slots(writes, deadline)
-        with suppress(IndexError):
-            while (connection := self._idle.pop()).is_readable:
+            while (connection := self._idle.pop()).input_within(0):
                 connection.close()
-            return connection
+        except IndexError:
+            self._connect(slots, deadline)
+            return self._lease(writes, deadline)
+        connection.deadline = min(deadline, monotonic() + ANSWER_SECONDS)
+        connection.give_back = partial(self._give_back, connection, slots)
+        return connection
+
+    def _connect(self, slots: Slots, deadline: float) -> None:
         try:
-            self._background.submit(self._open_idle, writes).result(deadline - monotonic())
+            self._background.submit(self._open_idle, slots).result(deadline - monotonic())
         except (TimeoutError, RuntimeError) as fault:  # RuntimeError: no thread could start; the task waits
             raise DatabaseUnavailable(cause=type(fault).__name__) from fault
-        return self._take(writes, deadline)
 
-    def _give_back(self, connection: Connection, writes: bool) -> None:
+    def _open_idle(self, slots: Slots) -> None:
+        """Open an idle connection, and free the slots that were taken for it."""
+        try:
+            self._idle.append(self._open(STATEMENT_SECONDS, ANSWER_SECONDS))
+        finally:
+            _free(slots)
+
+    def _give_back(self, connection: Connection, slots: Slots) -> None:
         if connection.unfinished:
             with suppress(RuntimeError):  # no thread could start; the task waits for a later one
-                self._background.submit(self._cancel, connection, writes)
+                self._background.submit(connection.cancel_unfinished)
             return
         if connection.is_idle:
             self._idle.append(connection)
         else:
             connection.close()
             self.close()  # the same fault has probably broken the idle connections too
-        self._free_slots(writes)
+        _free(slots)
 
-    def _open_idle(self, writes: bool) -> None:
-        """Open an idle connection, and free the slots that were taken for it."""
+
+def _take(slots: Slots, deadline: float) -> None:
+    for number, each in enumerate(slots):
         try:
-            self._idle.append(self._open(STATEMENT_SECONDS, ANSWER_SECONDS))
-        finally:
-            self._free_slots(writes)
+            each.get(timeout=deadline - monotonic())
+        except (Empty, ValueError):  # ValueError: the deadline has passed
+            _free(slots[:number])
+            raise DatabaseUnavailable(cause="NoFreeConnection") from None
 
-    def _cancel(self, connection: Connection, writes: bool) -> None:
-        try:
-            connection.cancel_unfinished()
-        finally:
-            self._give_back(connection, writes)
 
-    def _take_slots(self, writes: bool, deadline: float) -> None:
-        deadline = min(deadline, monotonic() + SLOT_SECONDS)
-        if deadline > monotonic() and (not writes or self._write_slots.acquire(timeout=deadline - monotonic())):
-            if self._slots.acquire(timeout=deadline - monotonic()):
-                return
-            if writes:
-                self._write_slots.release()
-        raise DatabaseUnavailable(cause="NoFreeConnection")
-
-    def _free_slots(self, writes: bool) -> None:
-        self._slots.release()
-        if writes:
-            self._write_slots.release()
+def _free(slots: Slots) -> None:
+    for each in slots:
+        each.put(None)
 
 
 class RequestDatabase(DirectDatabase):
@@ -110,5 +104,5 @@ class RequestDatabase(DirectDatabase):
     def deadline(self) -> float:
         return monotonic() + REQUEST_SECONDS
 
-    def _lease(self, writes: bool) -> AbstractContextManager[Connection]:
+    def _lease(self, writes: bool) -> Connection:
         return self._shared._lease(writes, self.deadline)

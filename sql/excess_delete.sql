@@ -1,4 +1,4 @@
--- Ends up to %(batch)s of a person's sessions (`extended_by` NULL) or delegations of one service, and keeps %(kept)s.
+-- Ends up to `batch` of a person's sessions (`extended_by` NULL) or delegations of one service, and keeps `kept`.
 -- It keeps the shortest chains first, since a delegation ends with its source. Of equal chains it keeps the newest. The
 -- principal is locked first, see "Lock order" in docs/architecture.md.
 WITH person AS (

@@ -1,4 +1,4 @@
--- Deletes up to %(batch)s expired rows and reset tokens together, and skips locked ones. ORDER BY and ARRAY make a
+-- Deletes up to `batch` expired rows and reset tokens together, and skips locked ones. ORDER BY and ARRAY make a
 -- generic plan use the indexes too. The commit does not wait for a standby: a later run repeats a deletion that is
 -- lost.
 WITH dead_token AS (

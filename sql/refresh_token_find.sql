@@ -2,7 +2,7 @@
 -- disabled. `policy` (what its holder may ask for now) and `not_after` (its expiry in seconds since the epoch) are NULL
 -- unless the token is a delegation.
 --
--- Its last use is noted at most once in %(use_seconds)s. This update waits neither for a row lock nor for a standby.
+-- Its last use is noted at most once in `use_seconds`. This update waits neither for a row lock nor for a standby.
 WITH used AS (
     UPDATE refresh_token
     SET last_used_at = now(),

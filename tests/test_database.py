@@ -84,10 +84,23 @@ def test_every_statement_is_one_and_says_what_it_does() -> None:
     assert used <= {path.stem for path in SQL_FOLDER.glob("*.sql")}
 
 
+def test_no_comment_has_a_parameter() -> None:
+    """psycopg substitutes it there, too."""
+    for path in SQL_FOLDER.glob("*.sql"):
+        assert not re.search(r"--.*%", path.read_text()), path
+
+
+def test_every_statement_names_its_columns() -> None:
+    """Otherwise a migration could change their names, which a cursor keeps."""
+    for path in SQL_FOLDER.glob("*.sql"):
+        text = re.sub(r"--[^\n]*", "", path.read_text())
+        assert not re.search(r"(\bSELECT|\bRETURNING|,|[\w)]\.)\s*\*", text), path
+
+
 def test_the_name_of_a_statement_says_whether_its_commit_waits_for_a_standby() -> None:
     """Those that wait take a connection for writes, and leave the others for reads while commits hang."""
     for name in {*PER_REQUEST, "migration_latest"} - {"expired_delete"}:  # which a command runs
-        text = re.sub(r"--[^\n]*", "", STATEMENTS[name])
+        text = re.sub(r"--[^\n]*", "", STATEMENTS[name].decode())
         writes = re.search(r"\b(INSERT|UPDATE|DELETE|SHARE)\b", text) and "set_config('synchronous_commit'" not in text
         assert bool(writes) != name.endswith(READS), name
 

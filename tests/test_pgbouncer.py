@@ -1,16 +1,24 @@
 """Behind PgBouncer in transaction mode, where statements share no session; `make test-pgbouncer` runs all."""
 
 import secrets
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from auth.cli.migrations import migrate
 from auth.config import Config
+from auth.connection import Connection
 from auth.core.tokens import AccessTokens
 from auth.db import DirectDatabase
+from auth.pool import Database
 
 from .support.databases import NewDatabase
 from .support.pgbouncer import MISSING, PROGRAM, pgbouncer
@@ -55,3 +63,26 @@ def test_the_sessions_are_lent(lent_url: str) -> None:
     with psycopg.connect(lent_url, autocommit=True) as one, psycopg.connect(lent_url, autocommit=True) as other:
         one.execute(f"SET {name} = 'mine'")
         assert other.execute(f"SHOW {name}").fetchone() == ("mine",)
+
+
+def self_signed() -> bytes:
+    """A key and its certificate."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+    certificate = builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + certificate
+
+
+def test_an_idle_connection_with_tls_is_used_again(postgres_url: str) -> None:
+    """TLS 1.3 sends tickets after the handshake. If they stayed unread, the connection would look closed."""
+    used = list[Connection]()
+    with pgbouncer(postgres_url, self_signed()) as url:
+        database = Database(f"{url}&sslmode=require")
+        for _ in range(5):
+            assert database.one("server_facts")
+            used += database._idle
+            time.sleep(0.05)
+        assert used == [used[0]] * 5
+        assert used[0].pgconn.ssl_in_use
+        database.close()

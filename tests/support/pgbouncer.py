@@ -30,19 +30,27 @@ listen_addr = 127.0.0.1
 listen_port = {port}
 unix_socket_dir =
 max_client_conn = 1000
+{more}
+"""
+TLS: Final = """
+client_tls_sslmode = require
+client_tls_cert_file = tls.pem
+client_tls_key_file = tls.pem
 """
 
 
 @contextmanager
-def pgbouncer(server_url: str) -> Iterator[str]:
-    """The URL of a PgBouncer in front of all databases of that server."""
+def pgbouncer(server_url: str, tls: bytes = b"") -> Iterator[str]:
+    """The URL of a PgBouncer in front of all databases of that server. `tls`: its key and certificate."""
     if PROGRAM is None:
         raise RuntimeError(MISSING)
     port = free_port()
     parts = conninfo_to_dict(server_url)
     server = {key: value for key, value in parts.items() if key in ("host", "port", "user", "password")}
     folder = Path(tempfile.mkdtemp(prefix="auth-pgbouncer-"))
-    (folder / "pgbouncer.ini").write_text(SETTINGS.format(server=_quoted(server), port=port))
+    settings = SETTINGS.format(server=_quoted(server), port=port, more=TLS if tls else "")
+    (folder / "pgbouncer.ini").write_text(settings)
+    (folder / "tls.pem").write_bytes(tls)
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
             [PROGRAM, "pgbouncer.ini"], cwd=folder, stdout=log, stderr=log, **unprivileged(folder)
