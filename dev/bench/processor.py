@@ -1,94 +1,116 @@
-"""The processor time of each call in one process, as a multiple of an empty Flask route's in the same process.
+"""The processor time and the instructions of each call in one process, beside an empty Flask route's.
 
-    .venv/bin/python -m dev.bench.processor
+    .venv/bin/python -m dev.bench.processor [the folder of another version of the service]
 
-It is steadier than rates are, and PostgreSQL, which runs in processes of its own, is not counted. The calls are those
-of `make bench` with what gunicorn would pass on; access tokens are ones that the service has verified before.
+Each round makes a few calls of each kind in random order; a ratio is the median of the rounds' ratios, so that most of
+the load of other programs cancels out. Valgrind, where it is installed, counts the instructions, the same on a busy
+machine. It sees none of the kernel's. Another version is called in the same rounds by the programs of this dev/bench,
+on a database that it has migrated itself.
 """
 
-import io
 import json
+import math
 import os
+import random
+import shutil
 import statistics
+import subprocess
 import sys
-import time
-from contextlib import closing
-from typing import Any, Final
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from operator import truediv
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
-from gunicorn.app.wsgiapp import WSGIApplication
-from gunicorn.http import wsgi
-from gunicorn.http.parser import RequestParser
-
-from . import empty
-from .calls import Work, bearer, calls, empty_route, filled, request
+from .load import QUICK, show
 from .rows import ROWS, fill
-from .service import database, environment, postgres
+from .service import PROJECT, database, environment, postgres
 
-ROUNDS: Final = 20
-CALLS: Final = 100  # of each kind in each round
-PEER: Final = ("127.0.0.1", 50_000)
-
-
-class Process:
-    """The service and the empty app in this process, with the settings of gunicorn.conf.py. Logs go nowhere."""
-
-    def __init__(self) -> None:
-        sys.argv = ["gunicorn", "app:app"]
-        gunicorn = WSGIApplication()
-        self._cfg = gunicorn.cfg
-        self._cfg.logger_class(self._cfg)
-        self._service = gunicorn.load()
-
-    def exchange(self, refresh_token: str) -> str:
-        """The access token that the service mints for the refresh token."""
-        answer = self._call(self._service, self._environ(request("POST", "/auth/refresh", bearer(refresh_token))))
-        return str(json.loads(answer)["accessToken"])
-
-    def microseconds(self, work: Work, count: int) -> float:
-        """Of processor, for a call. Raises `RuntimeError` for a wrong answer."""
-        app = empty.app if work.name == empty_route().name else self._service
-        chosen = [work.requests[number * 7919 % len(work.requests)] for number in range(count)]
-        environs = [self._environ(filled(template, work.rows)) for template in chosen]
-        started = time.process_time()
-        answers = [self._call(app, environ) for environ in environs]
-        seconds = time.process_time() - started
-        if not all(work.answer in answer for answer in answers):
-            raise RuntimeError(f"{work.name}: {answers[0][:300]!r}")
-        return seconds / count * 1e6
-
-    def _environ(self, raw: bytes) -> dict[str, Any]:
-        message = next(RequestParser(self._cfg, iter([raw]), PEER))
-        _, environ = wsgi.create(message, None, PEER, ("127.0.0.1", "8080"), self._cfg)
-        environ["wsgi.input"] = io.BytesIO(raw.partition(b"\r\n\r\n")[2])
-        return dict(environ)
-
-    def _call(self, app: Any, environ: dict[str, Any]) -> bytes:
-        with closing(app(environ, lambda status, headers, error=None: None)) as answer:
-            return b"".join(answer)
+ROUNDS: Final = 20 if QUICK else 200
+CALLS: Final = 25  # of each kind in each round
+COUNTED: Final = 100  # calls of each kind under valgrind
+# `auth` is the folder's, and `dev` is this one's, since a package that is imported stays.
+PROGRAM: Final = "import os, sys, dev; sys.path.insert(0, os.getcwd()); from dev.bench.process import main; main()"
+# It writes a file of counts at each call of C's getloadavg, and begins at zero again.
+VALGRIND: Final = ("valgrind", "--quiet", "--tool=callgrind", "--dump-before=getloadavg")
+Version = tuple[list[str], Callable[[str, int], float]]  # its calls, and the microseconds of one that is made n times
 
 
-def measured() -> dict[str, tuple[float, float]]:
-    """By call, the median and the lowest of its microseconds in the interleaved rounds."""
-    process = Process()
-    works = [empty_route(), *calls(process.exchange).values()]
-    rounds = [[process.microseconds(work, CALLS) for work in works] for _ in range(ROUNDS)]
-    return {work.name: (statistics.median(times), min(times)) for work, *times in zip(works, *rounds, strict=True)}
+class Cost(NamedTuple):
+    microseconds: Sequence[float]  # in each round
+    instructions: float  # not a number without valgrind
 
 
-def main() -> None:
-    out = os.fdopen(os.dup(1), "w")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    with postgres("fsync=off") as server_url, database(server_url, "processor") as url:
-        os.environ |= environment(url)
+def measured(server_url: str, folders: Sequence[Path]) -> list[dict[str, Cost]]:
+    """For each folder, the costs of a call, by call."""
+    with ExitStack() as running:
+        versions = [running.enter_context(_version(server_url, folder)) for folder in folders]
+        times: list[dict[str, list[float]]] = [{call: [] for call in calls} for calls, _ in versions]
+        turns = [(ask, call, own[call]) for (calls, ask), own in zip(versions, times, strict=True) for call in calls]
+        for number in range(ROUNDS):
+            show(f"round {number} of {ROUNDS}")
+            for ask, call, results in random.sample(turns, len(turns)):
+                results.append(ask(call, CALLS))
+    counts = [_instructions(server_url, folder) for folder in folders]
+    return [
+        {call: Cost(figures, count.get(call, math.nan)) for call, figures in own.items()}
+        for own, count in zip(times, counts, strict=True)
+    ]
+
+
+def _instructions(server_url: str, folder: Path) -> dict[str, float]:
+    if not shutil.which("valgrind"):
+        return {}
+    with tempfile.TemporaryDirectory() as counts:
+        with _version(server_url, folder, *VALGRIND, f"--callgrind-out-file={counts}/count") as (calls, ask):
+            for call in calls:
+                show(f"{call} under valgrind")
+                ask(call, COUNTED)
+        numbers = range(len(calls) + 1, 2 * len(calls) + 1)  # the first ones were to warm up
+        files = [Path(counts, f"count.{2 * number}").read_text() for number in numbers]
+    totals = [int(file.rpartition("\ntotals:")[2]) / COUNTED for file in files]
+    return dict(zip(calls, totals, strict=True))
+
+
+@contextmanager
+def _version(server_url: str, folder: Path, *tool: str) -> Iterator[Version]:
+    with database(server_url, os.urandom(8).hex()) as url:
+        variables = environment(url, folder) | {"PYTHONPATH": f"{PROJECT}", "PYTHONHASHSEED": "0"}
         fill(url, ROWS)
-        results = measured()
-    print("| in one process | µs, median | of the empty route | µs, lowest | of the empty route |", file=out)
-    print("|---|--:|--:|--:|--:|", file=out)
-    bases = results["an empty Flask route"]
-    for name, times in results.items():
-        ratios = [time / base for time, base in zip(times, bases, strict=True)]
-        print(f"| {name} | {times[0]:.0f} | {ratios[0]:.1f} | {times[1]:.0f} | {ratios[1]:.1f} |", file=out, flush=True)
+        command = [*tool, sys.executable, "-P", "-c", PROGRAM]
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        with subprocess.Popen(command, cwd=folder, env=os.environ | variables, **pipes) as process:
+            assert process.stdout
+            answers = map(json.loads, process.stdout)
+
+            def ask(call: str, count: int) -> float:
+                print(json.dumps([call, count]), file=process.stdin, flush=True)
+                return float(next(answers))
+
+            yield next(answers), ask
+
+
+def _print(title: str, costs: Mapping[str, Cost], bases: Mapping[str, Cost]) -> None:
+    """A table of calls. The last three columns are ratios to the call's base."""
+    print(f"\n| {title} | µs | thousand instructions | ratio of time | middle half | ratio of instructions |")
+    print("|---|--:|--:|--:|--:|--:|")
+    for call, (times, instructions) in costs.items():
+        low, middle, high = statistics.quantiles(map(truediv, times, bases[call].microseconds))
+        ratios = f"{middle:.2f} | {low:.2f} to {high:.2f} | {instructions / bases[call].instructions:.3f}"
+        print(f"| {call} | {statistics.median(times):.0f} | {instructions / 1000:.0f} | {ratios} |")
+
+
+def main(*others: str) -> None:
+    folders = [PROJECT, *map(Path, others)]
+    with postgres("fsync=off") as server_url:
+        this, *rest = measured(server_url, folders)
+    for folder, costs in zip(folders, (this, *rest), strict=True):
+        empty, *_ = costs.values()
+        _print(f"{folder.name}, beside an empty Flask route", costs, dict.fromkeys(costs, empty))
+    for other, costs in zip(others, rest, strict=True):
+        _print(f"this version beside {other}", this, costs)
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

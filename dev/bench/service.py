@@ -50,9 +50,9 @@ def database(server_url: str, name: str) -> Iterator[str]:
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
-def environment(database_url: str) -> dict[str, str]:
-    """The environment of a deployment with a new key on that database, which is migrated."""
-    flask("db", "migrate", DATABASE_URL=database_url)
+def environment(database_url: str, folder: Path = PROJECT) -> dict[str, str]:
+    """The environment of a deployment with a new key on that database, which the folder's version migrates."""
+    flask("db", "migrate", folder=folder, DATABASE_URL=database_url)
     return {
         "DATABASE_URL": database_url,
         "JWT_PRIVATE_KEY": flask("keys", "generate"),
@@ -62,9 +62,9 @@ def environment(database_url: str) -> dict[str, str]:
     }
 
 
-def flask(*arguments: str, **variables: str) -> str:
+def flask(*arguments: str, folder: Path = PROJECT, **variables: str) -> str:
     """The output of a `flask` command."""
-    return subprocess.check_output([BIN / "flask", *arguments], cwd=PROJECT, env=os.environ | variables, text=True)
+    return subprocess.check_output([BIN / "flask", *arguments], cwd=folder, env=os.environ | variables, text=True)
 
 
 def access_token(port: int, refresh_token: str) -> str:

@@ -1,4 +1,4 @@
-"""The statements of `sql/`, with values for tables that `fill` made: alone under pgbench, and for their plans."""
+"""The statements of three calls alone under pgbench, with values for tables that `fill` made."""
 
 import re
 import subprocess
@@ -13,61 +13,34 @@ from .service import PGBENCH, PROJECT
 
 # SQL where :n is the number of a person and of a token. A colon is pgbench's own, so a scope is put together.
 KEYS: Final = {f"{name}_key": f"sha256(('{name}' || :n)::bytea)" for name in ("pair", "network", "username")}
-NEW_TOKEN: Final = "sha256(gen_random_uuid()::text::bytea)"
-NUMBERS: Final = (
-    "batch delegations memory_seconds most_severe pair_failures severity_seconds sessions ttl_days window_seconds"
-)
+NUMBERS: Final = "batch memory_seconds most_severe pair_failures sessions severity_seconds window_seconds"
 VALUES: Final = {
+    **KEYS,
     **dict.fromkeys((*NUMBERS.split(), "access_token_lifetime_ms", "username_window_seconds", "wide_failures"), "100"),
-    **dict.fromkeys(("bearer_id", "id", "principal_id", "user_id", "username"), "'person-' || :n"),
+    **dict.fromkeys(("bearer_id", "id", "username"), "'person-' || :n"),
     **dict.fromkeys(("address", "ip_address"), "'203.0.113.7'"),
-    **dict.fromkeys(("offset", "password_generation"), "0"),
-    **dict.fromkeys(("bearer_uid", "idle_timeout_seconds", "refresh_token_ttl_seconds", "user_uid"), "NULL"),
-    **dict.fromkeys(("bearer_reference", "reference", "user_reference"), "md5('t' || :n - 1)::uuid"),
-    **dict.fromkeys(("bearer_issued_at", "user_issued_at"), "4102444800"),
-    **dict.fromkeys(("bearer_not_after", "new_hash", "user_not_after"), "NULL"),
-    "is_known_network": "false",
-    "user_agent": "'a'",
+    **dict.fromkeys(("bearer_uid", "idle_timeout_seconds", "new_hash", "refresh_token_ttl_seconds"), "NULL"),
     "attempted_at": ":attempted_at",
+    "bearer_issued_at": "4102444800",
+    "bearer_reference": "md5('t' || :n - 1)::uuid",
     "claim_days": "30",
-    "extended_by_chain": "ARRAY['person-' || :n]",
-    "items_per_page": "10",
+    "is_known_network": "false",
     "jti": "gen_random_uuid()::text",
     "keys": f"ARRAY[{', '.join(KEYS.values())}]",
+    "password_generation": "0",
     "scopes": "ARRAY['all' || chr(58) || 'write']",
     "service": "'app'",
-    "service_id": "'_bench'",
-    "token_hash": "sha256(('t' || lpad(:n::text, 12, '0'))::bytea)",
-    "token_hashes": f"ARRAY[{', '.join([NEW_TOKEN] * 100)}]",
     "uid": "(SELECT uid FROM principal WHERE id = 'person-' || :n)",
     "use_seconds": "300",
+    "user_agent": "'a'",
 }
+STORED_TOKEN: Final = "sha256(('t' || lpad(:n::text, 12, '0'))::bytea)"
+NEW_TOKEN: Final = "sha256(gen_random_uuid()::text::bytea)"
 SCRIPTS: Final = {
     "refresh": ("refresh_token_find",),
     "claim": ("jti_claim_insert",),
     "login": ("login_find", "login_attempt_start", "session_insert", "login_attempt_return", "expired_delete"),
 }
-PLACEHOLDER: Final = re.compile(r"%\((\w+)\)s")
-
-
-def statements() -> dict[str, str]:
-    """By name, without their comments, the statements that have parameters, and values for all of them."""
-    paths = sorted((PROJECT / "sql").glob("*.sql"))
-    texts = {path.stem: re.sub(r"--.*", "", path.read_text()).strip() for path in paths}
-    known = KEYS.keys() | VALUES.keys()
-    return {name: text for name, text in texts.items() if "%(" in text and known >= {*parameters(text)}}
-
-
-def parameters(text: str) -> list[str]:
-    """The names of the statement's parameters, each once."""
-    return list(dict.fromkeys(PLACEHOLDER.findall(text)))
-
-
-def value(statement: str, parameter: str) -> str:
-    """The SQL of a value."""
-    if parameter in KEYS or statement == "service_insert":
-        return KEYS.get(parameter, "'_' || :n")
-    return NEW_TOKEN if parameter == "token_hash" and "_insert" in statement else VALUES[parameter]
 
 
 def prepare(url: str, rows: int) -> None:
@@ -96,6 +69,8 @@ def _under_pgbench(url: str, call: str) -> float:
 
 def for_pgbench(name: str) -> str:
     """The statement in pgbench's own language, with its values."""
-    statement = re.sub(r"(?<!:):(?=[a-z])", ": ", statements()[name])  # of a slice; pgbench takes it for a variable
+    text = re.sub(r"--.*", "", (PROJECT / "sql" / f"{name}.sql").read_text()).strip()
+    text = re.sub(r"(?<!:):(?=[a-z])", ": ", text)  # of a slice; pgbench takes it for a variable
+    values = VALUES | {"token_hash": NEW_TOKEN if name == "session_insert" else STORED_TOKEN}
     ending = "\\gset" if name == "login_attempt_start" else ";"
-    return PLACEHOLDER.sub(lambda match: f"({value(name, match[1])})", statement) + f" {ending}"
+    return re.sub(r"%\((\w+)\)s", lambda match: f"({values[match[1]]})", text) + f" {ending}"
