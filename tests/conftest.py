@@ -1,7 +1,6 @@
 """A real PostgreSQL, the app on it, and a world in which each test makes the rows it needs."""
 
 import os
-import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from dev.embedded import EmbeddedPostgres
 from .support.api import Api, any_address, request_class, send_to_app
 from .support.command_line import CommandLine
 from .support.databases import NewDatabase
+from .support.leftovers import interrupt_with_parent, supervise
 from .support.pgbouncer import pgbouncer
 from .support.world import ORIGIN, World
 
@@ -45,13 +45,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure() -> None:
-    NodeManager.EXIT_TIMEOUT = 20  # seconds; xdist kills its workers then, and they end by themselves after 15
-
-
-def pytest_keyboard_interrupt() -> None:
-    """Ctrl-C: let the fixtures stop what they started. xdist would interrupt its workers once more after 5 seconds."""
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """However this run ends, end what it started."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        NodeManager.EXIT_TIMEOUT = 20  # seconds; xdist kills its workers then, and they end by themselves after 15
+        supervise()
+    interrupt_with_parent()
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

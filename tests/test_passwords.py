@@ -18,6 +18,7 @@ from typing import Any
 
 import click
 import pytest
+from flask import Flask
 from passlib.hash import argon2, bcrypt, pbkdf2_sha256, pbkdf2_sha512, scrypt, sha256_crypt, sha512_crypt
 
 from app import create_app
@@ -30,6 +31,7 @@ from auth.ops.metrics import HASH_WAIT
 
 from .support.api import Api, any_address, request_class, send_to_app
 from .support.command_line import CommandLine
+from .support.copies import wait_until
 from .support.timing import seconds_of
 from .support.world import PASSWORD, World
 
@@ -65,8 +67,12 @@ class Slow:
             assert self._started.wait_for(lambda: self.running >= running, 10)
 
 
-def verify_in_turn() -> tuple[bool, str | None]:
-    return passwords.in_turn(math.inf, lambda seconds: None, passwords.verify, "x", "y")
+OURS = passwords.hash_password(PASSWORD)
+DEAR = f"$pbkdf2-sha256$1500000$c2FsdA${base64.b64encode(bytes(32)).decode()[:-1]}"  # a third of a second
+
+
+def verify_in_turn(password_hash: str = OURS) -> tuple[bool, str | None]:
+    return passwords.in_turn(math.inf, lambda seconds: None, passwords.verify, "x", password_hash)
 
 
 def test_no_more_hash_at_once_than_there_are_cores(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +89,7 @@ def test_no_more_hash_at_once_than_there_are_cores(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(("processes", "at_once"), [(1, passwords.CORES), (passwords.CORES, 1), (1000, 1)])
 def test_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch, processes: int, at_once: int) -> None:
     slow = Slow(monkeypatch)
-    monkeypatch.setattr(passwords, "_hashing", None)
+    monkeypatch.setattr(passwords, "_threads", dict(passwords._threads))
     passwords.prepare(processes)
     with ThreadPoolExecutor(passwords.CORES + 1) as pool:
         results = [pool.submit(verify_in_turn) for _ in range(passwords.CORES + 1)]
@@ -116,6 +122,31 @@ def test_a_login_waits_a_second_for_its_turn(api: Api, world: World, monkeypatch
         assert all(result.result() for result in running)
     monkeypatch.undo()
     assert api.login(user, PASSWORD, service).status == 200
+
+
+def test_an_imported_hash_leaves_other_logins_a_place(
+    app: Flask, api: Api, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four senders log in as a user whose hash costs as much as an import accepts, in a process of one core."""
+    monkeypatch.setattr(passwords, "_threads", dict(passwords._threads))
+    passwords.prepare(passwords.CORES)
+    user, imported, service = world.user(), world.user(password_hash=DEAR), world.login_service()
+    statuses, end = list[int](), threading.Event()
+
+    def send() -> None:
+        while not end.is_set():
+            sender = Api(send_to_app(app, any_address()))
+            statuses.append(sender.login(imported, PASSWORD, service).status)
+
+    with ThreadPoolExecutor(4) as senders, ExitStack() as at_the_end:
+        at_the_end.callback(end.set)
+        for _ in range(4):
+            senders.submit(send)
+        wait_until(lambda: statuses)
+        for _ in range(5):
+            api.login(user, PASSWORD, service).ok()
+    assert 401 in statuses
+    assert set(statuses) <= {401, 503}
 
 
 def test_a_full_queue_refuses_the_next_login_at_once() -> None:

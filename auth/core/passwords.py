@@ -62,14 +62,15 @@ class OriginalPbkdf2(pbkdf2_sha512):  # type: ignore[misc]
 
 argon2.get_backend()  # load the backend now: passlib cannot once there are two contexts
 _context = CryptContext([*CEILINGS, OriginalPbkdf2], deprecated="auto", **COST)
-_hashing = ThreadPoolExecutor(CORES, "hash")  # few threads, since each keeps the memory of its last hash
+# Hashes of another kind or cost than ours take up to 20 times as long. In threads of their own they do not block ours.
+_threads = {is_foreign: ThreadPoolExecutor(CORES) for is_foreign in (False, True)}  # few: each keeps a hash's memory
 queue: Final = Places(WAITING)  # a login takes a place before it is counted, and keeps it for all its hashes
 
 
 def prepare(processes: int) -> None:
     """Called in each process before its first hash. The processes share the cores."""
-    global _hashing
-    _hashing = ThreadPoolExecutor(math.ceil(CORES / processes), "hash")
+    for is_foreign in _threads:
+        _threads[is_foreign] = ThreadPoolExecutor(math.ceil(CORES / processes))
     _context.dummy_verify()  # computes the hash for unknown users now, so that their first login takes no longer
 
 
@@ -121,7 +122,8 @@ def in_turn(deadline: float, waited: Callable[[float], object], work: Callable[.
         waited(time.monotonic() - asked)
         return work(*arguments)
 
-    task = _hashing.submit(begin)
+    is_foreign = work is verify and bool(arguments[1]) and _context.needs_update(arguments[1])
+    task = _threads[is_foreign].submit(begin)
     try:
         return task.result(min(WAIT_SECONDS, deadline - asked))
     except TimeoutError:
