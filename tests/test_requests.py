@@ -3,15 +3,18 @@
 import io
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Blueprint, Flask
 
 from auth.core import refresh_tokens
+from auth.core.claims import Bearer
 from auth.core.limits import TOKEN_CHARACTERS
-from auth.core.models import Role
-from auth.http.rpc import RPCS
+from auth.core.models import PageRequest, Role
+from auth.http.request import Request
+from auth.http.rpc import PRIVILEGED, PUBLIC, RPCS, Rpc
 
 from .support.api import Answer, Api
 from .support.world import World
@@ -184,3 +187,24 @@ def test_an_internal_error_reveals_nothing(app: Flask, api: Api, world: World, m
     answer = api.refresh(session.refresh_token).refused(500, "INTERNAL_ERROR")
     assert b"secret" not in answer.body
     assert answer.header("Cache-Control") == "no-store, private"
+
+
+def misspelt(request: Request, querry: PageRequest) -> None:
+    raise AssertionError
+
+
+def without_its_bearer(request: Request) -> None:
+    raise AssertionError
+
+
+def without_its_variable(request: Request, bearer: Bearer) -> None:
+    raise AssertionError
+
+
+@pytest.mark.parametrize("handler", [misspelt, without_its_bearer, without_its_variable])
+def test_a_handler_whose_parameters_nothing_fills_cannot_be_declared(handler: Callable[..., None]) -> None:
+    roles = PUBLIC if handler is misspelt else PRIVILEGED
+    path = "/new/<name>" if handler is without_its_variable else "/new"
+    with pytest.raises(TypeError, match="new cannot get the parameters"):
+        Rpc(Blueprint("new", __name__), "new", f"GET {path}", roles)(handler)
+    assert "new" not in RPCS
