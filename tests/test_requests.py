@@ -4,7 +4,7 @@ import io
 import json
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from flask import Blueprint, Flask
@@ -203,7 +203,7 @@ def without_its_variable(request: Request, bearer: Bearer) -> None:
 
 @pytest.mark.parametrize("handler", [misspelt, without_its_bearer, without_its_variable])
 def test_a_handler_whose_parameters_nothing_fills_cannot_be_declared(handler: Callable[..., None]) -> None:
-    roles = PUBLIC if handler is misspelt else PRIVILEGED
+    roles: frozenset[Role] | Literal["public"] = PUBLIC if handler is misspelt else PRIVILEGED
     path = "/new/<name>" if handler is without_its_variable else "/new"
     with pytest.raises(TypeError, match="new cannot get the parameters"):
         Rpc(Blueprint("new", __name__), "new", f"GET {path}", roles)(handler)
