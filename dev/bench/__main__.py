@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Final
 
 from .calls import PASSWORD_HASH, bulk_invalidate, calls, empty_route, password_login
-from .load import QUICK, Measured, Target, interleaved, measure, rate_of, show
+from .load import QUICK, ROUNDS, Measured, Target, interleaved, measure, rate_of, show
 from .peers import peers
 from .rows import ROWS, fill
-from .scenarios import footprint, grown, hashing, paced, storm
-from .service import BIN, PROJECT, SERVICE, access_token, database, environment, postgres, serving
-from .statements import prepare, under_pgbench
+from .scenarios import footprint, grown, hashing, paced, processor, storm
+from .service import BIN, PROJECT, SERVICE, Server, access_token, database, environment, postgres, serving
 
 DOCUMENT: Final = PROJECT / "docs" / "performance.md"
 MARK: Final = "<!-- `make bench` writes what follows -->\n"
@@ -35,30 +34,30 @@ def run(server_url: str) -> Iterator[str]:
     with database(server_url, "service") as url:
         variables = environment(url)
         fill(url, ROWS, PASSWORD_HASH)
-        with serving(SERVICE, variables) as (port, _), serving(EMPTY, variables) as (empty_port, _):
-            yield from _served(server_url, port, (empty_port, empty_route()), variables)
+        with serving(SERVICE, variables) as service, serving(EMPTY, variables) as empty:
+            yield from _served(server_url, service, empty, variables)
     yield from _compared("Growth", f"of {ROWS:,} rows", grown(server_url, SIZES))
     yield "\n" + subprocess.check_output([sys.executable, "-m", "dev.bench.processor"], cwd=PROJECT, text=True).strip()
 
 
-def _served(server_url: str, port: int, empty: Target, variables: Mapping[str, str]) -> Iterator[str]:
+def _served(server_url: str, service: Server, bare: Server, variables: Mapping[str, str]) -> Iterator[str]:
+    (port, master), empty = service, (bare[0], empty_route())
     exchange = partial(access_token, port)
     works, logins = calls(exchange), password_login()
     refresh, ours = (port, works["refresh"]), [(port, work) for work in works.values()]
     _warm_up(ours, 1)
     _warm_up([(port, logins)], WARM_UP_SECONDS)
-    with database(server_url, "statements") as url:
-        environment(url)
-        prepare(url, ROWS)
-        yield from _single("Alone", "a second", under_pgbench(url) | {"hashing by argon2id": hashing()})
     yield from _compared("Call", "of the empty route", interleaved(ours, rate_of(empty)))
+    targets = [(bare[1], empty), *((master, target) for target in ours)]
+    yield from _costs([[*processor(server_url, targets)] for _ in range(ROUNDS)])
     yield from _compared("Login", "of argon2id alone", interleaved([(port, logins)], hashing))
     with peers(server_url) as others:
         _warm_up(others, WARM_UP_SECONDS)
         yield from _compared("Peer", "of refresh", interleaved(others, rate_of(refresh)))
     yield from _compared("At 70 % of the highest rate", "", [paced(empty), paced(refresh)])
     yield from _compared("A storm of logins", "", storm(refresh, (port, logins)))
-    yield from _single("A worker process", "", footprint(variables, refresh[1], logins))
+    yield from _head("Processes", "")
+    yield from (_row(name, _number(figure)) for name, figure in footprint(variables, refresh[1], logins).items())
     bulk = bulk_invalidate(exchange, variables["DATABASE_URL"])
     yield from _compared("Bulk", "of the empty route", interleaved([(port, bulk)], rate_of(empty), rounds=1))
 
@@ -84,10 +83,14 @@ def _compared(head: str, yardstick: str, results: Sequence[Measured]) -> Iterato
         yield _row(name, *map(_number, figures), f"{figures[4] / figures[2]:.1f}", *ratio)
 
 
-def _single(head: str, column: str, results: Mapping[str, float]) -> Iterator[str]:
-    """A table of single figures."""
-    yield from _head(head, column)
-    yield from (_row(name, _number(figure)) for name, figure in results.items())
+def _costs(rounds: Sequence[Sequence[tuple[str, float, float]]]) -> Iterator[str]:
+    """A table of calls under load. The share of the empty route is by the processor time of the workers."""
+    yield from _head("Processor", "workers, µs", "PostgreSQL, µs", "share of the empty route", "range")
+    for costs in zip(*rounds, strict=True):
+        names, workers, postgres = zip(*costs, strict=True)
+        shares = [empty[1] / cost for (empty, *_), cost in zip(rounds, workers, strict=True)]
+        ratio = f"{statistics.median(shares):.2f}", f"{min(shares):.2f} to {max(shares):.2f}"
+        yield _row(names[0], *(_number(statistics.median(each)) for each in (workers, postgres)), *ratio)
 
 
 def _write(lines: Sequence[str]) -> None:

@@ -2,10 +2,8 @@
 
     .venv/bin/python -m dev.bench.processor [the folder of another version of the service]
 
-Each round makes a few calls of each kind in random order; a ratio is the median of the rounds' ratios, so that most of
-the load of other programs cancels out. Valgrind, where it is installed, counts the instructions, the same on a busy
-machine. It sees none of the kernel's. Another version is called in the same rounds by the programs of this dev/bench,
-on a database that it has migrated itself.
+Each round makes a few calls of each kind in random order. A ratio is the median of the rounds' ratios, so that most of
+the load of other programs cancels out. Another version is called in the same rounds, by the programs of this dev/bench.
 """
 
 import json
@@ -60,17 +58,19 @@ def measured(server_url: str, folders: Sequence[Path]) -> list[dict[str, Cost]]:
 
 
 def _instructions(server_url: str, folder: Path) -> dict[str, float]:
+    """By call. Nothing without valgrind."""
     if not shutil.which("valgrind"):
         return {}
-    with tempfile.TemporaryDirectory() as counts:
-        with _version(server_url, folder, *VALGRIND, f"--callgrind-out-file={counts}/count") as (calls, ask):
-            for call in calls:
-                show(f"{call} under valgrind")
-                ask(call, COUNTED)
-        numbers = range(len(calls) + 1, 2 * len(calls) + 1)  # the first ones were to warm up
-        files = [Path(counts, f"count.{2 * number}").read_text() for number in numbers]
-    totals = [int(file.rpartition("\ntotals:")[2]) / COUNTED for file in files]
-    return dict(zip(calls, totals, strict=True))
+    counts = {}
+    with (
+        tempfile.TemporaryDirectory() as files,
+        _version(server_url, folder, *VALGRIND, f"--callgrind-out-file={files}/count") as (calls, ask),
+    ):
+        for turn, call in enumerate(calls, len(calls) + 1):  # process.py has made as many turns to warm up
+            show(f"{call} under valgrind")
+            ask(call, COUNTED)
+            counts[call] = int(Path(files, f"count.{2 * turn}").read_text().rpartition("totals:")[2]) / COUNTED
+    return counts
 
 
 @contextmanager
@@ -102,14 +102,13 @@ def _print(title: str, costs: Mapping[str, Cost], bases: Mapping[str, Cost]) -> 
 
 
 def main(*others: str) -> None:
-    folders = [PROJECT, *map(Path, others)]
     with postgres("fsync=off") as server_url:
-        this, *rest = measured(server_url, folders)
-    for folder, costs in zip(folders, (this, *rest), strict=True):
+        this, *rest = measured(server_url, [PROJECT, *map(Path, others)])
+    for name, costs in zip(("this version", *others), (this, *rest), strict=True):
         empty, *_ = costs.values()
-        _print(f"{folder.name}, beside an empty Flask route", costs, dict.fromkeys(costs, empty))
-    for other, costs in zip(others, rest, strict=True):
-        _print(f"this version beside {other}", this, costs)
+        _print(f"{name} beside an empty Flask route", costs, dict.fromkeys(costs, empty))
+    for name, costs in zip(others, rest, strict=True):
+        _print(f"this version beside {name}", this, costs)
 
 
 if __name__ == "__main__":

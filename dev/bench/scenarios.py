@@ -1,5 +1,6 @@
-"""The service as its tables grow, at an even pace, in a storm of logins, and as a process; and hashing alone."""
+"""The service as its tables grow, at an even pace, in a storm of logins, and as processes; and hashing alone."""
 
+import os
 import statistics
 import time
 import urllib.request
@@ -9,9 +10,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
+from operator import sub
 from pathlib import Path
 from typing import Final
 
+import psycopg
 from argon2 import PasswordHasher
 
 from .calls import PASSWORD, PASSWORD_HASH, Work, calls
@@ -57,10 +60,24 @@ def storm(refresh: Target, logins: Target) -> list[Measured]:
     return [Measured(name, [load], []) for name, load in loads.items()]
 
 
+def processor(server_url: str, targets: Sequence[tuple[int, Target]]) -> Iterator[tuple[str, float, float]]:
+    """By call, microseconds of processor for an answer: of the children of that process, and of PostgreSQL."""
+    with psycopg.connect(server_url) as connection:
+        [(file,)] = connection.execute("SELECT pg_read_file('postmaster.pid')").fetchall()
+    for master, target in targets:
+        show(target[1].name)
+        parents = (master, int(file.split()[0]))
+        before = [*map(_processor_seconds, parents)]
+        answers = measure(target).rate * SECONDS
+        workers, postgres = map(sub, map(_processor_seconds, parents), before)
+        yield target[1].name, workers / answers * 1e6, postgres / answers * 1e6
+
+
 def footprint(variables: Mapping[str, str], refresh: Work, logins: Work) -> dict[str, float]:
-    """The median time of three starts, and the memory of a worker process."""
+    """The median time of three starts, the memory of a worker process, and hashing without a service."""
     starts = [_start_seconds(variables) for _ in range(3)]
     return {
+        "passwords a second hashed by argon2id alone": hashing(),
         "seconds from the start to the first 200 of /readyz": statistics.median(starts),
         "MB of memory after 10,000 refreshes and many logins": _worker_megabytes(variables, refresh, logins),
     }
@@ -91,9 +108,19 @@ def _worker_megabytes(variables: Mapping[str, str], refresh: Work, logins: Work)
         while answered < 10_000 * WORKERS:
             answered += 5 * measure((port, refresh), 5).rate
         measure((port, logins), 5)
-        workers = Path(f"/proc/{process_id}/task/{process_id}/children").read_text().split()
-        statuses = [Path(f"/proc/{worker}/status").read_text() for worker in workers]
+        statuses = _of_children(process_id, "status")
         return max(int(status.partition("VmRSS:")[2].split()[0]) * 1024 / 1e6 for status in statuses)
+
+
+def _processor_seconds(parent: int) -> float:
+    """Of its children so far, in the program and in the kernel."""
+    stats = [stat.rpartition(")")[2].split() for stat in _of_children(parent, "stat")]
+    return sum(int(stat[11]) + int(stat[12]) for stat in stats) / os.sysconf("SC_CLK_TCK")
+
+
+def _of_children(parent: int, name: str) -> list[str]:
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [Path(f"/proc/{child}/{name}").read_text() for child in children]
 
 
 @contextmanager

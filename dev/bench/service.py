@@ -21,6 +21,7 @@ from auth.core.refresh_tokens import csrf_token as csrf_token
 from dev.embedded import INSTALLED, EmbeddedPostgres
 
 Command = Sequence[str | Path]
+Server = tuple[int, int]  # its port and its process id
 PROJECT: Final = Path(__file__).parents[2]
 BIN: Final = Path(sys.executable).parent
 SERVICE: Final = (BIN / "gunicorn", "app:app")
@@ -76,7 +77,7 @@ def access_token(port: int, refresh_token: str) -> str:
 
 
 @contextmanager
-def serving(command: Command, variables: Mapping[str, str], folder: Path = PROJECT) -> Iterator[tuple[int, int]]:
+def serving(command: Command, variables: Mapping[str, str], folder: Path = PROJECT) -> Iterator[Server]:
     """The port and the process id of a server that takes its settings from the environment, and logs to a file.
 
     Raises `RuntimeError` when it does not listen within half a minute.

@@ -1,15 +1,9 @@
-"""The statements of three calls alone under pgbench, with values for tables that `fill` made."""
+"""The statements of three calls for pgbench, with values for tables that `fill` made. tests/drills/ runs them."""
 
 import re
-import subprocess
-import tempfile
 from typing import Final
 
-import psycopg
-
-from .load import CONNECTIONS, SECONDS
-from .rows import ROWS, SESSIONS_EACH, fill, run
-from .service import PGBENCH, PROJECT
+from .service import PROJECT
 
 # SQL where :n is the number of a person and of a token. A colon is pgbench's own, so a scope is put together.
 KEYS: Final = {f"{name}_key": f"sha256(('{name}' || :n)::bytea)" for name in ("pair", "network", "username")}
@@ -41,30 +35,6 @@ SCRIPTS: Final = {
     "claim": ("jti_claim_insert",),
     "login": ("login_find", "login_attempt_start", "session_insert", "login_attempt_return", "expired_delete"),
 }
-
-
-def prepare(url: str, rows: int) -> None:
-    """Fill tables so that every statement finds rows, and a thousand claims that have expired."""
-    fill(url, rows)
-    with psycopg.connect(url, autocommit=True) as connection:
-        run(connection, "login_limits", people=rows // SESSIONS_EACH)
-        run(connection, "jti_claims_expired")
-        connection.execute("VACUUM ANALYZE")
-
-
-def under_pgbench(url: str) -> dict[str, float]:
-    """By call, how many times a second pgbench runs all of its statements, on tables that `prepare` filled."""
-    return {f"statements of {call}": _under_pgbench(url, call) for call in SCRIPTS}
-
-
-def _under_pgbench(url: str, call: str) -> float:
-    highest = ROWS if call == "refresh" else ROWS // SESSIONS_EACH
-    with tempfile.NamedTemporaryFile("w") as file:
-        file.write("\n".join([f"\\set n random(1, {highest})", *map(for_pgbench, SCRIPTS[call])]))
-        file.flush()
-        options = ["-n", "-M", "prepared", f"-c{CONNECTIONS}", f"-T{SECONDS}", "-f", file.name]
-        output = subprocess.check_output([PGBENCH, *options, url], text=True, stderr=subprocess.STDOUT)
-    return float(output.partition("\ntps = ")[2].split()[0])
 
 
 def for_pgbench(name: str) -> str:
