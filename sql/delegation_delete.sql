@@ -1,5 +1,5 @@
--- Ends one of the bearer's delegations, and by the foreign key those made from it. `was_there`: it existed. The principal
--- is locked first, see "Lock order" in docs/architecture.md. No row when the bearer's grant has ended.
+-- Ends one of the bearer's delegations, and by the foreign key those made from it. `was_there`: it existed. The
+-- principal is locked first, see "Lock order" in docs/architecture.md. No row when the bearer's grant has ended.
 WITH bearer AS (
     SELECT principal.id
     FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_grant_reference)s, %(bearer_issued_at)s) AS live

@@ -1,5 +1,4 @@
--- People with more stored sessions than the bound (`extended_by` NULL), or more delegations of one service than the
--- bound.
+-- People who have more stored sessions (`extended_by` NULL), or more delegations of one service, than the bound `kept`.
 SELECT principal_id, NULL AS extended_by, %(sessions)s::integer AS kept
 FROM refresh_token
 WHERE extended_by IS NULL

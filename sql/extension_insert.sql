@@ -42,7 +42,10 @@ WITH turn AS MATERIALIZED (
         person.id AS person_id,
         service.id AS service_id,
         CASE WHEN person.is_delegation THEN person.token_hash END AS made_from,
-        least(to_timestamp(%(user_not_after)s), CASE WHEN person.is_delegation THEN person.expires_at END) AS not_after,
+        least(
+            to_timestamp(%(user_not_after)s),
+            CASE WHEN person.is_delegation THEN person.expires_at END
+        ) AS not_after,
         has_delegations(service.id, person.id, %(delegations)s) AS is_full
     FROM live AS person
     JOIN live AS service ON service.id = %(bearer_id)s

@@ -1,7 +1,7 @@
 -- Takes the count of one attempt back: its password was right, or was not checked. The keys are in the order in which
--- login_attempt_start locked them. If the row is blocked, this attempt was needed to reach the limit: the block ends, and
--- the severity of its cooldown is taken back too. The commit does not wait for a standby: if it is lost, a later login is
--- only blocked sooner.
+-- login_attempt_start locked them. If the row is blocked, this attempt was needed to reach the limit: the block ends,
+-- and the severity of its cooldown is taken back too. The commit does not wait for a standby: if it is lost, a later
+-- login is only blocked sooner.
 WITH locked AS MATERIALIZED (
     SELECT key, failures, array_position(failures, to_timestamp(%(attempted_at)s / 1000000.0)) AS place
     FROM unnest(%(keys)s::bytea[]) WITH ORDINALITY AS attempt (key, position)

@@ -35,8 +35,8 @@ WITH pair AS (
             WHERE failure > greatest(now() - make_interval(secs => %(window_seconds)s), last.ended_at)
         ) AS recent
     )
-    -- True where the row has no cooldown, or its end is before now(). After a lock wait, now() can be older than the end
-    -- of a cooldown that others started and that is over: such an attempt is refused.
+    -- True where the row has no cooldown, or its end is before now(). After a lock wait, now() can be older than the
+    -- end of a cooldown that others started and that is over: such an attempt is refused.
     WHERE (greatest(login_limit.cooled_down_at, login_limit.blocked_until) < now()) IS NOT FALSE
     RETURNING key
 ), wide (key, span) AS (

@@ -1,4 +1,5 @@
--- Stores a new reset token, which replaces the person's previous one. No row for a person who cannot log in by password.
+-- Stores a new reset token, which replaces the person's previous one. No row for a person who cannot log in by
+-- password.
 UPDATE principal
 SET reset_token_hash = %(reset_token_hash)s,
     reset_expires_at = now() + make_interval(mins => %(valid_minutes)s)

@@ -1,5 +1,5 @@
--- Ends the reset tokens of all people, and their extensions without a refresh token that were issued until now. Locks the
--- people in the order of their ids, as extension_insert does.
+-- Ends the reset tokens of all people, and their extensions without a refresh token that were issued until now. Locks
+-- the people in the order of their ids, as extension_insert does.
 WITH people AS (
     SELECT id
     FROM principal

@@ -1,5 +1,5 @@
--- Ends one refresh token, and the delegations made from it (by the foreign key). Returns its owner; no
--- row when it is unknown or was expired. The principal is locked first, see "Lock order" in docs/architecture.md.
+-- Ends one refresh token, and by the foreign key the delegations made from it. Returns its owner. No row when the token
+-- is unknown or expired. The principal is locked first, see "Lock order" in docs/architecture.md.
 WITH owner AS (
     SELECT principal.id
     FROM refresh_token AS token

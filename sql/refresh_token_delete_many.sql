@@ -1,5 +1,5 @@
--- Ends all the given refresh tokens, ignores unknown ones, and says how many it ended. Their principals are locked first,
--- in the order of their ids, against deadlocks. No row, and nothing ended, when the bearer's grant has ended.
+-- Ends all the given refresh tokens, ignores unknown ones, and says how many it ended. Their principals are locked
+-- first, in the order of their ids, against deadlocks. No row, and nothing ended, when the bearer's grant has ended.
 WITH bearer AS (
     SELECT id
     FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_grant_reference)s, %(bearer_issued_at)s)

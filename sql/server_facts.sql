@@ -18,7 +18,7 @@ SELECT
         FROM pg_settings
         WHERE CASE
             WHEN name = 'default_transaction_isolation' THEN setting <> 'read committed'
-            WHEN name = 'session_replication_role' THEN setting <> 'origin' -- otherwise no foreign key ends a delegation
+            WHEN name = 'session_replication_role' THEN setting <> 'origin' -- else no foreign key ends a delegation
             WHEN name = 'standard_conforming_strings' THEN setting <> 'on'
             WHEN name = 'synchronous_commit' THEN setting = 'off'
             WHEN name IN (

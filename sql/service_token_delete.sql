@@ -1,5 +1,5 @@
--- Ends a service's own refresh tokens. Its delegations live on: they are rows of people. Locks in order, so no
--- deadlock.
+-- Ends a service's own refresh tokens. Its delegations live on, since they are rows of people. The tokens are locked in
+-- the order of their hashes, against deadlocks.
 WITH ended AS (
     SELECT token_hash
     FROM refresh_token

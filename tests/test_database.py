@@ -265,6 +265,7 @@ def test_all_that_expires_is_purged(filled: psycopg.Connection[Any]) -> None:
         ("end_tokens('user-8', NULL)", 2),
         ("seconds_blocked(ARRAY[sha256('1'), sha256('limited')])", 60),
         ("seconds_blocked(ARRAY[sha256('1')])", None),
+        ("is_known_network FROM guess_limits('203.0.113.7', 'user-8', 'user-8')", False),
         ("has_delegations('_service-1', 'user-9', 3)", True),
         ("has_delegations('_service-1', 'user-9', 4)", False),
         ("has_delegations('_service-2', 'user-9', 1)", False),

@@ -170,7 +170,7 @@ def test_a_caller_may_wait_less_than_a_second(monkeypatch: pytest.MonkeyPatch, s
         slow.wait_for(passwords.CORES)
         started = time.monotonic()
         with pytest.raises(LoginBusy):
-            passwords.in_turn(started + seconds, waits.append, passwords.verify, "x", "y")
+            passwords.in_turn(started + seconds, waits.append, passwords.verify, "x", OURS)
         assert seconds <= time.monotonic() - started < passwords.WAIT_SECONDS
         slow.go_on.set()
         assert all(result.result() for result in running)

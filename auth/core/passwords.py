@@ -24,7 +24,7 @@ COST: Final = {
 CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 WAITING: Final = 36  # the most threads in which calls wait for a hash; gunicorn.conf.py has more
 WAIT_SECONDS: Final = 1.0
-BCRYPT_BYTES: Final = 72  # bcrypt ignores the rest; the new hash that replaces it is of the whole password
+BCRYPT_BYTES: Final = 72  # bcrypt ignores the rest; the hash that replaces it is of the whole password
 
 # The kinds of hash that are verified, ours first, with the highest cost that a login computes: about 20 times ours.
 CEILINGS: Final = {
@@ -60,7 +60,7 @@ class OriginalPbkdf2(pbkdf2_sha512):  # type: ignore[misc]
     encoded_checksum_size = 43
 
 
-argon2.get_backend()  # load the backend now: passlib cannot once there are two contexts
+argon2.get_backend()  # loads the backend: passlib cannot load it once there are two contexts
 _context = CryptContext([*CEILINGS, OriginalPbkdf2], deprecated="auto", **COST)
 # Hashes of another kind or cost than ours take up to 20 times as long. In threads of their own they do not block ours.
 _threads = {is_foreign: ThreadPoolExecutor(CORES) for is_foreign in (False, True)}  # few: each keeps a hash's memory

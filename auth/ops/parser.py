@@ -1,6 +1,6 @@
 """Bounds for gunicorn's parser, and one spelling of paths. Imported by gunicorn's master: see gunicorn.conf.py.
 
-After each read of a head, gunicorn copies and searches all bytes read so far. It reads chunks one by one.
+gunicorn copies and searches a whole head after each read, and reads chunks one by one, so small pieces are expensive.
 """
 
 import time
