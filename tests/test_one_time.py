@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from auth.core.limits import TOKEN_CHARACTERS
+from auth.core.limits import ID_CHARACTERS, JTI_CHARACTERS, NAME_CHARACTERS, ONE_TIME_TOKEN_MS, TOKEN_CHARACTERS
 from auth.core.models import Role
 
 from .support.api import Api
@@ -25,7 +25,7 @@ def test_a_one_time_token_carries_what_was_asked_and_through_whom(api: Api, worl
     assert payload["sub"] == session.id
     assert payload["publicSessionReference"] == claims(bearer)["publicSessionReference"]
     assert (payload["extendedBy"], payload["extendedByChain"]) == (service.id, [service.id])
-    assert payload["exp"] - payload["iat"] == 30
+    assert payload["exp"] - payload["iat"] == ONE_TIME_TOKEN_MS // 1000
     assert 0 <= time.time() - payload["iat"] < 30
     assert api.request_one_time_token(bearer, "files:write").ok()["jti"] != answer["jti"]
 
@@ -46,10 +46,10 @@ def test_a_malformed_audience_is_400(api: Api, world: World, audience: str) -> N
 def test_a_token_that_is_too_long_is_not_made(api: Api, world: World) -> None:
     """It carries the chain of its bearer too. The error names how many of the scopes fit, and exactly that many do."""
     emoji: dict[str, Any] = {
-        "first_names": "😀" * 100,
-        "last_name": "😀" * 100,
-        "email": "😀" * 255,
-        "org_id": "😀" * 255,
+        "first_names": "😀" * NAME_CHARACTERS,
+        "last_name": "😀" * NAME_CHARACTERS,
+        "email": "😀" * ID_CHARACTERS,
+        "org_id": "😀" * ID_CHARACTERS,
     }
     bearer = world.session(world.user(**emoji)).access_token
     for _ in range(2):
@@ -136,7 +136,9 @@ def test_a_jti_of_another_issuer_can_be_claimed(api: Api, world: World) -> None:
         assert api.claim(bearer, jti).status == 409
 
 
-@pytest.mark.parametrize("query", ["", "?jti=", "?jti=a%00b", "?jti=" + "a" * 256, "?jti=%ff", "?JTI=a"])
+@pytest.mark.parametrize(
+    "query", ["", "?jti=", "?jti=a%00b", "?jti=" + "a" * (JTI_CHARACTERS + 1), "?jti=%ff", "?JTI=a"]
+)
 def test_a_bad_jti_is_400(api: Api, world: World, query: str) -> None:
     api.call("POST", f"/auth/claim{query}", world.service().access_token).refused(400, "INVALID_REQUEST")
 

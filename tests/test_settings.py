@@ -13,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from auth.cli.migrations import migrate
 from auth.config import Config
+from auth.core.limits import EXTENDED_REFRESH_TOKEN_DAYS, EXTENDED_TOKEN_MAX_MS
 from auth.db import DirectDatabase
 from auth.pool import Database
 
@@ -79,11 +80,13 @@ def answers_are_as_ever(app: Flask, url: str) -> None:
         tokens = api.login(user, PASSWORD, login_service).ok()
     access_token = api.refresh(tokens["refreshToken"]).ok()["accessToken"]
     assert api.sessions(access_token).ok()["itemsInTotal"] == 6
-    delegation = api.extend(service.access_token, access_token, "files:read", expires_in=86_400_000, refreshes=True)
+    delegation = api.extend(
+        service.access_token, access_token, "files:read", expires_in=EXTENDED_TOKEN_MAX_MS, refreshes=True
+    )
     limits = claims(api.refresh(delegation.ok()["refreshToken"]).ok()["accessToken"])
-    assert limits["exp"] - limits["iat"] == 86_400
+    assert limits["exp"] - limits["iat"] == EXTENDED_TOKEN_MAX_MS // 1000
     [listed] = api.delegations(access_token).ok()["items"]
-    assert listed["expiresAt"] - listed["createdAt"] == 30 * 86_400_000
+    assert listed["expiresAt"] - listed["createdAt"] == EXTENDED_REFRESH_TOKEN_DAYS * 86_400_000
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(
             "UPDATE refresh_token SET expires_at = now() + interval '60 s' WHERE extended_by IS NOT NULL"
