@@ -269,7 +269,7 @@ def test_a_token_that_is_too_long_is_not_made(api: Api, world: World, person: di
     chain = 0
     while (answer := api.extend(service.access_token, token, *scopes, refreshes=refreshes)).status == 200:
         chain += 1
-        middle = world.service("files:read", named=f"_{secrets.token_hex(8)}" + "😀" * 238)
+        middle = world.service("files:read", named=f"_{secrets.token_hex(8)}" + "😀" * (ID_CHARACTERS - 17))
         token = api.extend(middle.access_token, token, "files:read").ok()["accessToken"]
     most = fitting(answer)
     assert 0 < most < SCOPES_PER_REQUEST

@@ -27,7 +27,7 @@ from auth.cli.keys import generate_private_key
 from auth.config import Config
 from auth.core import refresh_tokens
 from auth.core.keys import Keyring, load_private_key
-from auth.core.limits import ID_CHARACTERS
+from auth.core.limits import CHAIN_SERVICES, ID_CHARACTERS, SCOPE_CHARACTERS
 from auth.core.tokens import AccessTokens
 from auth.http.rpc import RPCS
 from auth.ops import log
@@ -375,7 +375,7 @@ def named(world: World, character: str, kind: str = "") -> str:
     return principal_id
 
 
-def extended(world: World, api: Api, character: str, services: int = 7) -> Answer:
+def extended(world: World, api: Api, character: str, services: int = CHAIN_SERVICES - 1) -> Answer:
     """A service with a long name extends a token that such services have extended, of a user with such a name."""
     user, service = named(world, character), named(world, character, "_")
     scopes = [f"files.{'x' * 900}{number}:read" for number in range(8)]
@@ -390,7 +390,8 @@ def extended(world: World, api: Api, character: str, services: int = 7) -> Answe
 LONG: Final[dict[str, Callable[[World, Api], Answer]]] = {
     "many scopes": lambda world, api: api.call("POST", f"/auth/request?audience={MANY}", world.session().access_token),
     "long scopes": lambda world, api: api.request_one_time_token(
-        world.session().access_token, ",".join(f"files.{'x' * 1000}{number}:read" for number in range(9))
+        world.session().access_token,
+        ",".join(f"files.{'x' * (SCOPE_CHARACTERS - 20)}{number}:read" for number in range(9)),
     ),
     "names in ASCII": lambda world, api: extended(world, api, "a"),
     "names that JSON escapes": lambda world, api: extended(world, api, '"'),

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from auth.core.limits import ID_CHARACTERS, JTI_CHARACTERS, NAME_CHARACTERS, ONE_TIME_TOKEN_MS, TOKEN_CHARACTERS
+from auth.core.limits import (
+    ID_CHARACTERS,
+    JTI_CHARACTERS,
+    NAME_CHARACTERS,
+    ONE_TIME_TOKEN_MS,
+    SCOPES_BYTES,
+    TOKEN_CHARACTERS,
+)
 from auth.core.models import Role
 
 from .support.api import Api
@@ -53,7 +60,9 @@ def test_a_token_that_is_too_long_is_not_made(api: Api, world: World) -> None:
     }
     bearer = world.session(world.user(**emoji)).access_token
     for _ in range(2):
-        service = world.service("auth:write", "files:write", named=f"_{secrets.token_hex(8)}" + "😀" * 238)
+        service = world.service(
+            "auth:write", "files:write", named=f"_{secrets.token_hex(8)}" + "😀" * (ID_CHARACTERS - 17)
+        )
         bearer = api.extend(service.access_token, bearer, "auth:write", "files:write").ok()["accessToken"]
     asked = [f"files.{number:05}:read" for number in range(400)]
     why = api.request_one_time_token(bearer, ",".join(asked)).refused(400, "INVALID_REQUEST").json["why"]
@@ -64,8 +73,10 @@ def test_a_token_that_is_too_long_is_not_made(api: Api, world: World) -> None:
     assert TOKEN_CHARACTERS - 30 < len(token) <= TOKEN_CHARACTERS
 
 
-def test_all_scopes_of_a_request_have_16_kib_together(api: Api, world: World) -> None:
-    bearer, most = world.session().access_token, ",".join(f"files.{number:0501}:read" for number in range(32))
+def test_all_scopes_of_a_request_have_a_limit_together(api: Api, world: World) -> None:
+    scopes = [f"files.{number:0501}:read" for number in range(SCOPES_BYTES // 512 - 1)]
+    last = SCOPES_BYTES - sum(map(len, scopes)) - len("files.:read")
+    bearer, most = world.session().access_token, ",".join([*scopes, f"files.{'x' * last}:read"])
     assert len(api.request_one_time_token(bearer, most).ok()["accessToken"]) <= TOKEN_CHARACTERS
     api.request_one_time_token(bearer, f"{most},files:read").refused(400, "INVALID_REQUEST")
 
@@ -131,7 +142,11 @@ def test_a_jti_is_claimed_once(api: Api, world: World, role: Role) -> None:
 
 def test_a_jti_of_another_issuer_can_be_claimed(api: Api, world: World) -> None:
     bearer = world.service().access_token
-    for jti in (secrets.token_hex(127) + "é", "%ff" + secrets.token_hex(8), " " + secrets.token_hex(8)):
+    for jti in (
+        secrets.token_hex(8).ljust(JTI_CHARACTERS - 1, "x") + "é",
+        "%ff" + secrets.token_hex(8),
+        " " + secrets.token_hex(8),
+    ):
         assert api.claim(bearer, jti).status == 200
         assert api.claim(bearer, jti).status == 409
 

@@ -20,6 +20,7 @@ from auth.pool import Database
 from .support.api import Api, any_address, request_class, send_to_app
 from .support.command_line import CommandLine
 from .support.databases import NewDatabase
+from .support.lockouts import FAILURES
 from .support.pgbouncer import MISSING, PROGRAM, pgbouncer
 from .support.world import PASSWORD, QUICK_HASH, World, claims
 
@@ -98,8 +99,8 @@ def answers_are_as_ever(app: Flask, url: str) -> None:
     with ThreadPoolExecutor(8) as pool:
         claimed = pool.map(lambda _: api.claim(service.access_token, jti).status, range(8))
         assert sorted(claimed) == [200] + [409] * 7
-        guesses = pool.map(lambda _: stranger.login(guessed, "wrong", login_service).status, range(8))
-        assert sorted(guesses) == [401] * 5 + [429] * 3
+        guesses = pool.map(lambda _: stranger.login(guessed, "wrong", login_service).status, range(FAILURES + 3))
+        assert sorted(guesses) == [401] * FAILURES + [429] * 3
     assert api.change_password(access_token, PASSWORD, "seventeen violet kettles").status == 200
     flask, name = CommandLine(service_url), f"_{secrets.token_hex(8)}"
     assert flask.json("services", "create", name, "--scope", "files:read")["scopes"] == ["files:read"]
