@@ -150,7 +150,7 @@ def test_claims_over_two_servers_while_the_database_crashes(site: Site, claiming
 
 
 def test_guesses_over_two_servers(site: Site) -> None:  # noqa: F811
-    """10,240 logins in bursts of 64: no pair of network and username gets more than five wrong guesses."""
+    """10,240 logins in bursts of 64: no pair of network and username gets more wrong guesses than the limit."""
     started = time.monotonic()
     with serving(site.environment, count=2) as servers:
         statuses = race(servers, site.world, site.direct, pairs=160)

@@ -18,7 +18,7 @@ from auth.config import Config
 from auth.core import passwords
 
 from .support.api import Api, send_to_app
-from .support.lockouts import fail, locked
+from .support.lockouts import FAILURES, fail, locked
 from .support.programs import program
 from .support.servers import PROJECT
 from .support.world import PASSWORD, World
@@ -85,7 +85,7 @@ def series(
     with monkeypatch.context() as patch:
         patch.setattr(passwords, "queue", passwords.Places(0))  # the queue is full
         api.login(user, PASSWORD, name).refused(503, "LOGIN_BUSY")
-    fail(api, user, name, 5)
+    fail(api, user, name, FAILURES)
     locked(api.login(user, PASSWORD, name))
     away = Api(send_to_app(deploy(replace(config, database_url="postgresql://127.0.0.1:1/none")), address))
     away.refresh(session.refresh_token).refused(503, "DATABASE_UNAVAILABLE")

@@ -11,6 +11,7 @@ from selenium.webdriver.remote.webdriver import WebDriver
 
 from .support.api import COOKIE
 from .support.browser import Page, Web, chromium, neighbours
+from .support.lockouts import FAILURES, cooldown, fail, locked
 from .support.world import PASSWORD, World, claims
 
 pytestmark = pytest.mark.xdist_group("browser")
@@ -114,10 +115,9 @@ def test_the_cookie_alone_does_nothing(open_page: Open, world: World, place: str
 @PLACES
 def test_a_page_reads_why_it_was_refused(open_page: Open, world: World, place: str) -> None:
     page, user, service = open_page(place), world.user(), world.login_service(mode="WEB")
-    for _ in range(5):
-        page.api.login(user, "wrong", service).refused(401, "INCORRECT_CREDENTIALS")
-    refused = page.api.login(user, PASSWORD, service).refused(429)
-    assert 1 <= int(refused.header("Retry-After") or 0) <= 5
+    fail(page.api, user, service, FAILURES)
+    refused = page.api.login(user, PASSWORD, service)
+    assert 1 <= locked(refused) <= cooldown(1)
     assert not page.cookies
 
 

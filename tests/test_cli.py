@@ -15,7 +15,10 @@ from flask import Flask as App
 
 from auth.cli.migrations import migrate
 from auth.config import Config
+from auth.core.errors import PasswordTooLong, PasswordTooShort
+from auth.core.limits import CLAIM_DAYS, ID_CHARACTERS, PASSWORD_BYTES
 from auth.core.models import Role
+from auth.core.password_rules import CHARACTERS
 from auth.db import DirectDatabase
 
 from .support.api import Api, request_class, send_to_app
@@ -160,11 +163,11 @@ def test_a_password_is_asked_for_on_the_terminal_and_not_shown(flask: CommandLin
 
 
 REFUSED = {
-    "seven violet k": "Error: The password is too short. Use at least 15 characters.",
-    "Password1!": "Error: The password is too short. Use at least 15 characters.",
-    " " * 8: "Error: The password is too short. Use at least 15 characters.",
-    "é" * 513: "Error: The password is too long. Use at most 1,024 bytes.",
-    " " * 15: "Error: The password is too easy to guess.",
+    "seven violet k": f"Error: {PasswordTooShort.__doc__}",
+    "Password1!": f"Error: {PasswordTooShort.__doc__}",
+    " " * (CHARACTERS - 1): f"Error: {PasswordTooShort.__doc__}",
+    "é" * (PASSWORD_BYTES // 2 + 1): f"Error: {PasswordTooLong.__doc__}",
+    " " * CHARACTERS: "Error: The password is too easy to guess.",
     "Password1!Password1!": "Error: The password is too easy to guess.",
     "{user}": "Error: The password is too easy to guess.",
     "Nadezhda.Krupskaya@example.org": "Error: The password is too easy to guess.",
@@ -189,7 +192,7 @@ def test_a_weak_password_is_refused(flask: CommandLine, api: Api, world: World, 
     assert api.login(user, PASSWORD, service).status == 200
 
 
-@pytest.mark.parametrize("user_id", ["", "_a", "__a", "#P_a", "a\nb", "a" * 256, "a\x7f", "a\x85"])
+@pytest.mark.parametrize("user_id", ["", "_a", "__a", "#P_a", "a\nb", "a" * (ID_CHARACTERS + 1), "a\x7f", "a\x85"])
 def test_an_id_that_cannot_be_a_users_is_refused(flask: CommandLine, user_id: str) -> None:
     arguments = (
         "users",
@@ -203,7 +206,7 @@ def test_an_id_that_cannot_be_a_users_is_refused(flask: CommandLine, user_id: st
         "B",
         "--password-stdin",
     )
-    assert flask.fails(*arguments, stdin=NEW_PASSWORD).startswith("Error: An id has 1 to 255 characters")
+    assert flask.fails(*arguments, stdin=NEW_PASSWORD).startswith(f"Error: An id has 1 to {ID_CHARACTERS} characters")
 
 
 def test_other_mistakes_of_users_create(flask: CommandLine, world: World) -> None:
@@ -273,7 +276,7 @@ def test_only_a_service_has_a_refresh_token_to_rotate(flask: CommandLine, api: A
 def test_mistakes_of_services(flask: CommandLine, world: World) -> None:
     taken = world.service()
     assert "already" in flask.fails("services", "create", taken.id)
-    for service_id in ("a", "_", "__a", "_" + "a" * 255, "_\n"):
+    for service_id in ("a", "_", "__a", "_" + "a" * ID_CHARACTERS, "_\n"):
         assert "starts with one _" in flask.fails("services", "create", service_id)
     assert "scope looks like" in flask.fails("services", "create", "_fresh", "--scope", "files")
     assert "scope looks like" in flask.fails("services", "scopes", taken.id, "--add", "files")
@@ -428,13 +431,13 @@ def test_a_purge_leaves_a_delegation_until_those_made_from_it_are_deleted(
         assert connection.execute(both, [references]).rowcount == 0
 
 
-EXPIRED = """
+EXPIRED = f"""
 INSERT INTO principal (id, role, principal_type, first_names, last_name) VALUES ('ada', 'USER', 'password', 'A', 'B');
 INSERT INTO refresh_token (token_hash, principal_id, scopes, access_token_lifetime_ms, expires_at)
-SELECT sha256(n::text::bytea), 'ada', '{a:read}', 1,
+SELECT sha256(n::text::bytea), 'ada', ARRAY['a:read'], 1,
     CASE WHEN n > 255 THEN NULL WHEN n > 250 THEN now() + '1 h' ELSE now() END
 FROM generate_series(1, 260) n;
-INSERT INTO jti_claim SELECT n, now() - make_interval(days => CASE WHEN n > 350 THEN 29 ELSE 30 END)
+INSERT INTO jti_claim SELECT n, now() - make_interval(days => {CLAIM_DAYS} - CASE WHEN n > 350 THEN 1 ELSE 0 END)
 FROM generate_series(1, 360) n;
 INSERT INTO login_limit (key, expires_at)
 SELECT sha256(n::text::bytea), now() + make_interval(hours => CASE WHEN n > 50 THEN 1 ELSE 0 END)

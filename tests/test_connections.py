@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 from auth.core.errors import DatabaseUnavailable
-from auth.core.limits import LOCKOUT
+from auth.core.limits import CLAIM_DAYS, LOCKOUT, PURGE_ROWS
 from auth.core.refresh_tokens import digest
 from auth.pool import Database
 
@@ -264,7 +264,7 @@ def test_a_login_waits_for_a_standby_only_to_be_counted_and_to_start_a_session(s
     )
     with without_standby(site.direct):
         returned = database.run("login_attempt_return", keys=counted["keys"], attempted_at=counted["attempted_at"])
-        purged = database.one("expired_delete", batch=100, claim_days=30)
+        purged = database.one("expired_delete", batch=PURGE_ROWS, claim_days=CLAIM_DAYS)
     database.close()
     assert returned == 3
     assert purged is not None
@@ -381,7 +381,7 @@ def test_too_few_descriptors_to_connect(site: Site, left: int) -> None:  # noqa:
     with descriptors_left(left):
         for _ in range(CONNECTIONS + 1):
             with suppress(DatabaseUnavailable):
-                database.many("expired_delete", batch=1, claim_days=30)
+                database.many("expired_delete", batch=1, claim_days=CLAIM_DAYS)
             database.close()
     assert all_slots_are_free(database)
     database.close()

@@ -13,6 +13,7 @@ from functools import partial
 import pytest
 
 from auth.core.errors import ApiError
+from auth.core.limits import BULK_BODY_BYTES, MODEL_BODY_BYTES
 from auth.core.password_rules import check
 from auth.core.passwords import hash_password
 
@@ -27,7 +28,11 @@ FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data; boundary=f"
 PART = b'--f\r\nContent-Disposition: form-data; name="a"'
 END = b"\r\n--f--"
-SIZES = {16 * 1024: 400, 64 * 1024: 400, 2 * 1024 * 1024: 413}  # the limits of part headers, a login and any body
+SIZES = {
+    16 * 1024: 400,
+    MODEL_BODY_BYTES: 400,
+    BULK_BODY_BYTES: 413,
+}  # the limits of part headers, a login and any body
 LEAST_ROUNDS, MOST_ROUNDS = 2, 20
 LINE = (
     28 * 1024

@@ -15,6 +15,7 @@ from app import create_app
 from auth.cli.migrations import all_migrations, migrate, pending
 from auth.config import Config
 from auth.core.errors import DatabaseUnavailable, InternalError
+from auth.core.limits import CLAIM_DAYS, ID_CHARACTERS
 from auth.db import READS, SQL_FOLDER, STATEMENTS, DirectDatabase
 from auth.pool import STATEMENT_SECONDS, Database
 
@@ -153,7 +154,7 @@ INSERT_SERVICE = "INSERT INTO principal (id, role, principal_type) VALUES ({}, {
     ("template", "values"),
     [
         (INSERT_PERSON, ("", "USER", "password")),
-        (INSERT_PERSON, ("a" * 256, "USER", "password")),
+        (INSERT_PERSON, ("a" * (ID_CHARACTERS + 1), "USER", "password")),
         (INSERT_PERSON, ("a\nb", "USER", "password")),
         (INSERT_PERSON, ("_a", "USER", "password")),
         (INSERT_PERSON, ("#P_a", "USER", "password")),
@@ -202,9 +203,9 @@ def test_the_purge_takes_at_most_a_batch_and_passes_over_locked_rows(server_url:
             connection.execute(FILL)  # 40 dead tokens, 40 dead claims, 40 dead limits and 20 dead reset tokens
             with connection.transaction():
                 connection.execute("SELECT 1 FROM refresh_token WHERE expires_at < now() LIMIT 5 FOR UPDATE")
-                first = database.one("expired_delete", batch=50, claim_days=30)
+                first = database.one("expired_delete", batch=50, claim_days=CLAIM_DAYS)
                 assert first == {"refresh_token": 35, "jti_claim": 15, "login_limit": 0, "reset_token": 0}
-        assert database.one("expired_delete", batch=50, claim_days=30) == {
+        assert database.one("expired_delete", batch=50, claim_days=CLAIM_DAYS) == {
             "refresh_token": 5,
             "jti_claim": 25,
             "login_limit": 20,
@@ -212,13 +213,13 @@ def test_the_purge_takes_at_most_a_batch_and_passes_over_locked_rows(server_url:
         }
         with psycopg.connect(url) as holder:
             holder.execute("SELECT FROM principal WHERE reset_expires_at < now() LIMIT 2 FOR UPDATE")
-            assert database.one("expired_delete", batch=50, claim_days=30) == {
+            assert database.one("expired_delete", batch=50, claim_days=CLAIM_DAYS) == {
                 "refresh_token": 0,
                 "jti_claim": 0,
                 "login_limit": 20,
                 "reset_token": 18,
             }
-        assert database.one("expired_delete", batch=50, claim_days=30) == {
+        assert database.one("expired_delete", batch=50, claim_days=CLAIM_DAYS) == {
             "refresh_token": 0,
             "jti_claim": 0,
             "login_limit": 0,
@@ -245,7 +246,7 @@ def test_all_that_expires_is_purged(filled: psycopg.Connection[Any]) -> None:
     assert set(columns) == set(ENDS), "say here what purges the new column"
     with filled.transaction(force_rollback=True):
         before = filled.execute("SELECT count(*) FROM principal WHERE reset_token_hash IS NOT NULL").fetchone()
-        purged = filled.execute(STATEMENTS["expired_delete"], {"batch": 1000, "claim_days": 30})
+        purged = filled.execute(STATEMENTS["expired_delete"], {"batch": 1000, "claim_days": CLAIM_DAYS})
         assert purged.description is not None
         counts = dict(zip([column.name for column in purged.description], purged.fetchall()[0], strict=True))
         assert counts == {"refresh_token": 40, "jti_claim": 40, "login_limit": 40, "reset_token": 20}

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from auth.core import refresh_tokens
+from auth.core.limits import DELEGATIONS, EXTENDED_REFRESH_TOKEN_DAYS
 from auth.core.models import Role
 from auth.core.refresh_tokens import digest
 from auth.db import DirectDatabase
@@ -60,7 +61,7 @@ def test_the_owner_sees_who_acts_for_them(api: Api, world: World) -> None:
     assert newest["extendedByChain"] == [one["service"], other["service"]]
     assert abs(newest["createdAt"] / 1000 - time.time()) < 30
     assert newest["expiresAt"] <= oldest["expiresAt"]
-    assert abs((oldest["expiresAt"] - oldest["createdAt"]) / 1000 - 30 * 86400) < 5
+    assert abs((oldest["expiresAt"] - oldest["createdAt"]) / 1000 - EXTENDED_REFRESH_TOKEN_DAYS * 86400) < 5
 
 
 def test_a_delegation_has_no_last_use_until_it_refreshes(api: Api, world: World, database_url: str) -> None:
@@ -244,7 +245,8 @@ def test_a_delegation_that_is_being_stored_ends_too(api: Api, world: World, data
             stored = transaction.one(
                 "extension_insert", **bearers[0].parameters(), **bearers[1].parameters("user"),
                 token_hash=digest(token), session_reference=uuid.uuid4(), scopes=list(SCOPES),
-                access_token_lifetime_ms=1000, extended_by_chain=[service.id], ttl_days=30, delegations=100,
+                access_token_lifetime_ms=1000, extended_by_chain=[service.id],
+                ttl_days=EXTENDED_REFRESH_TOKEN_DAYS, delegations=DELEGATIONS,
             )  # fmt: skip
             assert stored is not None
             ending = pool.submit(api.invalidate_delegations, user.access_token)

@@ -12,7 +12,7 @@ from flask import Flask as App
 from auth.cli.migrations import migrate
 from auth.config import Config
 from auth.core import refresh_tokens
-from auth.core.limits import DELEGATIONS, SESSIONS
+from auth.core.limits import ACCESS_TOKEN_MS, DELEGATIONS, EXTENDED_TOKEN_MAX_MS, SESSIONS
 from auth.core.models import Role
 from auth.db import DirectDatabase
 from auth.http.rpc import PUBLIC, RPCS
@@ -230,18 +230,19 @@ def expire_in(database_url: str, refresh_token: str, seconds: float) -> None:
         )
 
 
-DAY_MS = 86_400_000
-
-
 def test_an_extension_that_is_not_stored_does_not_renew_itself(api: Api, world: World, database_url: str) -> None:
     """A service extends its own extension again and again: each ends with the first one."""
     service, user = world.service("files:read"), world.session()
     token = api.extend(service.access_token, user.access_token, "files:read", expires_in=30_000).ok()["accessToken"]
     end_of_first = claims(token)["exp"]
     for _ in range(3):
-        token = api.extend(service.access_token, token, "files:read", expires_in=DAY_MS).ok()["accessToken"]
+        token = api.extend(service.access_token, token, "files:read", expires_in=EXTENDED_TOKEN_MAX_MS).ok()[
+            "accessToken"
+        ]
         assert claims(token)["exp"] <= end_of_first
-    stored = api.extend(service.access_token, token, "files:read", expires_in=DAY_MS, refreshes=True).ok()
+    stored = api.extend(
+        service.access_token, token, "files:read", expires_in=EXTENDED_TOKEN_MAX_MS, refreshes=True
+    ).ok()
     assert delegation_of(database_url, stored["refreshToken"])["expires"] <= end_of_first
     for minted in (stored["accessToken"], api.refresh(stored["refreshToken"]).ok()["accessToken"]):
         assert claims(minted)["exp"] <= end_of_first
@@ -252,24 +253,29 @@ def test_a_service_cannot_prolong_the_extension_of_another(api: Api, world: Worl
     token = api.extend(one.access_token, user.access_token, "files:read", expires_in=1000).ok()["accessToken"]
     time.sleep(1.1)  # the leeway still lets it in
     for refreshes in (False, True):
-        api.extend(other.access_token, token, "files:read", expires_in=DAY_MS, refreshes=refreshes).refused(
-            401, "INVALID_TOKEN"
-        )
+        api.extend(
+            other.access_token, token, "files:read", expires_in=EXTENDED_TOKEN_MAX_MS, refreshes=refreshes
+        ).refused(401, "INVALID_TOKEN")
 
 
 def test_a_token_that_is_made_from_a_delegation_expires_with_it(api: Api, world: World, database_url: str) -> None:
     one, other, user = world.service("files:read", "auth:write"), world.service("files:read"), world.session()
     first = api.extend(
-        one.access_token, user.access_token, "files:read", "auth:write", expires_in=DAY_MS, refreshes=True
+        one.access_token,
+        user.access_token,
+        "files:read",
+        "auth:write",
+        expires_in=EXTENDED_TOKEN_MAX_MS,
+        refreshes=True,
     ).ok()
     expire_in(database_url, first["refreshToken"], 20)
     latest = delegation_of(database_url, first["refreshToken"])["expires"]
     token = api.refresh(first["refreshToken"]).ok()["accessToken"]
     made = [
         api.request_one_time_token(token, "files:read").ok()["accessToken"],
-        api.extend(other.access_token, token, "files:read", expires_in=DAY_MS).ok()["accessToken"],
+        api.extend(other.access_token, token, "files:read", expires_in=EXTENDED_TOKEN_MAX_MS).ok()["accessToken"],
     ]
-    stored = api.extend(other.access_token, token, "files:read", expires_in=DAY_MS, refreshes=True).ok()
+    stored = api.extend(other.access_token, token, "files:read", expires_in=EXTENDED_TOKEN_MAX_MS, refreshes=True).ok()
     made += [token, stored["accessToken"], api.refresh(stored["refreshToken"]).ok()["accessToken"]]
     assert [claims(each)["exp"] for each in made if claims(each)["exp"] > latest] == []
     assert delegation_of(database_url, stored["refreshToken"])["expires"] <= latest
@@ -357,7 +363,7 @@ SERVICES = 50  # that act for one person: more than any deployment has shown
 def test_all_that_the_bounds_allow_ends_within_the_time_of_a_statement(
     api: Api, world: World, database_url: str, shape: str, ending: str
 ) -> None:
-    """1,000 sessions, and 100 delegations by each of 50 services: none, all or eight deep made from the first one."""
+    """As many as there may be, for 50 services: none, all or eight deep made from the first one."""
     user, service = world.session(), world.service("files:read")
     sessions = add_sessions(database_url, user.id, SESSIONS - 1)
     delegations = add_delegations(database_url, user.id, service.id, SERVICES * DELEGATIONS, shape)
@@ -408,13 +414,13 @@ def test_a_lifetime_is_rounded_up_to_whole_seconds(api: Api, world: World, lifet
         assert payload["exp"] - payload["iat"] == seconds
 
 
-def test_a_login_gives_ten_minutes(api: Api, world: World) -> None:
+def test_a_login_gives_the_lifetime_of_access_tokens(api: Api, world: World) -> None:
     tokens = api.login(world.user(), PASSWORD, world.login_service()).ok()
     for token in (tokens["accessToken"], api.refresh(tokens["refreshToken"]).ok()["accessToken"]):
-        assert claims(token)["exp"] - claims(token)["iat"] == 600
+        assert claims(token)["exp"] - claims(token)["iat"] == ACCESS_TOKEN_MS // 1000
 
 
-def test_a_service_gets_ten_minutes(api: Api, world: World, flask: CommandLine) -> None:
+def test_a_service_gets_the_lifetime_of_access_tokens(api: Api, world: World, flask: CommandLine) -> None:
     created = flask.json("services", "create", world.service().id + "-ten")
     token = api.refresh(created["refreshToken"]).ok()["accessToken"]
-    assert claims(token)["exp"] - claims(token)["iat"] == 600
+    assert claims(token)["exp"] - claims(token)["iat"] == ACCESS_TOKEN_MS // 1000

@@ -12,7 +12,18 @@ import psycopg
 import pytest
 
 from auth.core import refresh_tokens
-from auth.core.limits import CHAIN_SERVICES, DELEGATIONS, TOKEN_CHARACTERS
+from auth.core.limits import (
+    CHAIN_SERVICES,
+    DELEGATIONS,
+    EXTENDED_REFRESH_TOKEN_DAYS,
+    EXTENDED_TOKEN_MAX_MS,
+    ID_CHARACTERS,
+    NAME_CHARACTERS,
+    SCOPE_CHARACTERS,
+    SCOPES_BYTES,
+    SCOPES_PER_REQUEST,
+    TOKEN_CHARACTERS,
+)
 from auth.core.models import Role
 from auth.db import DirectDatabase
 
@@ -52,17 +63,22 @@ def test_a_chain_of_three_services(api: Api, world: World) -> None:
 def test_refreshes_keep_scopes_lifetime_and_chain(api: Api, world: World) -> None:
     service, user = world.service("files:write", "jobs:read"), world.session()
     extended = api.extend(
-        service.access_token, user.access_token, "files:read", "jobs:read", expires_in=86_400_000, refreshes=True
+        service.access_token,
+        user.access_token,
+        "files:read",
+        "jobs:read",
+        expires_in=EXTENDED_TOKEN_MAX_MS,
+        refreshes=True,
     ).ok()
     assert extended["csrfToken"] == refresh_tokens.csrf_token(extended["refreshToken"])
     first, second = claims(extended["accessToken"]), claims(api.refresh(extended["refreshToken"]).ok()["accessToken"])
     for name in ("sub", "aud", "extendedBy", "extendedByChain", "publicSessionReference", "role"):
         assert first[name] == second[name]
-    assert second["exp"] - second["iat"] == 86_400
+    assert second["exp"] - second["iat"] == EXTENDED_TOKEN_MAX_MS // 1000
     assert api.logout(extended["refreshToken"]).ok() == {}
 
 
-def test_an_extended_refresh_token_expires_after_30_days(api: Api, world: World, database_url: str) -> None:
+def test_an_extended_refresh_token_expires(api: Api, world: World, database_url: str) -> None:
     service, user = world.service("files:write"), world.session()
     extended = api.extend(service.access_token, user.access_token, "files:read", refreshes=True).ok()
     digest = refresh_tokens.digest(extended["refreshToken"])
@@ -71,7 +87,7 @@ def test_an_extended_refresh_token_expires_after_30_days(api: Api, world: World,
             "SELECT expires_at - now() FROM refresh_token WHERE token_hash = %s", [digest]
         ).fetchone()
         assert row is not None
-        assert 29.9 < row[0].total_seconds() / 86_400 <= 30
+        assert EXTENDED_REFRESH_TOKEN_DAYS - 0.1 < row[0].total_seconds() / 86_400 <= EXTENDED_REFRESH_TOKEN_DAYS
         connection.execute("UPDATE refresh_token SET expires_at = now() WHERE token_hash = %s", [digest])
     api.refresh(extended["refreshToken"]).refused(401, "INVALID_TOKEN")
 
@@ -114,11 +130,11 @@ def test_a_user_may_not_call(api: Api, world: World) -> None:
         ("", 0, [], 401, "INVALID_TOKEN"),
         (None, 0, [], 400, "INVALID_EXPIRES_IN"),
         (None, -1, ["special:read"], 400, "INVALID_EXPIRES_IN"),
-        (None, 86_400_001, ["files:read"], 400, "INVALID_EXPIRES_IN"),
+        (None, EXTENDED_TOKEN_MAX_MS + 1, ["files:read"], 400, "INVALID_EXPIRES_IN"),
         (None, 10**30, ["files:read"], 400, "INVALID_EXPIRES_IN"),
         (None, 1, [], 400, "MALFORMED_SCOPE"),
         (None, 1, ["nope:read", "bad"], 400, "MALFORMED_SCOPE"),
-        (None, 1, ["files:read"] * 1001, 400, "INVALID_REQUEST"),
+        (None, 1, ["files:read"] * (SCOPES_PER_REQUEST + 1), 400, "INVALID_REQUEST"),
         (None, 1, ["jobs:read"], 401, "SCOPE_NOT_IN_POLICY"),
         (None, 1, ["files:write"], 401, "SCOPE_NOT_IN_POLICY"),
         (None, 1, ["files:read", "jobs:read"], 401, "SCOPE_NOT_IN_POLICY"),
@@ -126,7 +142,7 @@ def test_a_user_may_not_call(api: Api, world: World) -> None:
         (None, 1, ["special.x:read"], 401, "SCOPE_NOT_EXTENDABLE"),
         (None, 1, ["mail:read"], 401, "SCOPE_NOT_COVERED"),
         (None, 1, ["files:read"], 200, None),
-        (None, 86_400_000, ["files.a:read"], 200, None),
+        (None, EXTENDED_TOKEN_MAX_MS, ["files.a:read"], 200, None),
     ],
 )
 def test_the_checks_come_in_order(
@@ -240,7 +256,8 @@ def numbered(count: int, characters: int) -> list[str]:
     return [f"files.{number:0{characters - 11}}:read" for number in range(count)]
 
 
-EMOJI: dict[str, Any] = {"first_names": "😀" * 100, "last_name": "😀" * 100, "email": "😀" * 255, "org_id": "😀" * 255}
+NAME, ID = "😀" * NAME_CHARACTERS, "😀" * ID_CHARACTERS
+EMOJI: dict[str, Any] = {"first_names": NAME, "last_name": NAME, "email": ID, "org_id": ID}
 
 
 @pytest.mark.parametrize("refreshes", [False, True])
@@ -248,14 +265,14 @@ EMOJI: dict[str, Any] = {"first_names": "😀" * 100, "last_name": "😀" * 100,
 def test_a_token_that_is_too_long_is_not_made(api: Api, world: World, person: dict[str, Any], refreshes: bool) -> None:
     """The error names how many of the scopes fit, and exactly that many do. Nothing is stored for the others."""
     service, user = world.service("files:read"), world.session(world.user(**person))
-    token, scopes = user.access_token, numbered(1000, 16)
+    token, scopes = user.access_token, numbered(SCOPES_PER_REQUEST, 16)
     chain = 0
     while (answer := api.extend(service.access_token, token, *scopes, refreshes=refreshes)).status == 200:
         chain += 1
-        middle = world.service("files:read", named=f"_{secrets.token_hex(8)}" + "😀" * 238)
+        middle = world.service("files:read", named=f"_{secrets.token_hex(8)}" + "😀" * (ID_CHARACTERS - 17))
         token = api.extend(middle.access_token, token, "files:read").ok()["accessToken"]
     most = fitting(answer)
-    assert 0 < most < 1000
+    assert 0 < most < SCOPES_PER_REQUEST
     assert api.extend(service.access_token, token, *scopes[: most + 1], refreshes=refreshes).status == 400
     assert api.delegations(user.access_token).ok()["itemsInTotal"] == (chain if refreshes else 0)
     extended = api.extend(service.access_token, token, *scopes[:most], refreshes=refreshes).ok()
@@ -268,15 +285,15 @@ def test_a_token_that_is_too_long_is_not_made(api: Api, world: World, person: di
         api.extend(world.service("files:read").access_token, taken, scopes[0]).ok()
 
 
-def test_all_scopes_of_a_request_have_16_kib_together(api: Api, world: World) -> None:
+def test_all_scopes_of_a_request_have_a_limit_together(api: Api, world: World) -> None:
     service, user = world.service("files:read"), world.session()
-    for count, characters in ((16, 1024), (512, 32)):
-        scopes = numbered(count, characters)
-        assert sum(map(len, scopes)) == 16 * 1024
+    for characters in (SCOPE_CHARACTERS, 32):
+        scopes = numbered(SCOPES_BYTES // characters, characters)
+        assert sum(map(len, scopes)) == SCOPES_BYTES
         assert claims(api.extend(service.access_token, user.access_token, *scopes).ok()["accessToken"])["aud"] == scopes
         for more in ("files:read", "files"):
             answer = api.extend(service.access_token, user.access_token, *scopes, more)
-            assert "16,384 bytes" in answer.refused(400, "INVALID_REQUEST").json["why"]
+            assert f"{SCOPES_BYTES:,} bytes" in answer.refused(400, "INVALID_REQUEST").json["why"]
 
 
 def test_a_stored_delegation_with_too_many_scopes_is_refused(api: Api, world: World, database_url: str) -> None:
@@ -285,7 +302,7 @@ def test_a_stored_delegation_with_too_many_scopes_is_refused(api: Api, world: Wo
     refresh_token = api.extend(service.access_token, user.access_token, "files:read", refreshes=True).ok()[
         "refreshToken"
     ]
-    scopes = numbered(1000, 1024)
+    scopes = numbered(1000, SCOPE_CHARACTERS)
     with psycopg.connect(database_url) as connection:
         digest = refresh_tokens.digest(refresh_token)
         connection.execute("UPDATE refresh_token SET scopes = %s WHERE token_hash = %s", [scopes, digest])
@@ -294,7 +311,7 @@ def test_a_stored_delegation_with_too_many_scopes_is_refused(api: Api, world: Wo
 
 
 @pytest.mark.parametrize("refreshes", [False, True])
-def test_a_chain_has_at_most_eight_services(api: Api, world: World, refreshes: bool) -> None:
+def test_a_chain_has_a_limit(api: Api, world: World, refreshes: bool) -> None:
     """Also when one service extends its own extended token again and again."""
     service, other, user = world.service("files:read"), world.service("files:read"), world.session()
     token = user.access_token
@@ -308,7 +325,7 @@ def test_a_chain_has_at_most_eight_services(api: Api, world: World, refreshes: b
     assert api.delegations(user.access_token).ok()["itemsInTotal"] == expected
 
 
-def test_a_service_has_at_most_a_hundred_delegations_of_a_person(api: Api, world: World, database_url: str) -> None:
+def test_the_delegations_of_a_person_and_service_have_a_limit(api: Api, world: World, database_url: str) -> None:
     """Only live ones count. Those of other services and persons do not, and what is not stored has no bound."""
     service, other, user, stranger = (
         world.service("files:read"),
@@ -357,7 +374,8 @@ def test_an_extension_waits_for_one_that_is_being_stored_and_counts_it(
             first = transaction.one(
                 "extension_insert", **bearers[0].parameters(), **bearers[1].parameters("user"),
                 token_hash=secrets.token_bytes(32), scopes=["files:read"],
-                access_token_lifetime_ms=1000, extended_by_chain=[service.id], ttl_days=30, delegations=DELEGATIONS,
+                access_token_lifetime_ms=1000, extended_by_chain=[service.id],
+                ttl_days=EXTENDED_REFRESH_TOKEN_DAYS, delegations=DELEGATIONS,
                 session_reference=uuid.uuid4(),
             )  # fmt: skip
             assert first is not None

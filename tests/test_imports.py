@@ -17,6 +17,7 @@ from passlib.hash import argon2, bcrypt, pbkdf2_sha256, pbkdf2_sha512, scrypt, s
 
 from auth.cli.user_import import HELP
 from auth.core import passwords
+from auth.core.limits import NAME_CHARACTERS, PASSWORD_BYTES
 
 from .support.api import Api
 from .support.command_line import CommandLine
@@ -407,7 +408,7 @@ def processor_seconds(work: Callable[[], object]) -> float:
 @pytest.mark.parametrize("kind", [sha256_crypt, sha512_crypt])
 def test_a_long_password_does_not_multiply_the_cost_of_sha_crypt(api: Api, world: World, kind: Any) -> None:
     """sha_crypt computes as long as the password is, in each round."""
-    service, short, long = world.login_service(), "x" * 200, "x" * 1024
+    service, short, long = world.login_service(), "x" * 200, "x" * PASSWORD_BYTES
     dear = world.user(password_hash=kind.using(rounds=200_000).hash(short))
     own = processor_seconds(lambda: api.login(NOBODY, long, service).refused(401))
     assert processor_seconds(lambda: api.login(dear, long, service).refused(401)) < 5 * own + 0.05
@@ -500,7 +501,7 @@ def test_a_json_array_is_refused_with_what_to_do(file: File, indent: int | None,
         ({"fullName": "A B"}, "fullName"),
         ({"role": "user"}, "$.role"),
         ({"id": "_a"}, "starts with neither _ nor #P_"),
-        ({"firstNames": ""}, "1 to 100 characters"),
+        ({"firstNames": ""}, f"1 to {NAME_CHARACTERS} characters"),
     ],
 )
 def test_a_mistake_in_a_field_names_the_field(file: File, change: dict[str, Any], named: str) -> None:

@@ -10,10 +10,24 @@ from flask import Flask
 
 from auth.core import passwords
 from auth.core.errors import LoginBusy
-from auth.core.limits import LOCKOUT
+from auth.core.limits import CLAIM_DAYS, ID_CHARACTERS, LOCKOUT, PURGE_ROWS
 
 from .support.api import Api, any_address, send_to_app
-from .support.lockouts import block, fail, leave, limit_key, locked, pair_key, pass_time
+from .support.lockouts import (
+    FAILURES,
+    MOST_SEVERE,
+    WIDE_FAILURES,
+    WINDOW,
+    below_the_limit_of_a_pair,
+    block,
+    cooldown,
+    fail,
+    leave,
+    limit_key,
+    locked,
+    pair_key,
+    pass_time,
+)
 from .support.world import PASSWORD, QUICK_HASH, World
 
 At = Callable[..., Api]
@@ -31,16 +45,16 @@ def service(world: World) -> str:
 
 
 @pytest.mark.parametrize("exists", [True, False])
-def test_the_fifth_failure_starts_a_cooldown(
+def test_the_last_allowed_failure_starts_a_cooldown(
     at: At, world: World, service: str, database_url: str, exists: bool
 ) -> None:
     username, address = world.user() if exists else secrets.token_hex(8), any_address()
     api, key = at(address), pair_key(address, username)
-    fail(api, username, service, 4)
+    fail(api, username, service, FAILURES - 1)
     started = time.monotonic()
     fail(api, username, service, 1)
     left = locked(api.login(username, PASSWORD, service))
-    assert 5 - (time.monotonic() - started) <= left <= 5
+    assert cooldown(1) - (time.monotonic() - started) <= left <= cooldown(1)
     leave(database_url, 3, key)
     assert locked(api.login(username, "wrong", service)) <= 3
     pass_time(database_url, 3.1, key)
@@ -51,7 +65,7 @@ def test_no_password_is_verified_in_a_cooldown(
     at: At, world: World, service: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api, user = at(), world.user()
-    fail(api, user, service, 5)
+    fail(api, user, service, FAILURES)
 
     def verify(*_: object) -> tuple[bool, None]:
         raise AssertionError("a hash was computed")
@@ -60,54 +74,56 @@ def test_no_password_is_verified_in_a_cooldown(
     locked(api.login(user, PASSWORD, service))
 
 
-def test_cooldowns_grow_and_are_forgotten_after_an_hour(at: At, world: World, service: str, database_url: str) -> None:
+def test_cooldowns_grow_and_are_forgotten(at: At, world: World, service: str, database_url: str) -> None:
     user, address = world.user(), any_address()
     api, key = at(address), pair_key(address, user)
-    for seconds in (5, 25, 125, 625, 3125, 3125):
-        fail(api, user, service, 4)
+    for severity in (*range(1, MOST_SEVERE + 1), MOST_SEVERE):
+        seconds = cooldown(severity)
+        fail(api, user, service, FAILURES - 1)
         started = time.monotonic()
         fail(api, user, service, 1)
         left = locked(api.login(user, PASSWORD, service))
         assert seconds - (time.monotonic() - started) <= left <= seconds
         pass_time(database_url, seconds + 0.1, key)
-    pass_time(database_url, 3590, key)
-    fail(api, user, service, 5)
-    assert locked(api.login(user, PASSWORD, service)) > 3000
-    pass_time(database_url, 3125 + 3601, key)
-    fail(api, user, service, 5)
-    assert locked(api.login(user, PASSWORD, service)) <= 5
+    remembered = LOCKOUT["severity_seconds"]
+    pass_time(database_url, remembered - 10, key)
+    fail(api, user, service, FAILURES)
+    assert locked(api.login(user, PASSWORD, service)) > cooldown(MOST_SEVERE - 1)
+    pass_time(database_url, cooldown(MOST_SEVERE) + remembered + 1, key)
+    fail(api, user, service, FAILURES)
+    assert locked(api.login(user, PASSWORD, service)) <= cooldown(1)
 
 
 def test_a_refused_attempt_neither_counts_nor_prolongs(at: At, world: World, service: str, database_url: str) -> None:
     user, address = world.user(), any_address()
     api, key = at(address), pair_key(address, user)
-    fail(api, user, service, 5)
+    fail(api, user, service, FAILURES)
     leave(database_url, 4, key)
     for _ in range(10):
         assert locked(api.login(user, "wrong", service)) <= 4
     pass_time(database_url, 4.1, key)
-    fail(api, user, service, 4)
+    fail(api, user, service, FAILURES - 1)
     assert api.login(user, PASSWORD, service).status == 200
 
 
-def test_failures_count_for_five_minutes(at: At, world: World, service: str, database_url: str) -> None:
+def test_failures_count_for_a_time(at: At, world: World, service: str, database_url: str) -> None:
     user, address = world.user(), any_address()
     api, started = at(address), time.monotonic()
-    fail(api, user, service, 4)
-    passed = 295 - (time.monotonic() - started)  # a slow machine would let more than five minutes pass
+    fail(api, user, service, FAILURES - 1)
+    passed = WINDOW - 5 - (time.monotonic() - started)  # a slow machine would let more time pass
     pass_time(database_url, passed, pair_key(address, user))
     fail(api, user, service, 1)
     locked(api.login(user, PASSWORD, service))
     user = world.user()
-    fail(api, user, service, 4)
-    pass_time(database_url, 301, pair_key(address, user))
-    fail(api, user, service, 4)
+    fail(api, user, service, FAILURES - 1)
+    pass_time(database_url, WINDOW + 1, pair_key(address, user))
+    fail(api, user, service, FAILURES - 1)
     assert api.login(user, PASSWORD, service).status == 200
 
 
 def test_a_success_takes_only_its_own_count_back(at: At, world: World, service: str) -> None:
     api, user = at(), world.user()
-    fail(api, user, service, 4)
+    fail(api, user, service, FAILURES - 1)
     for _ in range(6):
         assert api.login(user, PASSWORD, service).status == 200
     fail(api, user, service, 1)
@@ -120,7 +136,7 @@ def test_a_400_does_not_count(at: At, world: World, service: str) -> None:
         api.login(user, "wrong", "no such service").refused(400)
         api.login(user, "", service).refused(400)
         api.login(user, "wrong", service, Origin="https://evil.example").refused(400)
-    fail(api, user, service, 4)
+    fail(api, user, service, FAILURES - 1)
     assert api.login(user, PASSWORD, service).status == 200
 
 
@@ -130,19 +146,19 @@ def test_a_503_does_not_count(at: At, world: World, service: str, monkeypatch: p
         patch.setattr(passwords, "verify", raising(LoginBusy))
         for _ in range(10):
             assert api.login(user, PASSWORD, service).refused(503, "LOGIN_BUSY").header("Retry-After") == "1"
-    fail(api, user, service, 4)
+    fail(api, user, service, FAILURES - 1)
     assert api.login(user, PASSWORD, service).status == 200
 
 
 def test_a_count_that_is_taken_back_leaves_no_cooldown_behind(
     at: At, world: World, service: str, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither the cooldown that the fifth attempt started nor its severity."""
+    """Neither the cooldown that the attempt started nor its severity."""
     user, address = world.user(), any_address()
     api, key = at(address), pair_key(address, user)
-    fail(api, user, service, 5)
-    pass_time(database_url, 5.1, key)
-    fail(api, user, service, 4)
+    fail(api, user, service, FAILURES)
+    pass_time(database_url, cooldown(1) + 0.1, key)
+    fail(api, user, service, FAILURES - 1)
     for _ in range(3):
         assert api.login(user, PASSWORD, service).status == 200
     with monkeypatch.context() as patch:
@@ -150,7 +166,7 @@ def test_a_count_that_is_taken_back_leaves_no_cooldown_behind(
         for _ in range(3):
             api.login(user, PASSWORD, service).refused(503)
     fail(api, user, service, 1)
-    assert 5 < locked(api.login(user, PASSWORD, service)) <= 25
+    assert cooldown(1) < locked(api.login(user, PASSWORD, service)) <= cooldown(2)
 
 
 def raising(error: type[Exception]) -> Callable[..., None]:
@@ -170,7 +186,7 @@ def test_a_user_who_is_disabled_during_the_hash_counts_as_a_failure(
         world.db.one("principal_disable", id=user)
         return True, None
 
-    fail(api, user, service, 4)
+    fail(api, user, service, FAILURES - 1)
     with monkeypatch.context() as patch:
         patch.setattr(passwords, "verify", disabling)
         api.login(user, PASSWORD, service).refused(401, "INCORRECT_CREDENTIALS")
@@ -179,7 +195,7 @@ def test_a_user_who_is_disabled_during_the_hash_counts_as_a_failure(
 
 def test_a_stranger_does_not_lock_out_the_owner(at: At, world: World, service: str) -> None:
     user, stranger, owner = world.user(), at(), at()
-    fail(stranger, user, service, 5)
+    fail(stranger, user, service, FAILURES)
     locked(stranger.login(user, PASSWORD, service))
     assert owner.login(user, PASSWORD, service).status == 200
     assert stranger.login(world.user(), PASSWORD, service).status == 200
@@ -199,39 +215,38 @@ def test_a_network_is_an_address_or_a_64(
     at: At, world: World, service: str, first: str, second: str, together: bool
 ) -> None:
     user = world.user()
-    fail(at(first), user, service, 5)
+    fail(at(first), user, service, FAILURES)
     answer = at(second).login(user, PASSWORD, service)
     assert answer.status == (429 if together else 200)
 
 
-def test_a_network_has_a_hundred_failures(at: At, world: World, service: str, database_url: str) -> None:
+def test_a_network_has_a_limit(at: At, world: World, service: str, database_url: str) -> None:
     address = any_address()
     api, key = at(address), limit_key("network", f"{address}/32")
     started = time.monotonic()
-    for _ in range(25):
-        fail(api, world.user(password_hash=QUICK_HASH), service, 4)
+    for failures in below_the_limit_of_a_pair(WIDE_FAILURES):
+        fail(api, world.user(password_hash=QUICK_HASH), service, failures)
     user = world.user()
     left = locked(api.login(user, PASSWORD, service))
-    assert 300 - (time.monotonic() - started) <= left <= 300
+    assert WINDOW - (time.monotonic() - started) <= left <= WINDOW
     assert at().login(user, PASSWORD, service).status == 200
-    pass_time(database_url, 301, key)
+    pass_time(database_url, WINDOW + 1, key)
     assert api.login(user, PASSWORD, service).status == 200
 
 
-def test_a_name_has_a_hundred_failures_an_hour_except_from_a_known_network(
-    at: At, world: World, service: str, database_url: str
-) -> None:
+def test_a_name_has_a_limit_except_from_a_known_network(at: At, world: World, service: str, database_url: str) -> None:
     user, home = world.user(password_hash=QUICK_HASH), any_address()
     world.session(user, ip_address=home)
-    for _ in range(25):
-        fail(at(), user, service, 4)
-    assert 3500 <= locked(at().login(user, PASSWORD, service)) <= 3600
+    for failures in below_the_limit_of_a_pair(WIDE_FAILURES):
+        fail(at(), user, service, failures)
+    seconds = LOCKOUT["username_window_seconds"]
+    assert seconds - 100 <= locked(at().login(user, PASSWORD, service)) <= seconds
     owner = at(home)
     token = owner.login(user, PASSWORD, service).ok()["accessToken"]
     fail(owner, user, service, 1)
     owner.invalidate_sessions(token).ok()
     locked(owner.login(user, PASSWORD, service))
-    pass_time(database_url, 3601, limit_key("username", user))
+    pass_time(database_url, seconds + 1, limit_key("username", user))
     assert at().login(user, PASSWORD, service).status == 200
 
 
@@ -246,15 +261,15 @@ def test_an_expired_session_makes_no_network_known(at: At, world: World, service
 
 def test_a_name_that_nobody_has_is_limited_alike(at: At, service: str) -> None:
     username = secrets.token_hex(8)
-    for _ in range(25):
-        fail(at(), username, service, 4)
+    for failures in below_the_limit_of_a_pair(WIDE_FAILURES):
+        fail(at(), username, service, failures)
     locked(at().login(username, PASSWORD, service))
 
 
 def test_a_row_is_no_larger_for_a_longer_name(at: At, world: World, service: str, database_url: str) -> None:
-    name = "é" * 255
+    name = "é" * ID_CHARACTERS
     api = at()
-    fail(api, name, service, 5)
+    fail(api, name, service, FAILURES)
     locked(api.login(name, "wrong", service))
     with psycopg.connect(database_url) as connection:
         row = connection.execute(
@@ -262,10 +277,12 @@ def test_a_row_is_no_larger_for_a_longer_name(at: At, world: World, service: str
         ).fetchone()
     assert row is not None
     assert row[0] == 32
-    assert row[1] <= 100
+    assert row[1] <= WIDE_FAILURES
 
 
-@pytest.mark.parametrize(("kind", "failures", "seconds"), [("pair", 5, 5), ("network", 100, 300)])
+@pytest.mark.parametrize(
+    ("kind", "failures", "seconds"), [("pair", FAILURES, cooldown(1)), ("network", WIDE_FAILURES, WINDOW)]
+)
 def test_failures_that_the_previous_release_counted_count(
     at: At, service: str, database_url: str, kind: str, failures: int, seconds: int
 ) -> None:
@@ -294,9 +311,9 @@ def test_expired_limits_are_purged(world: World, database_url: str) -> None:
         insert = "INSERT INTO login_limit (key, expires_at) VALUES (%s, now())"
         connection.cursor().executemany(insert, [[secrets.token_bytes(32)] for _ in range(3)])
     deleted = 0
-    while purged := world.db.one("expired_delete", batch=100, claim_days=30):
+    while purged := world.db.one("expired_delete", batch=PURGE_ROWS, claim_days=CLAIM_DAYS):
         deleted += purged["login_limit"]
         if not any(purged.values()):
             break
     assert deleted >= 3
-    assert LOCKOUT["memory_seconds"] >= 5**5 + 3600
+    assert LOCKOUT["memory_seconds"] >= cooldown(MOST_SEVERE) + LOCKOUT["severity_seconds"]

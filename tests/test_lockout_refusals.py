@@ -12,7 +12,7 @@ from auth.core import passwords, refresh_tokens
 from auth.pool import RequestDatabase
 
 from .support.api import Answer, Api, any_address, send_to_app
-from .support.lockouts import block, fail, limit_key, locked
+from .support.lockouts import FAILURES, block, fail, limit_key, locked
 from .support.statements import noted
 from .support.world import PASSWORD, World
 
@@ -29,7 +29,7 @@ def connection(database_url: str) -> Iterator[psycopg.Connection[Any]]:
 
 def blocked_pair(app: Flask, database_url: str, username: str, service: str) -> Login:
     api = Api(send_to_app(app, any_address()))
-    fail(api, username, service, 5)
+    fail(api, username, service, FAILURES)
     return lambda: locked(api.login(username, PASSWORD, service))
 
 

@@ -27,13 +27,14 @@ from auth.cli.keys import generate_private_key
 from auth.config import Config
 from auth.core import refresh_tokens
 from auth.core.keys import Keyring, load_private_key
-from auth.core.limits import ID_CHARACTERS
+from auth.core.limits import CHAIN_SERVICES, ID_CHARACTERS, SCOPE_CHARACTERS
 from auth.core.tokens import AccessTokens
 from auth.http.rpc import RPCS
 from auth.ops import log
 from auth.ops.log import LINE_BYTES, Lines, traceback_without_messages
 
 from .support.api import Answer, Api, any_address, request_class, send_to_app
+from .support.lockouts import FAILURES, fail
 from .support.servers import PROJECT, Server, serving
 from .support.world import ORIGIN, PASSWORD, Stored, World, claims
 
@@ -236,8 +237,7 @@ def test_revocations_are_counted(logged: Logged, world: World) -> None:
 def test_a_lockout_and_a_foreign_key_are_events(logged: Logged, world: World) -> None:
     user, name = world.user(), world.login_service()
     client = logged.server.client()
-    for _ in range(5):
-        client.login(user, "wrong", name).refused(401)
+    fail(client, user, name, FAILURES)
     event = logged.event(client.login(user, PASSWORD, name).refused(429))
     assert (event["event"], event["level"], event["principal"]) == ("lockout", "WARNING", user)
     foreign = AccessTokens(Keyring(load_private_key(generate_private_key("ES256"))), "cloud.sdu.dk")
@@ -375,7 +375,7 @@ def named(world: World, character: str, kind: str = "") -> str:
     return principal_id
 
 
-def extended(world: World, api: Api, character: str, services: int = 7) -> Answer:
+def extended(world: World, api: Api, character: str, services: int = CHAIN_SERVICES - 1) -> Answer:
     """A service with a long name extends a token that such services have extended, of a user with such a name."""
     user, service = named(world, character), named(world, character, "_")
     scopes = [f"files.{'x' * 900}{number}:read" for number in range(8)]
@@ -390,7 +390,8 @@ def extended(world: World, api: Api, character: str, services: int = 7) -> Answe
 LONG: Final[dict[str, Callable[[World, Api], Answer]]] = {
     "many scopes": lambda world, api: api.call("POST", f"/auth/request?audience={MANY}", world.session().access_token),
     "long scopes": lambda world, api: api.request_one_time_token(
-        world.session().access_token, ",".join(f"files.{'x' * 1000}{number}:read" for number in range(9))
+        world.session().access_token,
+        ",".join(f"files.{'x' * (SCOPE_CHARACTERS - 20)}{number}:read" for number in range(9)),
     ),
     "names in ASCII": lambda world, api: extended(world, api, "a"),
     "names that JSON escapes": lambda world, api: extended(world, api, '"'),
@@ -416,7 +417,7 @@ def test_a_request_line_is_short_enough_for_a_pipe(
     capfd.readouterr()
     answer = act(world, api)
     [text] = capfd.readouterr().out.splitlines(keepends=True)
-    assert len(text.encode()) <= LINE_BYTES == 4096
+    assert len(text.encode()) <= LINE_BYTES
     line = json.loads(text)
     assert (line["requestId"], line["status"]) == (request_id, answer.status)
     cut = {name.removesuffix("InAll") for name in line if name.endswith("InAll")}

@@ -14,7 +14,15 @@ from passlib.hash import argon2, sha256_crypt
 
 from auth.core import passwords
 from auth.core.errors import DatabaseUnavailable
-from auth.core.limits import REFRESH_COOKIE_SECONDS
+from auth.core.limits import (
+    AUTH_STATE_SECONDS,
+    CLAIM_DAYS,
+    ID_CHARACTERS,
+    MODEL_BODY_BYTES,
+    PASSWORD_BYTES,
+    PURGE_ROWS,
+    REFRESH_COOKIE_SECONDS,
+)
 from auth.core.models import Role
 from auth.pool import RequestDatabase
 
@@ -99,7 +107,7 @@ def test_a_browser_gets_a_page_that_sends_it_on(api: Api, world: World, accept: 
     assert set(state) == {"accessToken", "csrfToken", "refreshToken"}
     assert state["refreshToken"] == answer.cookies[COOKIE].value
     assert "HttpOnly" not in raw
-    assert all(part in raw for part in ("Max-Age=300", "Path=/", "SameSite=Strict", "Secure"))
+    assert all(part in raw for part in (f"Max-Age={AUTH_STATE_SECONDS}", "Path=/", "SameSite=Strict", "Secure"))
 
 
 def test_all_login_failures_have_the_same_answer(api: Api, world: World) -> None:
@@ -216,9 +224,9 @@ def test_a_replaced_hash_does_not_undo_a_new_password(api: Api, world: World, da
         ({"username": ""}, "INVALID_REQUEST"),
         ({"password": ""}, "INVALID_REQUEST"),
         ({"service": ""}, "INVALID_REQUEST"),
-        ({"username": "a" * 256}, "INVALID_REQUEST"),
+        ({"username": "a" * (ID_CHARACTERS + 1)}, "INVALID_REQUEST"),
         ({"username": "a\0b"}, "INVALID_REQUEST"),
-        ({"password": "é" * 513}, "INVALID_REQUEST"),
+        ({"password": "é" * (PASSWORD_BYTES // 2 + 1)}, "INVALID_REQUEST"),
         ({"service": "nope"}, "UNKNOWN_LOGIN_SERVICE"),
         ({"service": "no\0pe"}, "INVALID_REQUEST"),
         ({"username": 5}, "INVALID_REQUEST"),
@@ -232,7 +240,7 @@ def test_bad_fields_are_400(api: Api, world: World, fields: dict[str, Any], erro
 
 
 @pytest.mark.parametrize("kind", ["form", "multipart", "json"])
-def test_a_body_of_64_kib_logs_in(api: Api, world: World, kind: str) -> None:
+def test_the_longest_body_logs_in(api: Api, world: World, kind: str) -> None:
     fields = {"username": world.user(), "password": PASSWORD, "service": world.login_service()}
 
     def encoded(padding: str) -> tuple[bytes, str]:
@@ -242,8 +250,8 @@ def test_a_body_of_64_kib_logs_in(api: Api, world: World, kind: str) -> None:
             return json.dumps(fields | {"padding": padding}).encode(), "application/json"
         return urlencode(fields | {"padding": padding}).encode(), FORM
 
-    body, content_type = encoded("a" * (64 * 1024 - len(encoded("")[0])))
-    assert len(body) == 64 * 1024
+    body, content_type = encoded("a" * (MODEL_BODY_BYTES - len(encoded("")[0])))
+    assert len(body) == MODEL_BODY_BYTES
     assert api.call("POST", "/auth/login", data=body, Content_Type=content_type, Accept="application/json").ok()
 
 
@@ -259,7 +267,9 @@ def test_a_form_of_a_hundred_fields_logs_in(api: Api, world: World, kind: str) -
 
 
 def test_the_largest_fields_are_let_through(api: Api, world: World) -> None:
-    api.login("a" * 255, "é" * 512, world.login_service()).refused(401, "INCORRECT_CREDENTIALS")
+    api.login("a" * ID_CHARACTERS, "é" * (PASSWORD_BYTES // 2), world.login_service()).refused(
+        401, "INCORRECT_CREDENTIALS"
+    )
 
 
 @pytest.mark.parametrize(
@@ -287,10 +297,10 @@ def test_the_largest_fields_are_let_through(api: Api, world: World) -> None:
         (b"username=a&password=b&service=c", None, 400),
         (b"username=a&password=b&service=c", "text/plain", 415),
         (b"<a/>", "application/xml", 415),
-        (b"a" * (64 * 1024 + 1), FORM, 413),
+        (b"a" * (MODEL_BODY_BYTES + 1), FORM, 413),
         (multipart(username="a" * 60_000)[0], "multipart/form-data; boundary=frontier", 400),
         (multipart(**{f"field{n}": "a" for n in range(200)})[0], "multipart/form-data; boundary=frontier", 400),
-        (multipart(username="a" * 64 * 1024)[0], "multipart/form-data; boundary=frontier", 413),
+        (multipart(username="a" * MODEL_BODY_BYTES)[0], "multipart/form-data; boundary=frontier", 413),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -315,7 +325,7 @@ EXPIRED = {
         "SELECT FROM refresh_token WHERE token_hash = %(key)s",
     ),
     "jti_claim": (
-        "INSERT INTO jti_claim VALUES (encode(%(key)s, 'hex'), now() - interval '30 days')",
+        f"INSERT INTO jti_claim VALUES (encode(%(key)s, 'hex'), now() - interval '{CLAIM_DAYS} days')",
         "SELECT FROM jti_claim WHERE jti = encode(%(key)s, 'hex')",
     ),
     "login_limit": (
@@ -339,7 +349,9 @@ def test_a_login_purges_expired_rows(api: Api, world: World, database_url: str, 
 def purges(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The purges that were asked for. They fail; rows that had expired before are deleted first."""
     one, asked = RequestDatabase.one, list[str]()
-    while any((request_class(app).database.one("expired_delete", batch=100, claim_days=30) or {}).values()):
+    while any(
+        (request_class(app).database.one("expired_delete", batch=PURGE_ROWS, claim_days=CLAIM_DAYS) or {}).values()
+    ):
         pass
 
     def failing(db: RequestDatabase, name: str, /, **parameters: object) -> object:

@@ -15,9 +15,10 @@ from app import create_app
 from auth.cli.keys import generate_private_key
 from auth.config import Config, from_environment
 from auth.core.keys import ALGORITHMS, Keyring, load_private_key
-from auth.core.limits import REFRESH_COOKIE_SECONDS
+from auth.core.limits import ID_CHARACTERS, NAME_CHARACTERS, REFRESH_COOKIE_SECONDS
 
 from .support.api import COOKIE, Answer, Api, any_address, request_class, send_to_app
+from .support.lockouts import FAILURES
 from .support.world import ORIGIN, PASSWORD, World, claims
 
 KEYS = {algorithm: generate_private_key(algorithm) for algorithm in ALGORITHMS}
@@ -172,7 +173,9 @@ def test_a_cookie_expires_with_the_attributes_it_was_set_with(deployed: Any, wor
         assert (gone.value, gone["max-age"], made["max-age"]) == ("", "0", str(REFRESH_COOKIE_SECONDS))
 
 
-EMOJI = {"first_names": "😀" * 100, "last_name": "😀" * 100, "email": "😀" * 255, "org_id": "😀" * 255}
+NAME, ID = "😀" * NAME_CHARACTERS, "😀" * ID_CHARACTERS
+ACCENTS, PLAIN = "é" * NAME_CHARACTERS, "x" * ID_CHARACTERS
+EMOJI = {"first_names": NAME, "last_name": NAME, "email": ID, "org_id": ID}
 
 
 @pytest.mark.parametrize("mode", ["WEB", "APPLICATION"])
@@ -181,9 +184,9 @@ EMOJI = {"first_names": "😀" * 100, "last_name": "😀" * 100, "email": "😀"
     ("key", "person", "fits"),
     [
         ("ES256", {}, True),
-        ("ES256", {"first_names": "é" * 100, "last_name": "é" * 100, "email": "x" * 255, "org_id": "x" * 255}, True),
-        ("ES256", {"first_names": "😀" * 100, "last_name": "😀" * 100}, False),
-        ("RS256", {"first_names": "é" * 100, "last_name": "é" * 100, "email": "é" * 200}, False),
+        ("ES256", {"first_names": ACCENTS, "last_name": ACCENTS, "email": PLAIN, "org_id": PLAIN}, True),
+        ("ES256", {"first_names": NAME, "last_name": NAME}, False),
+        ("RS256", {"first_names": ACCENTS, "last_name": ACCENTS, "email": "é" * 200}, False),
         ("EdDSA", EMOJI, False),
     ],
     ids=["short", "long", "emoji", "RSA", "all"],
@@ -280,7 +283,7 @@ def test_the_address_that_counts(
 def test_a_forged_header_does_not_escape_a_cooldown(deployed: Any, world: World) -> None:
     user, service = world.user(), world.login_service()
     api = deployed(any_address(), trusted_proxies=0)
-    for _ in range(5):
+    for _ in range(FAILURES):
         api.login(user, "wrong", service, X_Forwarded_For=any_address()).refused(401)
     api.login(user, PASSWORD, service, X_Forwarded_For=any_address()).refused(429)
 

@@ -15,10 +15,11 @@ from flask import Flask
 
 from auth.core import password_rules, passwords, refresh_tokens
 from auth.core.errors import LoginBusy
+from auth.core.limits import PASSWORD_BYTES, RESET_TOKEN_MINUTES
 
 from .support.api import Api
 from .support.command_line import CommandLine
-from .support.lockouts import block, limit_key
+from .support.lockouts import FAILURES, block, cooldown, fail, limit_key
 from .support.locks import holding, waits_for_a_lock
 from .support.statements import noted
 from .support.world import PASSWORD, QUICK_HASH, Stored, World, claims
@@ -27,15 +28,16 @@ NEW = "seventeen violet kettles"
 EXPENSIVE = "ituii" * 12 + "iiar"  # zxcvbn takes four times as long for it as a hash takes
 REFUSED = [
     ("too short", "PASSWORD_TOO_SHORT"),
-    ("é" * 14, "PASSWORD_TOO_SHORT"),
-    ("é" * 513, "PASSWORD_TOO_LONG"),
+    ("é" * (password_rules.CHARACTERS - 1), "PASSWORD_TOO_SHORT"),
+    ("é" * (PASSWORD_BYTES // 2 + 1), "PASSWORD_TOO_LONG"),
     ("passwordpassword", "PASSWORD_TOO_EASY"),
 ]
 BODIES: list[dict[str, Any]] = [
     {}, {"currentPassword": PASSWORD}, {"newPassword": NEW}, {"currentPassword": None, "newPassword": NEW},
     {"currentPassword": 1, "newPassword": NEW}, {"currentPassword": "", "newPassword": NEW},
-    {"currentPassword": PASSWORD, "newPassword": [NEW]}, {"currentPassword": "x" * 1025, "newPassword": NEW},
-    {"currentPassword": "é" * 1000, "newPassword": NEW},
+    {"currentPassword": PASSWORD, "newPassword": [NEW]},
+    {"currentPassword": "x" * (PASSWORD_BYTES + 1), "newPassword": NEW},
+    {"currentPassword": "é" * (PASSWORD_BYTES - 1), "newPassword": NEW},
 ]  # fmt: skip
 
 
@@ -73,11 +75,11 @@ def test_a_new_password_ends_all_but_the_session_that_asked(api: Api, world: Wor
 
 def test_a_wrong_current_password_changes_nothing_and_counts_as_a_guess(api: Api, world: World) -> None:
     user = world.session()
-    for _ in range(5):
+    for _ in range(FAILURES):
         api.change_password(user.access_token, "wrong", NEW).refused(401, "INCORRECT_CREDENTIALS")
     for current in ("wrong", PASSWORD):
         answer = api.change_password(user.access_token, current, NEW).refused(429, "TOO_MANY_ATTEMPTS")
-        assert 1 <= int(answer.header("Retry-After") or 0) <= 5
+        assert 1 <= int(answer.header("Retry-After") or 0) <= cooldown(1)
     api.login(user.id, PASSWORD, world.login_service()).refused(429, "TOO_MANY_ATTEMPTS")
     assert api.refresh(user.refresh_token).status == 200
 
@@ -85,11 +87,10 @@ def test_a_wrong_current_password_changes_nothing_and_counts_as_a_guess(api: Api
 def test_guesses_at_login_count_here_too_and_a_success_does_not(api: Api, world: World) -> None:
     user, service = world.session(), world.login_service()
     pair = [PASSWORD, NEW]
-    for _ in range(6):
+    for _ in range(FAILURES + 1):
         api.change_password(user.access_token, *pair).ok()
         pair.reverse()
-    for _ in range(5):
-        api.login(user.id, "wrong", service).refused(401)
+    fail(api, user.id, service, FAILURES)
     api.change_password(user.access_token, *pair).refused(429)
 
 
@@ -109,7 +110,7 @@ def test_a_names_limit_holds_except_from_a_known_network(
 @pytest.mark.parametrize(("new", "error_code"), REFUSED)
 def test_a_refused_password_is_no_guess(api: Api, world: World, new: str, error_code: str) -> None:
     user = world.session()
-    for _ in range(6):
+    for _ in range(FAILURES + 1):
         api.change_password(user.access_token, "wrong", new).refused(400, error_code)
     assert logs_in(api, world, user.id, PASSWORD)
 
@@ -246,7 +247,7 @@ def ended_meanwhile(monkeypatch: pytest.MonkeyPatch, end: Callable[[], object]) 
 def test_a_session_that_ends_during_the_hashes(api: Api, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing changes, and the right password is no wrong guess."""
     user = world.user()
-    for _ in range(6):
+    for _ in range(FAILURES + 1):
         session = world.session(user)
         with monkeypatch.context() as patch:
             ended_meanwhile(patch, partial(api.logout, session.refresh_token))
@@ -307,7 +308,7 @@ def test_a_queue_that_is_full_is_no_guess(api: Api, world: World, monkeypatch: p
     def busy() -> None:
         raise LoginBusy
 
-    for _ in range(6):
+    for _ in range(FAILURES + 1):
         with monkeypatch.context() as patch:
             ended_meanwhile(patch, busy)
             api.change_password(user.access_token, PASSWORD, NEW).refused(503, "LOGIN_BUSY")
@@ -437,7 +438,7 @@ def test_a_reset_token_ends_with(api: Api, world: World, flask: CommandLine, way
 
 def test_a_reset_token_expires(api: Api, world: World, flask: CommandLine, database_url: str) -> None:
     user = world.user()
-    for options, minutes in ((), 30), (("--valid-for", "5"), 5):
+    for options, minutes in ((), RESET_TOKEN_MINUTES), (("--valid-for", "5"), 5):
         token = reset_token(flask, user, *options)
         with psycopg.connect(database_url) as connection:
             query = "SELECT extract(epoch FROM reset_expires_at - now()) FROM principal WHERE id = %s"

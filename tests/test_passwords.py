@@ -26,7 +26,8 @@ from auth import pool as connections
 from auth.config import Config
 from auth.core import password_rules, passwords
 from auth.core.errors import ApiError, LoginBusy, PasswordTooEasy, PasswordTooLong, PasswordTooShort
-from auth.core.password_rules import check
+from auth.core.limits import PASSWORD_BYTES
+from auth.core.password_rules import CHARACTERS, check
 from auth.ops.metrics import HASH_WAIT
 
 from .support.api import Api, any_address, request_class, send_to_app
@@ -203,12 +204,12 @@ OWN_TEXTS = ("qwzx-1984@dev", "Nadezhda.Krupskaya@example.org", "Anne-Marie Zoë
         ("", PasswordTooShort),
         ("x7#Kq9!mZ2$vLp", PasswordTooShort),
         ("密码" * 7, PasswordTooShort),
-        (" " * 8, PasswordTooShort),
+        (" " * (CHARACTERS - 1), PasswordTooShort),
         ("Password1!", PasswordTooShort),
         ("x7#Kq9!mZ2$vLp" * 74, PasswordTooLong),
-        ("é" * 513, PasswordTooLong),
-        (" " * 15, PasswordTooEasy),
-        ("x" * 1024, PasswordTooEasy),
+        ("é" * (PASSWORD_BYTES // 2 + 1), PasswordTooLong),
+        (" " * CHARACTERS, PasswordTooEasy),
+        ("x" * PASSWORD_BYTES, PasswordTooEasy),
         ("passwordpassword", PasswordTooEasy),
         ("qwertyuiopasdfgh", PasswordTooEasy),
         ("P@ssw0rdP@ssw0rd", PasswordTooEasy),
@@ -223,7 +224,7 @@ OWN_TEXTS = ("qwzx-1984@dev", "Nadezhda.Krupskaya@example.org", "Anne-Marie Zoë
         ("VestergaardMarie", PasswordTooEasy),
         ("x7#Kq9!mZ2$vLp-0", None),
         ("an ordinary lamp beside us", None),
-        ("x7#Kq9!mZ2$vLp-0" + "a" * 1008, None),
+        ("x7#Kq9!mZ2$vLp-0".ljust(PASSWORD_BYTES, "a"), None),
         ("夏目漱石は猫である名前はまだ無い", None),
         (PASSWORD, None),
         ("GqFDTQ_-uErtRKErCdq0TsmixZLwQoLQHq4RbUCR132", None),
@@ -261,7 +262,13 @@ def test_a_password_may_hold_digits_and_a_newline(digits: str, end: str) -> None
 
 @pytest.mark.parametrize(
     "password",
-    ["\n" * 15, "\x00\x1b" * 30, "\x9f" * 15, "pass\x00word\x1bpass\x85word", "\x01".join(OWN_TEXTS[3]) + "\x01" * 20],
+    [
+        "\n" * CHARACTERS,
+        "\x00\x1b" * 30,
+        "\x9f" * CHARACTERS,
+        "pass\x00word\x1bpass\x85word",
+        "\x01".join(OWN_TEXTS[3]) + "\x01" * 20,
+    ],
 )
 def test_control_characters_make_no_password_harder(password: str) -> None:
     with pytest.raises(PasswordTooEasy):

@@ -15,7 +15,7 @@ from examples.portal import FILES, jobs
 from .support.browser import chromium
 from .support.command_line import CommandLine
 from .support.guide import blocks
-from .support.lockouts import block, fail, pair_key, pass_time
+from .support.lockouts import FAILURES, WINDOW, block, fail, pair_key, pass_time
 from .support.portal import Portal, Site, site
 from .support.servers import PROJECT
 from .support.world import PASSWORD, World
@@ -106,9 +106,9 @@ def test_a_wait_counts_down(open_portal: OpenPortal, world: World, database_url:
     portal.sees("Too many attempts. Try again in")
     seconds = "Number(document.querySelector('.countdown').textContent.match(/[0-9]+/))"
     portal.wait_until(f"return {seconds} < arguments[0]", portal.run(f"return {seconds}"))
-    portal.run("const now = Date.now; Date.now = () => now() + 300_000")
+    portal.run(f"const now = Date.now; Date.now = () => now() + {WINDOW * 1000}")
     portal.sees("You can try again now.")
-    pass_time(database_url, 300, pair_key("127.0.0.1", user))
+    pass_time(database_url, WINDOW, pair_key("127.0.0.1", user))
     portal.press("Sign in")
     portal.sees("You are signed in.")
 
@@ -214,8 +214,8 @@ def test_a_job_goes_on_after_sign_out_until_its_owner_ends_it(signed_in: Portal)
 
 
 def test_people_change_their_password(signed_in: Portal, place: Site) -> None:
-    """A wrong current password counts as one guess, and the fifth would make them wait."""
-    fail(place.server.client("127.0.0.1"), signed_in.user, "portal", 3)
+    """A wrong current password counts as one guess, and one more would make them wait."""
+    fail(place.server.client("127.0.0.1"), signed_in.user, "portal", FAILURES - 2)
 
     def change(current: str, new: str, answer: str, focus: str) -> None:
         signed_in.type("Current password", current)

@@ -4,6 +4,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Literal
 
 import pytest
@@ -11,7 +12,16 @@ from flask import Blueprint, Flask
 
 from auth.core import refresh_tokens
 from auth.core.claims import Bearer
-from auth.core.limits import TOKEN_CHARACTERS
+from auth.core.errors import InvalidRequest
+from auth.core.limits import (
+    BODY_BYTES,
+    BULK_BODY_BYTES,
+    ID_CHARACTERS,
+    MODEL_BODY_BYTES,
+    PASSWORD_BYTES,
+    SCOPES_BYTES,
+    TOKEN_CHARACTERS,
+)
 from auth.core.models import PageRequest, Role
 from auth.http.request import Request
 from auth.http.rpc import PRIVILEGED, PUBLIC, RPCS, Rpc
@@ -87,7 +97,7 @@ JSON_RPCS = ["/auth/logout/bulk", "/auth/extend", "/auth/password"]
         (b"{}", "application/x-www-form-urlencoded", 415),
         (b"{}", "application/problem+json", 415),
         (b"{}", None, 400),
-        (b" " * (2 * 1024 * 1024 + 1), "application/json", 413),
+        (b" " * (BULK_BODY_BYTES + 1), "application/json", 413),
     ],
     ids=lambda value: str(value)[:30],
 )
@@ -109,29 +119,28 @@ def test_json_needs_no_media_type(api: Api, world: World) -> None:
 @pytest.mark.parametrize("path", [*JSON_RPCS, "/auth/claim?jti=", "/auth/request?audience=", "/auth/sessions?page=x"])
 def test_the_bearer_is_looked_at_first(api: Api, path: str) -> None:
     method = "GET" if "sessions" in path else "POST"
-    answer = api.call(method, path, data=b"{" * (2 * 1024 * 1024 + 1), Content_Type="text/plain").refused(
+    answer = api.call(method, path, data=b"{" * (BULK_BODY_BYTES + 1), Content_Type="text/plain").refused(
         401, "INVALID_TOKEN"
     )
     assert answer.header("WWW-Authenticate") == "Bearer"
 
 
-KIB = 1024
 WITH_A_BODY = {
-    "passwordLogin": 64 * KIB,
-    "bulkInvalidate": 2 * KIB * KIB,
-    "tokenExtension": 64 * KIB,
-    "changePassword": 64 * KIB,
-    "resetPassword": 64 * KIB,
+    "passwordLogin": MODEL_BODY_BYTES,
+    "bulkInvalidate": BULK_BODY_BYTES,
+    "tokenExtension": MODEL_BODY_BYTES,
+    "changePassword": MODEL_BODY_BYTES,
+    "resetPassword": MODEL_BODY_BYTES,
 }
 
 
 @pytest.mark.parametrize("announced", [True, False])
 @pytest.mark.parametrize("name", RPCS)
 def test_a_body_over_the_limit_of_its_call_is_413(app: Flask, world: World, name: str, announced: bool) -> None:
-    """A call that takes no body has a limit too, of 4 KiB; nothing beyond it is read."""
-    call, limit = RPCS[name], WITH_A_BODY.get(name, 4 * KIB)
+    """A call that takes no body has a limit too; nothing beyond it is read."""
+    call, limit = RPCS[name], WITH_A_BODY.get(name, BODY_BYTES)
     caller = world.service() if Role.SERVICE in call.roles else world.session()
-    for size in (limit, limit + 1, 3 * KIB * KIB):
+    for size in (limit, limit + 1, BULK_BODY_BYTES + 2**20):
         body = io.BytesIO(b" " * size)
         environ: dict[str, Any] = {
             "wsgi.input": body,
@@ -150,6 +159,16 @@ def test_a_body_over_the_limit_of_its_call_is_413(app: Flask, world: World, name
             assert f"{limit:,} bytes" in error["why"]
 
 
+def longest_token(world: World, user_id: str) -> str:
+    """An access token with as many scopes as it has room for."""
+    scopes = [f"{number:016}:read" for number in range(2000)]
+    while scopes:
+        with suppress(InvalidRequest):
+            return world.access_token(user_id, scopes=["all:write", *scopes])
+        del scopes[-5:]
+    raise AssertionError("no scope fits")
+
+
 def test_each_call_takes_the_longest_body_that_it_should(api: Api, world: World) -> None:
     """Every byte of the passwords is escaped, and 10,000 tokens are written with indentation."""
     person, service = world.session(), world.service("files:write")
@@ -160,18 +179,19 @@ def test_each_call_takes_the_longest_body_that_it_should(api: Api, world: World)
     def call(path: str, bearer: str | None, body: str) -> Answer:
         return api.call("POST", path, bearer, data=body.encode(), Content_Type="application/json")
 
-    longest = escaped("x" * 1024)
+    longest = escaped("x" * PASSWORD_BYTES)
     change = f'{{"currentPassword": {longest}, "newPassword": {longest}}}'
     call("/auth/password", person.access_token, change).refused(400, "PASSWORD_TOO_EASY")
     reset = f'{{"resetToken": {escaped("x" * 43)}, "newPassword": {longest}}}'
     assert call("/auth/password/reset", None, reset).status in (400, 401)
-    form = f'{{"username": {escaped("x" * 255)}, "password": {longest}, "service": {escaped(world.login_service())}}}'
+    name, login_service = escaped("x" * ID_CHARACTERS), escaped(world.login_service())
+    form = f'{{"username": {name}, "password": {longest}, "service": {login_service}}}'
     call("/auth/login", None, form).refused(401, "INCORRECT_CREDENTIALS")
     tokens = json.dumps({"tokens": [refresh_tokens.generate() for _ in range(10_000)]}, indent=4)
     assert call("/auth/logout/bulk", service.access_token, tokens).ok() == {}
-    long = world.access_token(person.id, scopes=["all:write", *(f"{n:016}:read" for n in range(980))])
+    long = longest_token(world, person.id)
     assert TOKEN_CHARACTERS - 500 < len(long) <= TOKEN_CHARACTERS
-    asked = [f"files.{n:08}:read" for n in range(860)]
+    asked = [f"files.{n:08}:read" for n in range(SCOPES_BYTES // 19 - 2)]
     request = {"validJWT": long, "requestedScopes": asked, "expiresIn": 60_000, "allowRefreshes": True}
     assert call("/auth/extend", service.access_token, json.dumps(request, indent=4)).ok()
 

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask as App
 
 from auth.config import Config
-from auth.core.limits import SESSIONS
+from auth.core.limits import SESSIONS, USER_AGENT_CHARACTERS
 from auth.core.models import Role
 from auth.db import DirectDatabase
 
@@ -22,13 +22,13 @@ from .support.world import PASSWORD, World, claims
 
 def test_a_session_remembers_where_it_came_from(api: Api, world: World, address: str) -> None:
     user = world.user()
-    long = "Mozilla/5.0 " + "é" * 5000
+    long = "Mozilla/5.0 " + "é" * USER_AGENT_CHARACTERS
     answer = api.login(user, PASSWORD, world.login_service(), User_Agent=long).ok()
     page = api.sessions(answer["accessToken"]).ok()
     assert (page["itemsInTotal"], page["itemsPerPage"], page["pageNumber"]) == (1, 50, 0)
     [session] = page["items"]
     assert session["ipAddress"] == address
-    assert len(session["userAgent"]) == 4096
+    assert len(session["userAgent"]) == USER_AGENT_CHARACTERS
     assert session["userAgent"].startswith("Mozilla/5.0 ")
     assert session["id"] == claims(answer["accessToken"])["publicSessionReference"]
     assert session["current"]
@@ -199,7 +199,15 @@ def test_only_ones_own_living_sessions_end_by_id(api: Api, world: World) -> None
 
 
 @pytest.mark.parametrize(
-    ("earlier", "left"), [(0, 1), (998, 999), (999, 1000), (1000, 1000), (1001, 1000), (1500, 1000)]
+    ("earlier", "left"),
+    [
+        (0, 1),
+        (SESSIONS - 2, SESSIONS - 1),
+        (SESSIONS - 1, SESSIONS),
+        (SESSIONS, SESSIONS),
+        (SESSIONS + 1, SESSIONS),
+        (SESSIONS + 500, SESSIONS),
+    ],
 )
 def test_a_login_ends_the_oldest_sessions_beyond_the_bound(
     api: Api, world: World, database_url: str, earlier: int, left: int

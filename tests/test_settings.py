@@ -13,12 +13,14 @@ from psycopg.conninfo import conninfo_to_dict
 
 from auth.cli.migrations import migrate
 from auth.config import Config
+from auth.core.limits import EXTENDED_REFRESH_TOKEN_DAYS, EXTENDED_TOKEN_MAX_MS
 from auth.db import DirectDatabase
 from auth.pool import Database
 
 from .support.api import Api, any_address, request_class, send_to_app
 from .support.command_line import CommandLine
 from .support.databases import NewDatabase
+from .support.lockouts import FAILURES
 from .support.pgbouncer import MISSING, PROGRAM, pgbouncer
 from .support.world import PASSWORD, QUICK_HASH, World, claims
 
@@ -79,11 +81,13 @@ def answers_are_as_ever(app: Flask, url: str) -> None:
         tokens = api.login(user, PASSWORD, login_service).ok()
     access_token = api.refresh(tokens["refreshToken"]).ok()["accessToken"]
     assert api.sessions(access_token).ok()["itemsInTotal"] == 6
-    delegation = api.extend(service.access_token, access_token, "files:read", expires_in=86_400_000, refreshes=True)
+    delegation = api.extend(
+        service.access_token, access_token, "files:read", expires_in=EXTENDED_TOKEN_MAX_MS, refreshes=True
+    )
     limits = claims(api.refresh(delegation.ok()["refreshToken"]).ok()["accessToken"])
-    assert limits["exp"] - limits["iat"] == 86_400
+    assert limits["exp"] - limits["iat"] == EXTENDED_TOKEN_MAX_MS // 1000
     [listed] = api.delegations(access_token).ok()["items"]
-    assert listed["expiresAt"] - listed["createdAt"] == 30 * 86_400_000
+    assert listed["expiresAt"] - listed["createdAt"] == EXTENDED_REFRESH_TOKEN_DAYS * 86_400_000
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(
             "UPDATE refresh_token SET expires_at = now() + interval '60 s' WHERE extended_by IS NOT NULL"
@@ -95,8 +99,8 @@ def answers_are_as_ever(app: Flask, url: str) -> None:
     with ThreadPoolExecutor(8) as pool:
         claimed = pool.map(lambda _: api.claim(service.access_token, jti).status, range(8))
         assert sorted(claimed) == [200] + [409] * 7
-        guesses = pool.map(lambda _: stranger.login(guessed, "wrong", login_service).status, range(8))
-        assert sorted(guesses) == [401] * 5 + [429] * 3
+        guesses = pool.map(lambda _: stranger.login(guessed, "wrong", login_service).status, range(FAILURES + 3))
+        assert sorted(guesses) == [401] * FAILURES + [429] * 3
     assert api.change_password(access_token, PASSWORD, "seventeen violet kettles").status == 200
     flask, name = CommandLine(service_url), f"_{secrets.token_hex(8)}"
     assert flask.json("services", "create", name, "--scope", "files:read")["scopes"] == ["files:read"]

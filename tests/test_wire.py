@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from auth.core.errors import InvalidRequest
-from auth.core.limits import BULK_BODY_BYTES, TOKEN_CHARACTERS
+from auth.core.limits import BULK_BODY_BYTES, ID_CHARACTERS, NAME_CHARACTERS, TOKEN_CHARACTERS
 from auth.ops.worker import REQUEST_SECONDS
 
 from .support.servers import Server, serving
@@ -230,7 +230,7 @@ def test_two_requests_on_a_connection_are_two(server: Server) -> None:
 
 def test_a_body_that_is_too_long(server: Server) -> None:
     """In chunks, with a length, and only announced; the server waits some seconds for a client that sends no more."""
-    size = 2 * 1024 * 1024 + 1
+    size = BULK_BODY_BYTES + 1
     heads = [b"POST " + path + b" HTTP/1.1\r\n" + JSON_HEAD for path in (b"/auth/login", b"/auth/refresh")]
     chunk = f"{size:x}\r\n".encode() + b"a" * size + b"\r\n0\r\n\r\n"
     for head in heads:
@@ -271,10 +271,10 @@ def test_two_authorization_headers_are_refused(server: Server, world: World) -> 
 def test_the_longest_token_that_is_made_is_taken_back(server: Server, world: World) -> None:
     """Also by the names of people and services in the characters that take the most room, twelve bytes each."""
     emoji: dict[str, Any] = {
-        "first_names": "😀" * 100,
-        "last_name": "😀" * 100,
-        "email": "😀" * 255,
-        "org_id": "😀" * 255,
+        "first_names": "😀" * NAME_CHARACTERS,
+        "last_name": "😀" * NAME_CHARACTERS,
+        "email": "😀" * ID_CHARACTERS,
+        "org_id": "😀" * ID_CHARACTERS,
     }
     session = world.session(world.user(**emoji))
     assert server.api.sessions(session.access_token).status == 200

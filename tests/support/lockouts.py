@@ -1,10 +1,32 @@
 """Steps that the tests of the limits on guessing share."""
 
 import hashlib
+from collections.abc import Iterator
+from typing import Final
 
 import psycopg
 
+from auth.core.limits import LOCKOUT
+
 from .api import Answer, Api
+
+FAILURES: Final = LOCKOUT["pair_failures"]
+WIDE_FAILURES: Final = LOCKOUT["wide_failures"]
+WINDOW: Final = LOCKOUT["window_seconds"]
+MOST_SEVERE: Final = LOCKOUT["most_severe"]
+
+
+def cooldown(severity: int) -> int:
+    """How many seconds a cooldown of that severity lasts."""
+    return int(5**severity)
+
+
+def below_the_limit_of_a_pair(failures: int) -> Iterator[int]:
+    """That many failures, in parts that start no cooldown."""
+    while failures:
+        part = min(failures, FAILURES - 1)
+        yield part
+        failures -= part
 
 
 def limit_key(kind: str, *parts: str) -> bytes:
@@ -17,12 +39,12 @@ def pair_key(address: str, username: str) -> bytes:
 
 
 def block(database_url: str, key: bytes) -> None:
-    """Makes a row that blocks for five minutes, as a hundred failures would."""
+    """Makes a row that blocks for `WINDOW` seconds, as the failures of a network would."""
     with psycopg.connect(database_url) as connection:
         connection.execute(
             "INSERT INTO login_limit (key, failures, blocked_until, expires_at) "
-            "VALUES (%s, array_fill(now(), ARRAY[100]), now() + interval '5 min', now() + interval '2 h')",
-            [key],
+            "VALUES (%s, array_fill(now(), ARRAY[%s]), now() + make_interval(secs => %s), now() + interval '2 h')",
+            [key, WIDE_FAILURES, WINDOW],
         )
 
 

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import psycopg
 
+from auth.core.limits import CLAIM_DAYS, DELEGATIONS, LOCKOUT, PURGE_ROWS, SESSIONS, USE_SECONDS
 from auth.db import SQL_FOLDER
 
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
@@ -19,20 +20,16 @@ PER_REQUEST: dict[str, dict[str, Any]] = {
     "delegation_delete": {"session_reference": uuid4(), **BEARER},
     "delegation_delete_all": BEARER,
     "delegation_list": {"items_per_page": 10, "offset": 0, **BEARER},
-    "expired_delete": {"batch": 100, "claim_days": 30},
+    "expired_delete": {"batch": PURGE_ROWS, "claim_days": CLAIM_DAYS},
     "extension_find": {"user_not_after": None, **BEARER, **USER},
     "extension_insert": {
-        **BEARER, **USER, "user_not_after": None, "token_hash": b"z" * 32, "scopes": ["a:read"],
-        "session_reference": uuid4(), "access_token_lifetime_ms": 1, "extended_by_chain": ["user-7"],
-        "ttl_days": 30, "delegations": 100,
+        **BEARER, **USER, "user_not_after": None, "token_hash": b"z" * 32, "scopes": ["a:read"], "session_reference": uuid4(),
+        "access_token_lifetime_ms": 1, "extended_by_chain": ["user-7"], "ttl_days": 30, "delegations": DELEGATIONS,
     },
     "jti_claim_insert": {"jti": "new", **BEARER},
     "jti_claim_insert_with_key": {"jti": "new", "key_hash": b"k" * 32, **BEARER},
     "login_attempt_return": {"keys": list(KEYS.values()), "attempted_at": 1},
-    "login_attempt_start": KEYS | {
-        "is_known_network": False, "pair_failures": 5, "wide_failures": 100, "window_seconds": 300,
-        "username_window_seconds": 3600, "most_severe": 5, "severity_seconds": 3600, "memory_seconds": 7200,
-    },
+    "login_attempt_start": {"is_known_network": False, **KEYS, **LOCKOUT},
     "login_find": {"username": "user-7", "service": "service-7", "address": "10.0.0.1"},
     "password_change": {"password_hash": "a", "password_generation": 0, **BEARER},
     "password_find": {"address": "10.0.0.1", **BEARER},
@@ -41,13 +38,13 @@ PER_REQUEST: dict[str, dict[str, Any]] = {
     "principal_mark_ended": {"id": "user-7"},
     "refresh_token_delete": {"token_hash": b"x" * 32},
     "refresh_token_delete_many": {"token_hashes": [b"x" * 32, b"y" * 32], **BEARER},
-    "refresh_token_find": {"token_hash": b"x" * 32, "use_seconds": 300},
+    "refresh_token_find": {"token_hash": b"x" * 32, "use_seconds": USE_SECONDS},
     "session_delete": {"session_reference": uuid4(), **BEARER},
     "session_delete_all": BEARER,
     "session_insert": {
         "token_hash": b"w" * 32, "id": "user-7", "uid": 7, "password_generation": 0,
         "scopes": ["a:read"], "access_token_lifetime_ms": 1, "refresh_token_ttl_seconds": None,
-        "idle_timeout_seconds": None, "ip_address": None, "user_agent": None, "sessions": 1000, "new_hash": "b",
+        "idle_timeout_seconds": None, "ip_address": None, "user_agent": None, "sessions": SESSIONS, "new_hash": "b",
     },
     "session_list": {"items_per_page": 10, "offset": 0, **BEARER},
 }  # fmt: skip

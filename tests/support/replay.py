@@ -36,11 +36,12 @@ from ..recorded.calls import CALLS, PASSWORD, REFRESH_TOKENS, TOKENS, Call
 from ..recorded.changes import ANSWERS, TEXTS
 from .databases import NewDatabase
 from .servers import BIN, PROJECT, serving
-from .wire import exchange
+from .wire import exchange, statuses
 from .world import ORIGIN
 
 RECORDED: Final = PROJECT / "tests" / "recorded"
 ANSWERS_FILE: Final = RECORDED / "answers.txt"
+RETRIES: Final = 5
 ISSUER: Final = "cloud.sdu.dk"
 KEY: Final = ec.derive_private_key(2026, ec.SECP256R1())  # fixed, so that its `kid` is
 STRANGERS_KEY: Final = ec.derive_private_key(2027, ec.SECP256R1())
@@ -83,7 +84,13 @@ class Replay:
         return {call.name: self._answered(call) for call in CALLS}
 
     def _answered(self, call: Call) -> str:
-        received = exchange(self.port, _with_length(_PLACEHOLDER.sub(self._value, call.request)))
+        request = _with_length(_PLACEHOLDER.sub(self._value, call.request))
+        received = exchange(self.port, request)
+        for _ in range(RETRIES):  # a 503 says "ask again"; a machine under load answers it now and then
+            if statuses(received) != [503]:
+                break
+            time.sleep(1)
+            received = exchange(self.port, request)
         self._learn(call, received)
         return f"{_quoted('> ', call.request)}\n{self._described(call, received)}"
 

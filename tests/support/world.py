@@ -12,7 +12,7 @@ from uuid import UUID
 from passlib.hash import pbkdf2_sha256
 
 from auth.core import refresh_tokens
-from auth.core.limits import SESSIONS
+from auth.core.limits import ACCESS_TOKEN_MS, SESSIONS
 from auth.core.models import Role
 from auth.core.passwords import hash_password
 from auth.core.tokens import AccessTokens
@@ -80,7 +80,7 @@ class World:
             token_hash=refresh_tokens.digest(token),
             principal_id=service_id,
             scopes=["all:write"],
-            access_token_lifetime_ms=600_000,
+            access_token_lifetime_ms=ACCESS_TOKEN_MS,
         )
         return Stored(service_id, token, self.access_token(service_id))
 
@@ -109,7 +109,7 @@ class World:
             id=user_id,
             uid=self.principal(user_id)["uid"],
             scopes=["all:write"],
-            access_token_lifetime_ms=600_000,
+            access_token_lifetime_ms=ACCESS_TOKEN_MS,
             refresh_token_ttl_seconds=ttl,
             **values,
         )
@@ -120,7 +120,7 @@ class World:
         self,
         principal_id: str,
         scopes: Sequence[str] = ("all:write",),
-        lifetime_ms: int = 600_000,
+        lifetime_ms: int = ACCESS_TOKEN_MS,
         session: UUID | None = None,
         extended_by: str | None = None,
         jti: str | None = None,
