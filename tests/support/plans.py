@@ -24,7 +24,8 @@ PER_REQUEST: dict[str, dict[str, Any]] = {
     "extension_find": {"user_not_after": None, **BEARER, **USER},
     "extension_insert": {
         **BEARER, **USER, "user_not_after": None, "token_hash": b"z" * 32, "scopes": ["a:read"],
-        "session_reference": uuid4(), "access_token_lifetime_ms": 1, "extended_by_chain": ["user-7"], "ttl_days": 30, "delegations": DELEGATIONS,
+        "session_reference": uuid4(), "access_token_lifetime_ms": 1, "extended_by_chain": ["user-7"],
+        "ttl_days": 30, "delegations": DELEGATIONS,
     },
     "jti_claim_insert": {"jti": "new", **BEARER},
     "jti_claim_insert_with_key": {"jti": "new", "key_hash": b"k" * 32, **BEARER},
