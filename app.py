@@ -12,7 +12,7 @@ from auth.http import documents
 from auth.http.request import Request
 from auth.ops import health, metrics
 from auth.pool import Database
-from auth.rpcs import delegations, extension, login, logout, one_time, passwords, refresh, sessions
+from auth.rpcs import extension, grants, login, logout, one_time, passwords, refresh
 from auth.service import Service
 
 
@@ -25,7 +25,7 @@ def create_app(configuration: Config) -> Service:
         tokens = AccessTokens(configuration.keyring, configuration.issuer)
 
     app = Service(__name__, ServiceRequest)
-    rpcs = (login, refresh, logout, one_time, extension, sessions, delegations, passwords)
+    rpcs = (login, refresh, logout, grants, one_time, extension, passwords)
     for part in (*rpcs, documents, health, metrics):
         app.register_blueprint(part.blueprint)
     return app

@@ -20,9 +20,9 @@ from auth.http.request import Request
 from auth.http.responses import Response, json_response
 
 PUBLIC: Final = "public"
-END_USERS: Final = frozenset({Role.USER, Role.ADMIN})
+USERS: Final = frozenset({Role.USER, Role.ADMIN})
 PRIVILEGED: Final = frozenset({Role.ADMIN, Role.SERVICE})
-AUTHENTICATED: Final = END_USERS | PRIVILEGED | {Role.THIRD_PARTY_APP, Role.PROVIDER}
+AUTHENTICATED: Final = USERS | PRIVILEGED | {Role.THIRD_PARTY_APP, Role.PROVIDER}
 
 Handler = Callable[..., Any]
 

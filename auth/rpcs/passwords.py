@@ -8,12 +8,12 @@ from auth import lockout
 from auth.core import errors, models, password_rules, passwords, refresh_tokens
 from auth.core.claims import Bearer
 from auth.http.request import Request
-from auth.http.rpc import END_USERS, PUBLIC, Rpc
+from auth.http.rpc import PUBLIC, USERS, Rpc
 
 blueprint = Blueprint("passwords", __name__)
 
 
-@Rpc(blueprint, "changePassword", "POST /auth/password", END_USERS, "password change", own_session=True)
+@Rpc(blueprint, "changePassword", "POST /auth/password", USERS, "password change", own_session=True)
 def change_password(request: Request, bearer: Bearer, body: models.ChangePasswordRequest) -> None:
     passwords.check_length(body.current_password)
     person = request.live_row("password_find", address=request.client_address, **bearer.parameters())
