@@ -307,7 +307,7 @@ def test_a_name_typed_into_the_login_is_not_kept(at: At, service: str, database_
 
 
 def test_expired_limits_are_purged(world: World, database_url: str) -> None:
-    with psycopg.connect(database_url) as connection:
+    with psycopg.connect(database_url, prepare_threshold=None) as connection:  # for PgBouncer
         insert = "INSERT INTO login_limit (key, expires_at) VALUES (%s, now())"
         connection.cursor().executemany(insert, [[secrets.token_bytes(32)] for _ in range(3)])
     deleted = 0
