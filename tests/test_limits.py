@@ -9,6 +9,8 @@ from auth.core import errors, limits, models, password_rules, passwords
 from auth.core.errors import ApiError
 from auth.ops import log, parser
 
+from .support.servers import PROJECT
+
 KIB: Final = 1024
 HOUR: Final = 60 * 60
 DAY: Final = 24 * HOUR
@@ -73,6 +75,36 @@ STATED: Final[list[tuple[type[ApiError], int]]] = [
 ]
 
 
+STATED_IN_DOCUMENTS: Final = {
+    "SECURITY.md": [
+        f"{limits.ACCESS_TOKEN_MS // 60_000} minutes",
+        f"{limits.EXTENDED_TOKEN_MAX_MS // 3_600_000} hours at most",
+        f"{limits.ONE_TIME_TOKEN_MS // 1000} seconds",
+        f"after {limits.EXTENDED_REFRESH_TOKEN_DAYS} days",
+        f"after {limits.RESET_TOKEN_MINUTES} minutes",
+        f"the key set for {limits.JWKS_SECONDS // 60} minutes",
+        f"once in {limits.USE_SECONDS // 60} minutes",
+        f"{limits.LOCKOUT['pair_failures']} failures within {limits.LOCKOUT['window_seconds'] // 60} minutes",
+        f"{limits.LOCKOUT['wide_failures']} failures in",
+        f"{limits.LOCKOUT['wide_failures']} in an hour",
+        f"within {limits.LEEWAY_SECONDS} seconds",
+        f"{limits.SESSIONS:,} live sessions",
+        f"{limits.DELEGATIONS} live delegations",
+        f"{limits.CHAIN_SERVICES} services",
+        f"{password_rules.CHARACTERS} characters or more",
+        f"{limits.PASSWORD_BYTES:,} bytes or fewer",
+    ],
+    "operations.md": [
+        f"most {limits.BODY_BYTES // KIB} KiB",
+        f"{limits.BULK_BODY_BYTES // KIB**2} MiB at `bulkInvalidate`",
+        f"{limits.MODEL_BODY_BYTES // KIB} KiB at every other call",
+        f"most {log.LINE_BYTES:,} bytes",
+        f"most {parser.HEAD_BYTES // KIB} KiB",
+    ],
+    "integrate.md": [f"{limits.SCOPES_BYTES // KIB} KiB of scopes", f"{limits.TOKEN_CHARACTERS:,} characters"],
+}
+
+
 @pytest.mark.parametrize("name", LIMITS)
 def test_a_limit(name: str) -> None:
     assert getattr(limits, name) == LIMITS[name]
@@ -96,3 +128,9 @@ def test_no_limit_is_missing_here() -> None:
 @pytest.mark.parametrize(("error", "number"), STATED, ids=[error.__name__ for error, _ in STATED])
 def test_the_text_of_an_error_states_the_limit(error: type[ApiError], number: int) -> None:
     assert f" {number:,} " in str(error.__doc__)
+
+
+@pytest.mark.parametrize("document", STATED_IN_DOCUMENTS)
+def test_a_document_states_the_limits(document: str) -> None:
+    text = " ".join((PROJECT / "docs" / document).read_text().split())
+    assert [stated for stated in STATED_IN_DOCUMENTS[document] if stated not in text] == []

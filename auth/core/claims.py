@@ -87,5 +87,5 @@ def identity(principal: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_id(text: str) -> bool:
-    """Whether the text can be an id: 1 to 255 characters, none of them a control or a surrogate."""
+    """Whether the text can be an id: 1 to `ID_CHARACTERS` characters, none of them a control or a surrogate."""
     return 1 <= len(text) <= ID_CHARACTERS and not any(unicodedata.category(c) in ("Cc", "Cs") for c in text)

@@ -68,7 +68,7 @@ class Session(Struct, rename="camel"):
     ip_address: str
     user_agent: str
     created_at: int  # milliseconds since the epoch
-    last_used_at: int  # when it last refreshed, exact to five minutes; at first `created_at`
+    last_used_at: int  # when it last refreshed, exact to `USE_SECONDS`; at first `created_at`
     id: str  # the publicSessionReference of its access tokens
     current: bool  # whether it is the caller's own
 
@@ -79,7 +79,7 @@ class Delegation(Struct, rename="camel"):
     extended_by_chain: list[str]
     scopes: list[str]
     created_at: int  # milliseconds since the epoch
-    last_used_at: int | None  # when it last refreshed, exact to five minutes
+    last_used_at: int | None  # when it last refreshed, exact to `USE_SECONDS`
     expires_at: int
 
 
