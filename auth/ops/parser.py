@@ -52,7 +52,7 @@ class Request(message.Request):  # type: ignore[misc]
         """Any other spelling of a path, such as `//metrics`, is 404, since a proxy may have a rule for the path."""
         super().parse_request_line(line)
         if self.uri.partition("?")[0] != normpath("/" + unquote(self.path).lstrip("/")):  # type: ignore[has-type]
-            self.path = "/"  # no route has this path
+            self.path += "//"  # no route ends so
 
     def set_body_reader(self) -> None:
         self.max_buffer_headers = FRAMING_BYTES  # trailers have this limit

@@ -13,7 +13,7 @@ TEXTS: Final = [
 ]
 
 _DOCUMENT: Final = "* the schema of an error is repeated in each call"
-_PATHS: Final = "a path has one spelling; any other is 404, and * has no headers of /auth"
+_PATHS: Final = "a path has one spelling; any other is 404"
 _SIZES: Final = "the longest body depends on the call"
 _CHAINS: Final = "a chain has at most 8 services"
 
@@ -23,12 +23,8 @@ ANSWERS: Final = {
     "HEAD /openapi.json": _DOCUMENT,
     **dict.fromkeys(
         [
-            *("path /auth/", "path /auth/login/", "path /auth//login", "path //auth/login", "path /auth/%6cogin"),
-            *("path /auth%2flogin", "path /auth/./login", "path /auth/x/../login", "path /auth/login/.."),
-            *("path /auth/login%00", "path /auth/login%20", "path /auth/login%0a", "path /auth/sessions/"),
-            *("path /auth/sessions/%2f", "path /auth/%ff", "path /auth/%c3%a9", "path //livez", "path /%6civez"),
+            *("path //auth/login", "path /auth/%6cogin", "path /auth%2flogin", "path //livez", "path /%6civez"),
             *("path http://auth.example.org/auth/login", "path http://auth.example.org/livez"),
-            *("preflight of /auth/", "preflight, trailing slash"),
             *("end session %00", "end delegation %00"),
         ],
         _PATHS,
