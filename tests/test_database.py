@@ -24,7 +24,7 @@ from .support.lockouts import limit_key
 from .support.plans import PER_REQUEST, explain
 from .support.servers import PROJECT
 from .support.timing import seconds_of
-from .support.world import World
+from .support.world import World, claims
 
 FILL = """
 INSERT INTO principal (id, role, principal_type, first_names, last_name, reset_token_hash, reset_expires_at)
@@ -376,6 +376,44 @@ def test_statements_are_bounded(database_url: str) -> None:
 
     assert STATEMENT_SECONDS < seconds_of(sleep, latest) < latest
     database.close()
+
+
+# Columns change their names, types and places.
+CHANGES = """
+ALTER TABLE principal RENAME first_names TO moved;
+ALTER TABLE principal RENAME last_name TO first_names;
+ALTER TABLE principal RENAME moved TO last_name;
+ALTER TABLE principal RENAME email TO moved;
+ALTER TABLE principal ADD email varchar(7) DEFAULT 'a@b.org';
+ALTER TABLE refresh_token ALTER access_token_lifetime_ms TYPE integer;
+"""
+
+
+def test_a_migration_while_the_service_runs(server_url: str, config: Config, address: str) -> None:
+    """Its connections prepared their statements before. No value gets into the place of another."""
+    with NewDatabase(server_url) as url:
+        migrate(DirectDatabase(url))
+        app = create_app(replace(config, database_url=url))
+        api = Api(send_to_app(app, address))
+        user = World(request_class(app).database, request_class(app).tokens).session()
+
+        def tokens() -> list[dict[str, Any]]:
+            refreshed = api.refresh(user.refresh_token).ok()["accessToken"]
+            one_time = api.request_one_time_token(user.access_token, "files:read").ok()["accessToken"]
+            return [claims(token) for token in (refreshed, one_time)]
+
+        for _ in range(8):  # of which psycopg prepares the later ones
+            before = tokens()
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(CHANGES)
+        for _ in range(2):  # once for each connection, with statements that were prepared before
+            api.refresh(user.refresh_token)
+            api.request_one_time_token(user.access_token, "files:read")
+        for old, new in zip(before, tokens(), strict=True):
+            assert (new["firstNames"], new["lastName"]) == (old["lastName"], old["firstNames"])
+            assert new["email"] == "a@b.org"
+            assert new["exp"] - new["iat"] == old["exp"] - old["iat"]
+        request_class(app).database.close()
 
 
 def test_the_service_is_ready_on_the_schema_of_a_later_release(server_url: str, config: Config, address: str) -> None:
