@@ -64,7 +64,7 @@ class Connection(psycopg.Connection[Row]):
 
     @cached_property
     def input_within(self) -> Callable[[int], list[Any]]:
-        """Waits so many milliseconds for input. With 0, an idle connection has some if the server has closed it."""
+        """What arrives in so many milliseconds. For an idle connection that is nothing, unless the server closes it."""
         poll = select.poll()  # select.select refuses descriptors above 1,023
         poll.register(self.fileno(), select.POLLIN)
         return poll.poll
@@ -80,10 +80,7 @@ class Connection(psycopg.Connection[Row]):
             raise error(fault) from fault
 
     def cancel_unfinished(self) -> None:
-        """End the statement that was given up, then give the connection back.
-
-        Closing alone would not end a commit that waits for a standby.
-        """
+        """End the unfinished statement and give the connection back. Closing would not end a commit that waits."""
         gen, self.unfinished = self.unfinished, None
         try:
             self.cancel_safe(timeout=CANCEL_SECONDS)
