@@ -13,7 +13,7 @@ from auth.http.request import Request
 from auth.http.responses import Response, error_response
 from auth.ops import health, metrics
 from auth.ops.request_log import log_request
-from auth.pool import Database
+from auth.pool import Pool
 from auth.rpcs import delegations, extension, login, logout, one_time, passwords, refresh, sessions
 
 
@@ -22,7 +22,7 @@ def create_app(configuration: Config) -> Flask:
 
     class ServiceRequest(Request):
         config = configuration
-        database = Database(configuration.database_url)
+        database = Pool(configuration.database_url)
         tokens = AccessTokens(configuration.keyring, configuration.issuer)
 
     app = Flask(__name__, static_folder=None)

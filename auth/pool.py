@@ -10,7 +10,7 @@ from typing import Final
 
 from auth.connection import Connection
 from auth.core.errors import DatabaseUnavailable
-from auth.db import DirectDatabase
+from auth.db import Database, DirectDatabase
 
 CONNECTIONS: Final = 12  # of a process, at most
 WRITE_CONNECTIONS: Final = 8  # of these; the others are for reads while commits wait for a standby
@@ -23,7 +23,7 @@ STATEMENT_SECONDS: Final = 1.5  # the timeout in PostgreSQL, so that it answers 
 Slots = Sequence[SimpleQueue[None]]  # of a queue, each item is a free slot
 
 
-class Database(DirectDatabase):
+class Pool(DirectDatabase):
     """For the service: threads share some connections, and every wait ends."""
 
     def __init__(self, url: str) -> None:
@@ -94,10 +94,10 @@ def _free(slots: Slots) -> None:
         each.put(None)
 
 
-class RequestDatabase(DirectDatabase):
+class RequestDatabase(Database):
     """The shared connections for one request. The time to its deadline begins with its first statement."""
 
-    def __init__(self, shared: Database) -> None:
+    def __init__(self, shared: Pool) -> None:
         self._shared = shared
 
     @cached_property

@@ -16,7 +16,7 @@ from auth.cli.migrations import all_migrations, migrate, pending
 from auth.config import Config
 from auth.core.errors import DatabaseUnavailable, InternalError
 from auth.db import READS, SQL_FOLDER, STATEMENTS, DirectDatabase
-from auth.pool import STATEMENT_SECONDS, Database
+from auth.pool import STATEMENT_SECONDS, Pool
 
 from .support.api import Api, request_class, send_to_app
 from .support.databases import NewDatabase
@@ -197,7 +197,7 @@ def test_the_schema_refuses_inconsistent_tokens(filled: psycopg.Connection[Any],
 def test_the_purge_takes_at_most_a_batch_and_passes_over_locked_rows(server_url: str) -> None:
     with NewDatabase(server_url) as url:
         migrate(DirectDatabase(url))
-        database = Database(url)  # which does not wait for a lock for ever
+        database = Pool(url)  # which does not wait for a lock for ever
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(FILL)  # 40 dead tokens, 40 dead claims, 40 dead limits and 20 dead reset tokens
             with connection.transaction():
@@ -349,7 +349,7 @@ def test_a_guess_reads_few_pages_however_many_sessions_its_user_has(
 
 def test_a_database_without_tables_is_unavailable(server_url: str, world: World) -> None:
     with NewDatabase(server_url) as url:
-        database = Database(url)
+        database = Pool(url)
         with pytest.raises(DatabaseUnavailable):
             database.one("service_list")
         database.close()
@@ -357,7 +357,7 @@ def test_a_database_without_tables_is_unavailable(server_url: str, world: World)
 
 def test_a_mistake_of_ours_is_no_fault_of_the_database(database_url: str) -> None:
     """psycopg refuses it before it asks the server: 500, since no later try would succeed."""
-    database = Database(database_url)
+    database = Pool(database_url)
     for parameters in ({}, {"id": object()}):
         with pytest.raises(InternalError):
             database.one("principal_lock", **parameters)
@@ -367,7 +367,7 @@ def test_a_mistake_of_ours_is_no_fault_of_the_database(database_url: str) -> Non
 
 def test_statements_are_bounded(database_url: str) -> None:
     """By the server, which then undoes them. Through PgBouncer the session is not ours to bound: we give up instead."""
-    database = Database(database_url)
+    database = Pool(database_url)
     latest = STATEMENT_SECONDS + 0.8
 
     def sleep() -> None:

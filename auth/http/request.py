@@ -16,7 +16,7 @@ from auth.core import passwords
 from auth.core.errors import InvalidToken
 from auth.core.tokens import AccessTokens
 from auth.db import Row
-from auth.pool import Database, RequestDatabase
+from auth.pool import Pool, RequestDatabase
 
 Result = TypeVar("Result")
 
@@ -43,7 +43,7 @@ class Request(flask.Request):
     """Each app has a subclass, whose class attributes are the components of the service: no look-up is needed."""
 
     config: ClassVar[Config]
-    database: ClassVar[Database]
+    database: ClassVar[Pool]
     tokens: ClassVar[AccessTokens]
     event: str | None = None  # its name in the log
     exception: Exception | None = None  # an unexpected one, for the log
