@@ -354,6 +354,18 @@ def all_slots_are_free(database: Pool) -> bool:
         return all(pool.map(transact, range(WRITE_CONNECTIONS)))
 
 
+def test_a_write_that_gets_no_connection_takes_no_slot_from_others(site: Site) -> None:  # noqa: F811
+    """It waited with a slot for writes, while reads had all connections."""
+    database = Pool(site.direct)
+    with ExitStack() as reads:
+        for _ in range(CONNECTIONS):
+            reads.enter_context(database._lease(writes=False))
+        with pytest.raises(DatabaseUnavailable):
+            database.many("expired_delete", batch=1, claim_days=30)
+    assert all_slots_are_free(database)
+    database.close()
+
+
 def test_one_connection_that_hangs_ends_the_idle_ones(site: Site) -> None:  # noqa: F811
     """After a failover that no connection was told of, one request waits in vain, and not one for each connection."""
     database = Pool(site.direct)
