@@ -11,7 +11,7 @@ from auth.core.tokens import AccessTokens
 from auth.http import documents
 from auth.http.request import Request
 from auth.ops import health, metrics
-from auth.pool import Database
+from auth.pool import Pool
 from auth.rpcs import extension, grants, login, logout, one_time, passwords, refresh
 from auth.service import Service
 
@@ -21,7 +21,7 @@ def create_app(configuration: Config) -> Service:
 
     class ServiceRequest(Request):
         config = configuration
-        database = Database(configuration.database_url)
+        database = Pool(configuration.database_url)
         tokens = AccessTokens(configuration.keyring, configuration.issuer)
 
     app = Service(__name__, ServiceRequest)

@@ -21,7 +21,7 @@ Row = dict[str, Any]
 Cursor = psycopg.Cursor[Row]
 Result = TypeVar("Result")
 
-CANCEL_SECONDS: Final = 1  # to send the request to cancel, and again to get its result
+CANCEL_SECONDS: Final = 1  # sending the request to cancel may take this long, and so may its result
 CONNECT_OPTIONS: Final[dict[str, Any]] = {
     "autocommit": True,
     "row_factory": dict_row,
@@ -39,7 +39,7 @@ CLOSING: Final = ("25006", "57P01", "57P02", "57P03", "08", "53", "0A000")
 
 
 class Connection(psycopg.Connection[Row]):
-    deadline = math.inf  # by the monotonic clock
+    deadline = math.inf  # the monotonic time at which waits end
     unfinished: PQGen[Any] | None = None  # the statement that was given up
     give_back: Callable[[], None]  # at the end of a `with` block
 
@@ -64,7 +64,7 @@ class Connection(psycopg.Connection[Row]):
 
     @cached_property
     def input_within(self) -> Callable[[int], list[Any]]:
-        """Waits so many milliseconds for input. With 0, an idle connection has some if the server has closed it."""
+        """What arrives in so many milliseconds. For an idle connection that is nothing, unless the server closes it."""
         poll = select.poll()  # select.select refuses descriptors above 1,023
         poll.register(self.fileno(), select.POLLIN)
         return poll.poll
@@ -80,10 +80,7 @@ class Connection(psycopg.Connection[Row]):
             raise error(fault) from fault
 
     def cancel_unfinished(self) -> None:
-        """End the statement that was given up, then give the connection back.
-
-        Closing alone would not end a commit that waits for a standby.
-        """
+        """End the unfinished statement and give the connection back. Closing would not end a commit that waits."""
         gen, self.unfinished = self.unfinished, None
         try:
             self.cancel_safe(timeout=CANCEL_SECONDS)

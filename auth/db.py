@@ -19,14 +19,8 @@ STATEMENTS: Final = {path.stem: path.read_bytes() for path in SQL_FOLDER.glob("*
 READS: Final = ("_find", "_list", "_latest", "_return")
 
 
-class DirectDatabase:
-    """For commands: a connection for each statement or transaction, and no timeout for statements.
-
-    Raises `DatabaseUnavailable` for every fault, and `InternalError` for what the database refuses to store.
-    """
-
-    def __init__(self, url: str) -> None:
-        self.url = url
+class Database:
+    """Runs statements by name. Raises `DatabaseUnavailable`, or `InternalError` for what PostgreSQL cannot store."""
 
     def one(self, name: str, /, **parameters: object) -> Row | None:
         """The statement's only row, or None when it returns none."""
@@ -57,6 +51,16 @@ class DirectDatabase:
             return result(connection.cursor_of(name).execute(STATEMENTS[name], parameters, binary=bool(parameters)))
 
     def _lease(self, writes: bool) -> AbstractContextManager[Connection]:
+        raise NotImplementedError
+
+
+class DirectDatabase(Database):
+    """For commands: a connection for each statement or transaction, and no timeout for statements."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def _lease(self, writes: bool) -> AbstractContextManager[Connection]:
         return closing(self._open(0))
 
     def _open(self, statement_seconds: float, answer_seconds: float = math.inf) -> Connection:
@@ -73,7 +77,7 @@ class DirectDatabase:
         return connection
 
 
-class Transaction(DirectDatabase):
+class Transaction(Database):
     """The same methods, in one transaction."""
 
     def __init__(self, connection: Connection) -> None:

@@ -10,20 +10,20 @@ from typing import Final
 
 from auth.connection import Connection
 from auth.core.errors import DatabaseUnavailable
-from auth.db import DirectDatabase
+from auth.db import Database, DirectDatabase
 
-CONNECTIONS: Final = 12  # of a process, at most
-WRITE_CONNECTIONS: Final = 8  # of these; the others are for reads while commits wait for a standby
+CONNECTIONS: Final = 12  # a process has at most this many
+WRITE_CONNECTIONS: Final = 8  # this many may write; the others are for reads while commits wait for a standby
 
-REQUEST_SECONDS: Final = 2.6  # for all statements and waits of a request; the contract allows 3 for the answer
+REQUEST_SECONDS: Final = 2.6  # all statements and waits of a request together; the contract allows 3 for the answer
 SLOT_SECONDS: Final = 0.8  # the longest wait for a connection
-ANSWER_SECONDS: Final = 1.7  # for a statement or a transaction; the rest is for `login_attempt_return`
+ANSWER_SECONDS: Final = 1.7  # a statement or a transaction; the rest is for `login_attempt_return`
 STATEMENT_SECONDS: Final = 1.5  # the timeout in PostgreSQL, so that it answers before we give up
 
 Slots = Sequence[SimpleQueue[None]]  # of a queue, each item is a free slot
 
 
-class Database(DirectDatabase):
+class Pool(DirectDatabase):
     """For the service: threads share some connections, and every wait ends."""
 
     def __init__(self, url: str) -> None:
@@ -94,10 +94,10 @@ def _free(slots: Slots) -> None:
         each.put(None)
 
 
-class RequestDatabase(DirectDatabase):
+class RequestDatabase(Database):
     """The shared connections for one request. The time to its deadline begins with its first statement."""
 
-    def __init__(self, shared: Database) -> None:
+    def __init__(self, shared: Pool) -> None:
         self._shared = shared
 
     @cached_property

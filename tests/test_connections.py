@@ -19,7 +19,7 @@ import pytest
 from auth.core.errors import DatabaseUnavailable
 from auth.core.limits import CLAIM_DAYS, LOCKOUT, PURGE_ROWS
 from auth.core.refresh_tokens import digest
-from auth.pool import Database
+from auth.pool import Pool
 
 from .support.copies import wait_until
 from .support.timing import TRIES, seconds_of
@@ -222,7 +222,7 @@ def test_a_refresh_notes_its_use_without_a_standby(site: Site) -> None:  # noqa:
 
 def test_a_statement_that_was_not_sent_whole_gives_its_connection_back(site: Site) -> None:  # noqa: F811
     """One with many parameters does not fit into the buffers of a backend that hangs."""
-    database, together = Database(site.direct), threading.Barrier(WRITE_CONNECTIONS)
+    database, together = Pool(site.direct), threading.Barrier(WRITE_CONNECTIONS)
     bearer = {"bearer_id": "_", "bearer_uid": None, "bearer_grant_reference": None, "bearer_issued_at": 0}
 
     def connect(_: int) -> None:
@@ -255,7 +255,7 @@ def test_a_statement_that_was_not_sent_whole_gives_its_connection_back(site: Sit
 def test_a_login_waits_for_a_standby_only_to_be_counted_and_to_start_a_session(site: Site) -> None:  # noqa: F811
     """Otherwise it could take longer than 3 seconds when the standby goes away in the middle of it."""
     keys, limits = {f"{kind}_key": secrets.token_bytes(32) for kind in ("pair", "network", "username")}, LOCKOUT
-    database = Database(site.direct)
+    database = Pool(site.direct)
     counted = database.one("login_attempt_start", is_known_network=False, **keys, **limits)
     assert counted is not None
     site.rows(
@@ -308,7 +308,7 @@ def test_no_request_uses_an_idle_connection_that_the_other_side_has_closed(
 
 def test_idle_connections_with_high_descriptors(site: Site) -> None:  # noqa: F811
     """`select` takes no descriptor above 1,023. More than 1,024 clients make such connections."""
-    database, limits = Database(site.direct), resource.getrlimit(resource.RLIMIT_NOFILE)
+    database, limits = Pool(site.direct), resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(2048, limits[1]), limits[1]))
     with ExitStack() as held:
         held.callback(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
@@ -342,7 +342,7 @@ def descriptors_left(count: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
-def all_slots_are_free(database: Database) -> bool:
+def all_slots_are_free(database: Pool) -> bool:
     together = threading.Barrier(WRITE_CONNECTIONS)
 
     def transact(_: int) -> bool:
@@ -354,9 +354,21 @@ def all_slots_are_free(database: Database) -> bool:
         return all(pool.map(transact, range(WRITE_CONNECTIONS)))
 
 
+def test_a_write_that_gets_no_connection_takes_no_slot_from_others(site: Site) -> None:  # noqa: F811
+    """It waited with a slot for writes, while reads had all connections."""
+    database = Pool(site.direct)
+    with ExitStack() as reads:
+        for _ in range(CONNECTIONS):
+            reads.enter_context(database._lease(writes=False))
+        with pytest.raises(DatabaseUnavailable):
+            database.many("expired_delete", batch=1, claim_days=30)
+    assert all_slots_are_free(database)
+    database.close()
+
+
 def test_one_connection_that_hangs_ends_the_idle_ones(site: Site) -> None:  # noqa: F811
     """After a failover that no connection was told of, one request waits in vain, and not one for each connection."""
-    database = Database(site.direct)
+    database = Pool(site.direct)
     assert all_slots_are_free(database)
     backends = [connection.info.backend_pid for connection in database._idle]
     assert len(backends) > 1
@@ -377,7 +389,7 @@ def test_one_connection_that_hangs_ends_the_idle_ones(site: Site) -> None:  # no
 @pytest.mark.parametrize("left", [0, 1, 2])
 def test_too_few_descriptors_to_connect(site: Site, left: int) -> None:  # noqa: F811
     """503, and the slots of the connection come back."""
-    database = Database(site.direct)
+    database = Pool(site.direct)
     with descriptors_left(left):
         for _ in range(CONNECTIONS + 1):
             with suppress(DatabaseUnavailable):
@@ -390,7 +402,7 @@ def test_too_few_descriptors_to_connect(site: Site, left: int) -> None:  # noqa:
 @pytest.mark.parametrize("left", [0, 1, 2])
 def test_too_few_descriptors_to_cancel(site: Site, left: int) -> None:  # noqa: F811
     """The statement was given up. The slots of its connection come back."""
-    database = Database(site.direct)
+    database = Pool(site.direct)
 
     def give_up(_: int) -> None:
         with database.transaction() as transaction:

@@ -17,7 +17,7 @@ from auth.config import Config
 from auth.core.errors import DatabaseUnavailable, InternalError
 from auth.core.limits import CLAIM_DAYS, ID_CHARACTERS
 from auth.db import READS, SQL_FOLDER, STATEMENTS, DirectDatabase
-from auth.pool import STATEMENT_SECONDS, Database
+from auth.pool import STATEMENT_SECONDS, Pool
 
 from .support.api import Api, request_class, send_to_app
 from .support.databases import NewDatabase
@@ -25,7 +25,7 @@ from .support.lockouts import limit_key
 from .support.plans import PER_REQUEST, explain
 from .support.servers import PROJECT
 from .support.timing import seconds_of
-from .support.world import World
+from .support.world import World, claims
 
 FILL = """
 INSERT INTO principal (id, role, principal_type, first_names, last_name, reset_token_hash, reset_expires_at)
@@ -198,7 +198,7 @@ def test_the_schema_refuses_inconsistent_tokens(filled: psycopg.Connection[Any],
 def test_the_purge_takes_at_most_a_batch_and_passes_over_locked_rows(server_url: str) -> None:
     with NewDatabase(server_url) as url:
         migrate(DirectDatabase(url))
-        database = Database(url)  # which does not wait for a lock for ever
+        database = Pool(url)  # which does not wait for a lock for ever
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(FILL)  # 40 dead tokens, 40 dead claims, 40 dead limits and 20 dead reset tokens
             with connection.transaction():
@@ -351,7 +351,7 @@ def test_a_guess_reads_few_pages_however_many_sessions_its_user_has(
 
 def test_a_database_without_tables_is_unavailable(server_url: str, world: World) -> None:
     with NewDatabase(server_url) as url:
-        database = Database(url)
+        database = Pool(url)
         with pytest.raises(DatabaseUnavailable):
             database.one("service_list")
         database.close()
@@ -359,7 +359,7 @@ def test_a_database_without_tables_is_unavailable(server_url: str, world: World)
 
 def test_a_mistake_of_ours_is_no_fault_of_the_database(database_url: str) -> None:
     """psycopg refuses it before it asks the server: 500, since no later try would succeed."""
-    database = Database(database_url)
+    database = Pool(database_url)
     for parameters in ({}, {"id": object()}):
         with pytest.raises(InternalError):
             database.one("principal_lock", **parameters)
@@ -369,7 +369,7 @@ def test_a_mistake_of_ours_is_no_fault_of_the_database(database_url: str) -> Non
 
 def test_statements_are_bounded(database_url: str) -> None:
     """By the server, which then undoes them. Through PgBouncer the session is not ours to bound: we give up instead."""
-    database = Database(database_url)
+    database = Pool(database_url)
     latest = STATEMENT_SECONDS + 0.8
 
     def sleep() -> None:
@@ -378,6 +378,44 @@ def test_statements_are_bounded(database_url: str) -> None:
 
     assert STATEMENT_SECONDS < seconds_of(sleep, latest) < latest
     database.close()
+
+
+# Columns change their names, types and places.
+CHANGES = """
+ALTER TABLE principal RENAME first_names TO moved;
+ALTER TABLE principal RENAME last_name TO first_names;
+ALTER TABLE principal RENAME moved TO last_name;
+ALTER TABLE principal RENAME email TO moved;
+ALTER TABLE principal ADD email varchar(7) DEFAULT 'a@b.org';
+ALTER TABLE refresh_token ALTER access_token_lifetime_ms TYPE integer;
+"""
+
+
+def test_a_migration_while_the_service_runs(server_url: str, config: Config, address: str) -> None:
+    """Its connections prepared their statements before. No value gets into the place of another."""
+    with NewDatabase(server_url) as url:
+        migrate(DirectDatabase(url))
+        app = create_app(replace(config, database_url=url))
+        api = Api(send_to_app(app, address))
+        user = World(request_class(app).database, request_class(app).tokens).session()
+
+        def tokens() -> list[dict[str, Any]]:
+            refreshed = api.refresh(user.refresh_token).ok()["accessToken"]
+            one_time = api.request_one_time_token(user.access_token, "files:read").ok()["accessToken"]
+            return [claims(token) for token in (refreshed, one_time)]
+
+        for _ in range(8):  # of which psycopg prepares the later ones
+            before = tokens()
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(CHANGES)
+        for _ in range(2):  # once for each connection, with statements that were prepared before
+            api.refresh(user.refresh_token)
+            api.request_one_time_token(user.access_token, "files:read")
+        for old, new in zip(before, tokens(), strict=True):
+            assert (new["firstNames"], new["lastName"]) == (old["lastName"], old["firstNames"])
+            assert new["email"] == "a@b.org"
+            assert new["exp"] - new["iat"] == old["exp"] - old["iat"]
+        request_class(app).database.close()
 
 
 def test_the_service_is_ready_on_the_schema_of_a_later_release(server_url: str, config: Config, address: str) -> None:

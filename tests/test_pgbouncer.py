@@ -18,7 +18,7 @@ from auth.config import Config
 from auth.connection import Connection
 from auth.core.tokens import AccessTokens
 from auth.db import DirectDatabase
-from auth.pool import Database
+from auth.pool import Pool
 
 from .support.databases import NewDatabase
 from .support.pgbouncer import MISSING, PROGRAM, pgbouncer
@@ -78,7 +78,7 @@ def test_an_idle_connection_with_tls_is_used_again(postgres_url: str) -> None:
     """TLS 1.3 sends tickets after the handshake. If they stayed unread, the connection would look closed."""
     used = list[Connection]()
     with pgbouncer(postgres_url, self_signed()) as url:
-        database = Database(f"{url}&sslmode=require")
+        database = Pool(f"{url}&sslmode=require")
         for _ in range(5):
             assert database.one("server_facts")
             used += database._idle

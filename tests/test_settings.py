@@ -15,7 +15,7 @@ from auth.cli.migrations import migrate
 from auth.config import Config
 from auth.core.limits import EXTENDED_REFRESH_TOKEN_DAYS, EXTENDED_TOKEN_MAX_MS
 from auth.db import DirectDatabase
-from auth.pool import Database
+from auth.pool import Pool
 
 from .support.api import Api, any_address, request_class, send_to_app
 from .support.command_line import CommandLine
@@ -119,7 +119,7 @@ def test_no_setting_of_the_database_changes_an_answer(inherited: str, config: Co
 
 @pytest.mark.parametrize("inherited", [TIMEOUTS], indirect=True)
 def test_commands_and_transactions_have_no_timeout_but_ours(inherited: str) -> None:
-    shared = Database(inherited)
+    shared = Pool(inherited)
     for database in DirectDatabase(inherited), shared:
         with database.transaction() as transaction:
             transaction.script("SELECT pg_sleep(0.3)")
@@ -131,7 +131,7 @@ def test_commands_and_transactions_have_no_timeout_but_ours(inherited: str) -> N
 @pytest.mark.parametrize("inherited", [{"synchronous_commit": "off"}], indirect=True)
 def test_a_commit_is_durable(inherited: str) -> None:
     """Otherwise a crash could take back a claim that was acknowledged."""
-    database = Database(inherited)
+    database = Pool(inherited)
     with database.transaction() as transaction:
         assert transaction._connection.execute("SHOW synchronous_commit").fetchall() == [{"synchronous_commit": "on"}]
     database.close()

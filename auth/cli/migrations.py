@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from auth.config import Misconfigured
 from auth.core.errors import DatabaseUnavailable
-from auth.db import SQL_FOLDER, DirectDatabase
+from auth.db import SQL_FOLDER, Database
 
 PAUSE_SECONDS: Final = 1.5  # other processes may migrate meanwhile, or end their long transactions
 
@@ -22,7 +22,7 @@ def all_migrations() -> list[Migration]:
     return [Migration(int(path.stem.partition("_")[0]), path.stem, path.read_text()) for path in paths]
 
 
-def migrate(database: DirectDatabase) -> list[str]:
+def migrate(database: Database) -> list[str]:
     """Apply the pending migrations and return their names. Raises `Misconfigured` if the encoding is not UTF8."""
     facts = database.one("server_facts")
     if not facts or facts["encoding"] != "UTF8":
@@ -30,13 +30,13 @@ def migrate(database: DirectDatabase) -> list[str]:
     return list(iter(lambda: _apply_next(database), None))
 
 
-def pending(database: DirectDatabase) -> list[str]:
+def pending(database: Database) -> list[str]:
     table = database.one("migration_table_exists")
     waiting = _waiting(database) if table and table["present"] else all_migrations()
     return [migration.name for migration in waiting]
 
 
-def _apply_next(database: DirectDatabase) -> str | None:
+def _apply_next(database: Database) -> str | None:
     while True:
         try:
             return _try_next(database)
@@ -46,7 +46,7 @@ def _apply_next(database: DirectDatabase) -> str | None:
         sleep(PAUSE_SECONDS)
 
 
-def _try_next(database: DirectDatabase) -> str | None:
+def _try_next(database: Database) -> str | None:
     with database.transaction() as transaction:
         transaction.one("migration_lock")  # processes that start together take turns
         transaction.run("migration_table")
@@ -63,6 +63,6 @@ def _try_next(database: DirectDatabase) -> str | None:
         return migration.name
 
 
-def _waiting(database: DirectDatabase) -> list[Migration]:
+def _waiting(database: Database) -> list[Migration]:
     done = {row["version"] for row in database.many("migration_list")}
     return [migration for migration in all_migrations() if migration.version not in done]

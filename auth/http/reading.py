@@ -19,9 +19,9 @@ Model = TypeVar("Model", bound=msgspec.Struct)
 
 # Far more than any form here needs. Each field, and each byte of a part's headers, costs processor time.
 _FORM_FIELDS: Final = 100
-_PART_HEADER_BYTES: Final = 16 * 1024  # of all parts together
+_PART_HEADER_BYTES: Final = 16 * 1024  # the headers of all parts together
 _KEY: Final = re.compile(r"[!-~]{1,255}")
-_NUMBERS: Final = {"itemsPerPage", "page"}  # of all queries
+_NUMBERS: Final = {"itemsPerPage", "page"}  # the parameters of queries that are numbers
 _NUMBER: Final = re.compile(r"-?[0-9]+")  # `int` alone also takes spaces, `+1`, `1_0` and other digits
 
 

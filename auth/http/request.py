@@ -13,7 +13,7 @@ from auth.core import passwords
 from auth.core.errors import InvalidToken
 from auth.core.tokens import AccessTokens
 from auth.db import Row
-from auth.pool import Database, RequestDatabase
+from auth.pool import Pool, RequestDatabase
 
 Result = TypeVar("Result")
 
@@ -25,11 +25,11 @@ class Request:
     """Each app has a subclass, whose class attributes are the components of the service: no look-up is needed."""
 
     config: ClassVar[Config]
-    database: ClassVar[Database]
+    database: ClassVar[Pool]
     tokens: ClassVar[AccessTokens]
     endpoint: str | None = None  # where a route matched: the blueprint and the name of the RPC
-    event: str | None = None  # its name in the log
-    exception: Exception | None = None  # an unexpected one, for the log
+    event: str | None = None  # the event's name in the log
+    exception: Exception | None = None  # an unexpected exception; only the log gets it
     hash_wait_seconds: float | None = None  # the wait for a processor
 
     def __init__(self, environ: dict[str, Any]) -> None:
@@ -42,9 +42,9 @@ class Request:
         self.id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
         self.record: dict[str, Any] = {"requestId": self.id, "errorCode": None}  # fields of the log line
         self.set_principal(None)
-        self.details: dict[str, Any] = {}  # of the event; never a token, a password or a jti
+        self.details: dict[str, Any] = {}  # the event's details; never a token, a password or a jti
         self.db = RequestDatabase(self.database)
-        self.cookies_to_set: list[str] = []  # values of Set-Cookie, for whatever the answer will be
+        self.cookies_to_set: list[str] = []  # Set-Cookie headers, which any answer gets
 
     def header(self, name: str) -> str:
         """The value of that header, or "" where there is none."""

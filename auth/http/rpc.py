@@ -38,7 +38,7 @@ class Rpc:
     name: str  # its scope is auth.<name>:read for a GET, else auth.<name>:write
     route: str
     roles: frozenset[Role] | Literal["public"]
-    event: str | None = None  # its name in the log
+    event: str | None = None  # the event's name in the log
     body_bytes: int = MODEL_BODY_BYTES  # the longest body, where the handler takes one
     own_session: bool = False  # only with a token of the user's own session and all:write, else 403
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 from gunicorn import glogging
 
 LINE_BYTES: Final = 4096  # PIPE_BUF of Linux: a pipe accepts a write of this size whole or not at all, see pipe(7)
-FRAMES: Final = 8  # of an exception: only the innermost ones
+FRAMES: Final = 8  # an exception's innermost frames
 
 
 def write(line: dict[str, Any], encode: Callable[[Any], bytes]) -> bool:

@@ -16,7 +16,7 @@ from auth.core.limits import ACCESS_TOKEN_MS, SESSIONS
 from auth.core.models import Role
 from auth.core.passwords import hash_password
 from auth.core.tokens import AccessTokens
-from auth.db import DirectDatabase, Row
+from auth.db import Database, Row
 
 ORIGIN = "https://cloud.example.org"
 FOREVER = {"bearer_uid": None, "bearer_grant_reference": None, "bearer_issued_at": 2**40}  # a token that has not ended
@@ -50,7 +50,7 @@ def _hashed(password: str) -> str:
 
 
 class World:
-    def __init__(self, db: DirectDatabase, tokens: AccessTokens) -> None:
+    def __init__(self, db: Database, tokens: AccessTokens) -> None:
         self.db = db
         self.tokens = tokens
 
@@ -137,7 +137,7 @@ class World:
             jti=jti,
         )
 
-    def claim(self, jti: str, db: DirectDatabase | None = None) -> bool:
+    def claim(self, jti: str, db: Database | None = None) -> bool:
         """Claims the jti by a service of its own; whether it was the first."""
         claimed = (db or self.db).one("jti_claim_insert", jti=jti, bearer_id=self.service().id, **FOREVER)
         assert claimed is not None
