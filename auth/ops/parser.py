@@ -51,7 +51,7 @@ class Request(message.Request):  # type: ignore[misc]
     def parse_request_line(self, line: bytes) -> None:
         """Any other spelling of a path, such as `//metrics`, is 404, since a proxy may have a rule for the path."""
         super().parse_request_line(line)
-        if self.uri.partition("?")[0] != normpath("/" + unquote(self.path).lstrip("/")):  # type: ignore[has-type]
+        if self.uri.partition("?")[0] != normpath("/" + unquote(self.path).lstrip("/")):
             self.path += "//"  # no route ends so
 
     def set_body_reader(self) -> None:
