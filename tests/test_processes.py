@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -10,7 +11,8 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
+from pathlib import Path
 
 import psutil
 import psycopg
@@ -30,11 +32,11 @@ pytestmark = pytest.mark.xdist_group("processes")
 
 
 def workers(server: Server) -> list[int]:
-    """The pids of the server's workers; the process that checks the configuration is none."""
-    with suppress(psutil.NoSuchProcess):
-        children = psutil.Process(server.process.pid).children()
-        return [child.pid for child in children if any("gunicorn" in part for part in child.cmdline())]
-    return []
+    """The pids of the server's workers. The process that checks the configuration ends before gunicorn handles SIGTERM."""
+    caught = re.search(r"^SigCgt:\s*(\w+)", Path(f"/proc/{server.process.pid}/status").read_text(), re.MULTILINE)
+    if caught is None or not int(caught[1], 16) >> signal.SIGTERM - 1 & 1:
+        return []
+    return [child.pid for child in psutil.Process(server.process.pid).children()]
 
 
 def stored(database_url: str, jtis: list[str]) -> set[str]:
