@@ -32,7 +32,7 @@ pytestmark = pytest.mark.xdist_group("processes")
 
 
 def workers(server: Server) -> list[int]:
-    """The pids of the server's workers. The process that checks the configuration ends before gunicorn handles SIGTERM."""
+    """The pids of the server's workers. The process that checks the configuration ends before SIGTERM is handled."""
     caught = re.search(r"^SigCgt:\s*(\w+)", Path(f"/proc/{server.process.pid}/status").read_text(), re.MULTILINE)
     if caught is None or not int(caught[1], 16) >> signal.SIGTERM - 1 & 1:
         return []
