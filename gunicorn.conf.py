@@ -75,7 +75,7 @@ def on_starting(master: Any) -> None:
 
 
 def pre_fork(master: Any, worker: Any) -> None:
-    """Take the lowest slot that no living worker has: it names the files in which this worker counts its requests."""
+    """Take the lowest free slot, to name this worker's metrics: files named by processes would grow with each crash."""
     taken = {other.slot for other in master.WORKERS.values()}
     worker.slot = min({*range(len(taken) + 1)} - taken)
 

@@ -143,13 +143,17 @@ def test_the_folder_goes_with_the_service(environment: dict[str, str]) -> None:
 
 
 def test_every_file_has_its_place_on_the_disk(server: Server) -> None:
-    """Writing to a mapped file kills the process where the disk is full, so each kind of file is stored as a whole.
-
-    A gauge would need more: a worker that has died must leave it, since its file lives on.
-    """
+    """Writing to a mapped file kills the process where the disk is full, so each kind of file is stored as a whole."""
     files = {file.name: file.stat() for file in folder_of(server).iterdir()}
     assert sorted(files) == ["counter_0.db", "counter_1.db", "histogram_0.db", "histogram_1.db"]
     assert all(stat.st_blocks * 512 >= stat.st_size == 65536 for stat in files.values())
+
+
+def test_no_metric_is_a_gauge(api: Api) -> None:
+    """A worker's files outlive it, so a gauge would show its last value for ever; and its own file has no place yet."""
+    families = text_string_to_metric_families(api.call("GET", "/metrics").body.decode())
+    own = [family for family in families if not family.name.endswith("_created")]  # times, which files do not have
+    assert {family.type for family in own} == {"counter", "histogram"}
 
 
 def folder_of(server: Server) -> Path:

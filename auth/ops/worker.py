@@ -86,7 +86,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self.log.error("request failed", exc_info=exc)
         else:
             self.log.info("unreadable request: %s", type(exc).__name__)
-        REQUESTS.labels("none", status).inc()
+        REQUESTS("none", status).inc()
         with suppress(OSError):
             util.write_nonblock(client, _refusal(HTTPStatus(status)))
 

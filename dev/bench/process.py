@@ -5,6 +5,8 @@ processor for one. PostgreSQL, which runs in processes of its own, is not counte
 with what gunicorn would pass on; access tokens are ones that the service has verified before. Logs go nowhere.
 """
 
+import atexit
+import gc
 import io
 import json
 import os
@@ -28,22 +30,20 @@ PEOPLE: Final = 200  # few, so that their access tokens are soon verified; each 
 
 
 class Process:
-    """The apps with the settings of gunicorn.conf.py, and its files of metrics until `close`."""
+    """The apps with the settings and the hooks of gunicorn.conf.py."""
 
     def __init__(self) -> None:
         sys.argv = ["gunicorn", "app:app"]
         gunicorn = WSGIApplication()
         self._cfg = gunicorn.cfg
         self._cfg.logger_class(self._cfg)
-        self._master, worker = MagicMock(WORKERS={}, SIG_QUEUE=queue.SimpleQueue()), MagicMock()
-        self._cfg.on_starting(self._master)
-        self._cfg.pre_fork(self._master, worker)
-        self._cfg.post_fork(self._master, worker)
+        master, worker = MagicMock(WORKERS={}, SIG_QUEUE=queue.SimpleQueue()), MagicMock()
+        self._cfg.on_starting(master)
+        atexit.register(self._cfg.on_exit, master)
+        self._cfg.pre_fork(master, worker)
+        self._cfg.post_fork(master, worker)
         self._service = gunicorn.load()
         self._turns = count()
-
-    def close(self) -> None:
-        self._cfg.on_exit(self._master)
 
     def exchange(self, refresh_token: str) -> str:
         """The access token that the service mints for the refresh token."""
@@ -55,6 +55,7 @@ class Process:
         app = empty.app if work.name == empty_route().name else self._service
         chosen = [work.requests[turn * 7919 % len(work.requests)] for turn in islice(self._turns, number)]
         environs = [self._environ(filled(template, work.rows)) for template in chosen]
+        gc.collect()  # so that collections come at the same calls in each run
         os.getloadavg()  # here callgrind starts a new count, see processor.py
         started = time.process_time()
         answers = [self._call(app, environ) for environ in environs]
@@ -84,8 +85,8 @@ def main() -> None:
     works = {work.name: work for work in (empty_route(), *calls(process.exchange, PEOPLE * SESSIONS_EACH).values())}
     for work in works.values():
         process.microseconds(work, PEOPLE)
+    gc.freeze()
     print(json.dumps([*works]), file=out)
     for line in sys.stdin:
         name, number = json.loads(line)
         print(process.microseconds(works[name], number), file=out)
-    process.close()

@@ -58,7 +58,6 @@ def measured(server_url: str, folders: Sequence[Path]) -> list[dict[str, Cost]]:
 
 
 def _instructions(server_url: str, folder: Path) -> dict[str, float]:
-    """By call. Nothing without valgrind."""
     if not shutil.which("valgrind"):
         return {}
     counts = {}

@@ -18,14 +18,13 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from auth.core.refresh_tokens import csrf_token as csrf_token
-from dev.embedded import INSTALLED, EmbeddedPostgres
+from dev.embedded import EmbeddedPostgres
 
 Command = Sequence[str | Path]
 Server = tuple[int, int]  # its port and its process id
 PROJECT: Final = Path(__file__).parents[2]
 BIN: Final = Path(sys.executable).parent
 SERVICE: Final = (BIN / "gunicorn", "app:app")
-PGBENCH: Final = INSTALLED / "pgbench"
 WORKERS: Final = 2  # processes of every server
 ORIGIN: Final = "https://cloud.example.org"
 

@@ -7,7 +7,7 @@ from .service import PROJECT
 
 # SQL where :n is the number of a person and of a token. A colon is pgbench's own, so a scope is put together.
 KEYS: Final = {f"{name}_key": f"sha256(('{name}' || :n)::bytea)" for name in ("pair", "network", "username")}
-NUMBERS: Final = "batch memory_seconds most_severe pair_failures sessions severity_seconds window_seconds"
+NUMBERS: Final = "batch claim_days memory_seconds most_severe pair_failures sessions severity_seconds window_seconds"
 VALUES: Final = {
     **KEYS,
     **dict.fromkeys((*NUMBERS.split(), "access_token_lifetime_ms", "username_window_seconds", "wide_failures"), "100"),
@@ -17,7 +17,6 @@ VALUES: Final = {
     "attempted_at": ":attempted_at",
     "bearer_issued_at": "4102444800",
     "bearer_reference": "md5('t' || :n - 1)::uuid",
-    "claim_days": "30",
     "is_known_network": "false",
     "jti": "gen_random_uuid()::text",
     "keys": f"ARRAY[{', '.join(KEYS.values())}]",

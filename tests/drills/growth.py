@@ -19,8 +19,9 @@ import psycopg
 from auth.core.limits import ACCESS_TOKEN_MS, PURGE_ROWS
 from auth.db import STATEMENTS
 from dev.bench.rows import SESSIONS_EACH, fill
-from dev.bench.service import PGBENCH, database, environment, postgres
+from dev.bench.service import database, environment, postgres
 from dev.bench.statements import SCRIPTS, for_pgbench
+from dev.embedded import INSTALLED
 
 REFRESHES, LOGINS, HOUR = 1000, 100, 3600  # a second; seconds
 CLIENTS: Final = 8
@@ -104,7 +105,7 @@ def run(url: str, script: str, times: int) -> None:
         file.write(script)
         file.flush()
         options = ["-n", "-M", "prepared", f"-c{CLIENTS}", f"-t{times // CLIENTS}", "-f", file.name]
-        subprocess.run([PGBENCH, *options, url], check=True, capture_output=True)
+        subprocess.run([INSTALLED / "pgbench", *options, url], check=True, capture_output=True)
 
 
 if __name__ == "__main__":
