@@ -51,6 +51,7 @@ class Rpc:
         self.models = handler.__annotations__ | {"return": model}
         for model in self.models.values():
             msgspec.json.Decoder(model)  # prepares the model: msgspec crashes where two threads are the first to use it
+        self.limit = self.body_bytes if {"body", "form"} & self.models.keys() else BODY_BYTES
         self.readers = {part: read for part, read in READERS.items() if part in self.models}
         bearer = [] if self.roles == PUBLIC else ["bearer"]
         expected = {"request", *bearer, *self.readers, *re.findall("<(.+?)>", self.path), "return"}
@@ -64,7 +65,7 @@ class Rpc:
         request.event = self.event
         arguments: dict[str, Any] = {} if self.roles == PUBLIC else {"bearer": self._admitted(request)}
         # Also for calls without a body: a bad body is refused, and no bytes are left on the connection.
-        body = reading.read_body(request, self.body_bytes if {"body", "form"} & self.models.keys() else BODY_BYTES)
+        body = reading.read_body(request, self.limit)
         for part, read in self.readers.items():
             arguments[part] = read(request, body, self.models[part])
         answer = handler(request, **arguments, **path)
