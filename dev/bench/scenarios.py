@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from multiprocessing import get_context
 from operator import sub
 from pathlib import Path
@@ -61,7 +62,7 @@ def storm(refresh: Target, logins: Target) -> list[Measured]:
 
 
 def processor(server_url: str, targets: Sequence[tuple[int, Target]]) -> Iterator[tuple[str, float, float]]:
-    """By call, microseconds of processor for an answer: of the children of that process, and of PostgreSQL."""
+    """By call, microseconds of processor for an answer: of the process's children, and of PostgreSQL."""
     with psycopg.connect(server_url) as connection:
         [(file,)] = connection.execute("SELECT pg_read_file('postmaster.pid')").fetchall()
     for master, target in targets:
@@ -113,14 +114,17 @@ def _worker_megabytes(variables: Mapping[str, str], refresh: Work, logins: Work)
 
 
 def _processor_seconds(parent: int) -> float:
-    """Of its children so far, in the program and in the kernel."""
-    stats = [stat.rpartition(")")[2].split() for stat in _of_children(parent, "stat")]
-    return sum(int(stat[11]) + int(stat[12]) for stat in stats) / os.sysconf("SC_CLK_TCK")
+    """Of its children so far, in the program and in the kernel, with those that have ended."""
+    ended = Path(f"/proc/{parent}/stat").read_text().rpartition(")")[2].split()[13:15]
+    running = [stat.rpartition(")")[2].split()[11:13] for stat in _of_children(parent, "stat")]
+    return sum(map(int, chain(ended, *running))) / os.sysconf("SC_CLK_TCK")
 
 
-def _of_children(parent: int, name: str) -> list[str]:
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    return [Path(f"/proc/{child}/{name}").read_text() for child in children]
+def _of_children(parent: int, name: str) -> Iterator[str]:
+    """The files of that name of its running children."""
+    for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            yield Path(f"/proc/{child}/{name}").read_text()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The statements of three calls for pgbench, with values for tables that `fill` made. tests/drills/ runs them."""
+"""Statements of refresh, claim and login for pgbench, with values for tables that `fill` made: see tests/drills/."""
 
 import re
 from typing import Final
@@ -29,11 +29,7 @@ VALUES: Final = {
 }
 STORED_TOKEN: Final = "sha256(('t' || lpad(:n::text, 12, '0'))::bytea)"
 NEW_TOKEN: Final = "sha256(gen_random_uuid()::text::bytea)"
-SCRIPTS: Final = {
-    "refresh": ("refresh_token_find",),
-    "claim": ("jti_claim_insert",),
-    "login": ("login_find", "login_attempt_start", "session_insert", "login_attempt_return", "expired_delete"),
-}
+LOGIN: Final = ("login_find", "login_attempt_start", "session_insert", "login_attempt_return", "expired_delete")
 
 
 def for_pgbench(name: str) -> str:

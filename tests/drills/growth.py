@@ -20,7 +20,7 @@ from auth.core.limits import ACCESS_TOKEN_MS, PURGE_ROWS
 from auth.db import STATEMENTS
 from dev.bench.rows import SESSIONS_EACH, fill
 from dev.bench.service import database, environment, postgres
-from dev.bench.statements import SCRIPTS, for_pgbench
+from dev.bench.statements import LOGIN, for_pgbench
 from dev.embedded import INSTALLED
 
 REFRESHES, LOGINS, HOUR = 1000, 100, 3600  # a second; seconds
@@ -59,7 +59,7 @@ def write_for_an_hour(connection: Database, url: str, sessions: int) -> None:
     for name, times, statements in (
         ("claim", 100_000, [person, for_pgbench("jti_claim_insert")]),
         ("refresh", REFRESHES * HOUR, [f"\\set n {sessions // active} * random(1, {active})", refresh]),
-        ("login", LOGINS * HOUR, [person, *map(for_pgbench, SCRIPTS["login"])]),
+        ("login", LOGINS * HOUR, [person, *map(for_pgbench, LOGIN)]),
     ):
         with growth(connection, name, times):
             run(url, "\n".join(statements), times)
