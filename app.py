@@ -14,7 +14,7 @@ from auth.http.responses import Response, error_response
 from auth.ops import health, metrics
 from auth.ops.request_log import log_request
 from auth.pool import Database
-from auth.rpcs import delegations, extension, login, logout, one_time, passwords, refresh, sessions
+from auth.rpcs import delegations, extension, login, logout, one_time, passwords, refresh, second_factor, sessions, sla
 
 
 def create_app(configuration: Config) -> Flask:
@@ -23,7 +23,7 @@ def create_app(configuration: Config) -> Flask:
     class ServiceRequest(Request):
         config = configuration
         database = Database(configuration.database_url)
-        tokens = AccessTokens(configuration.keyring, configuration.issuer)
+        tokens = AccessTokens(configuration.keyring, configuration.issuer, configuration.second_factor_required)
 
     app = Flask(__name__, static_folder=None)
     app.request_class = ServiceRequest
@@ -31,7 +31,7 @@ def create_app(configuration: Config) -> Flask:
     app.url_map.merge_slashes = False  # `//auth/login` is not found: no redirect
 
     rpcs = (login, refresh, logout, one_time, extension, sessions, delegations, passwords)
-    for part in (*rpcs, documents, health, metrics):
+    for part in (*rpcs, second_factor, sla, documents, health, metrics):
         app.register_blueprint(part.blueprint)
 
     app.register_error_handler(Exception, error_response)

@@ -3,9 +3,12 @@
 -- blocks the login (NULL: it is not blocked). The username's limit does not hold for a network from which that person
 -- has a live session.
 SELECT
-    service.endpoint, service.mode, service.refresh_token_ttl_seconds, service.idle_timeout_seconds,
+    service.name, service.endpoint, service.mode, service.refresh_token_ttl_seconds, service.idle_timeout_seconds,
     person.id, person.uid, person.role, person.principal_type,
     person.first_names, person.last_name, person.email, person.org_id,
+    person.two_factor_authentication,
+    person.password_hash IS NOT NULL AS has_password,
+    (person.accepted_sla_version = (SELECT max(version) FROM sla)) IS NOT FALSE AS has_accepted_sla,
     person.password_generation,
     CASE WHEN person.disabled_at IS NULL THEN person.password_hash END AS password_hash,
     live.is_known_network,

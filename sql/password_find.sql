@@ -1,9 +1,17 @@
--- All that changePassword reads: the bearer's current hash (NULL without a password), the texts that a new password
--- must not repeat, and for how many seconds a limit still blocks guesses, as in login_find. No row when the bearer's
--- grant has ended.
+-- What changePassword and the calls of the second factor read: the bearer's current hash (NULL without a password), the
+-- texts that a new password must not repeat, whether there is a factor, the age of the bearer's session (NULL: unknown),
+-- and for how many seconds a limit still blocks guesses, as in login_find. No row when the bearer's grant has ended.
 SELECT
     ARRAY[bearer.id, bearer.email, bearer.first_names, bearer.last_name] AS own_texts,
     bearer.password_hash,
+    bearer.id,
+    bearer.uid,
+    bearer.two_factor_authentication,
+    (
+        SELECT extract(epoch FROM now() - created_at)::double precision
+        FROM refresh_token
+        WHERE public_session_reference = %(bearer_reference)s
+    ) AS session_seconds,
     bearer.password_generation,
     known.is_known_network,
     limits.pair_key,

@@ -23,6 +23,7 @@ from typing import Any
 import psutil
 import psycopg
 import pytest
+from cryptography.fernet import Fernet
 from psycopg.conninfo import conninfo_to_dict
 
 from auth.cli.keys import generate_private_key
@@ -37,6 +38,7 @@ from dev.embedded import EmbeddedPostgres
 from .support.api import Answer, Api
 from .support.copies import wait_until
 from .support.proxy import Proxy
+from .support.second_factor import Authenticator, new_owner
 from .support.servers import Server, serving
 from .support.timing import seconds_of
 from .support.world import ORIGIN, PASSWORD, World
@@ -65,6 +67,7 @@ class Site:
         pem = generate_private_key("ES256")
         self.world = World(DirectDatabase(self.direct), AccessTokens(Keyring(load_private_key(pem)), "cloud.sdu.dk"))
         self.environment = {"DATABASE_URL": self.proxy.url(), "JWT_PRIVATE_KEY": pem, "TRUSTED_ORIGINS": ORIGIN}
+        self.environment["SECOND_FACTOR_KEYS"] = Fernet.generate_key().decode()
         self.server: Server
 
     @property
@@ -115,6 +118,10 @@ def every_call(site: Site) -> dict[str, Callable[[], Answer]]:
     user, service = world.session(), world.service("files:read")
     name, login_service, jti = world.user(), world.login_service(), secrets.token_hex(8)
     one, two, three, four = (world.session() for _ in range(4))  # each ended by a call of its own
+    five, owner = world.session(), new_owner(api, world)
+    six = owner.session.access_token
+    setup = api.create_credentials(five.access_token).ok()
+    code = Authenticator(setup["secret"]).code()
     reference = "00000000-0000-0000-0000-000000000000"
     reset_token = refresh_tokens.generate()
     reset_hash = refresh_tokens.digest(reset_token)
@@ -136,6 +143,12 @@ def every_call(site: Site) -> dict[str, Callable[[], Answer]]:
         "invalidateDelegations": lambda: api.invalidate_delegations(user.access_token),
         "changePassword": lambda: api.change_password(user.access_token, PASSWORD, NEW_PASSWORD),
         "resetPassword": lambda: api.reset_password(reset_token, NEW_PASSWORD),
+        "twofactor.createCredentials": lambda: api.create_credentials(user.access_token),
+        "twofactor.answerChallenge": lambda: api.answer_challenge(setup["challengeId"], code, five.access_token),
+        "twofactor.twoFactorStatus": lambda: api.two_factor_status(user.access_token),
+        "twofactor.removeCredentials": lambda: api.remove_credentials(six, PASSWORD, owner.app.code()),
+        "sla.find": lambda: api.find_sla(user.access_token),
+        "sla.accept": lambda: api.accept_sla(user.access_token, 0),
         "invalidateSessions": lambda: api.invalidate_sessions(four.access_token),
     }
     assert set(calls) == set(RPCS), "each RPC needs its line here"
@@ -353,7 +366,8 @@ def test_a_table_that_is_locked(site: Site) -> None:
 def test_a_server_that_is_read_only(site: Site) -> None:
     """After a failover old connections only read: writing calls are 503, and nothing was written."""
     calls = every_call(site)
-    reading = {rpc.name for rpc in RPCS.values() if rpc.method == "GET"} | {"requestOneTimeTokenWithAudience"}
+    reading = {rpc.name for rpc in RPCS.values() if rpc.method == "GET"}
+    reading |= {"requestOneTimeTokenWithAudience", "twofactor.createCredentials"}
     before = site.rows("SELECT count(*) FROM refresh_token")
     setting = "SELECT current_setting('default_transaction_read_only')"
     with psycopg.connect(site.direct, autocommit=True) as connection:

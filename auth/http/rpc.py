@@ -36,15 +36,17 @@ class rpc:  # noqa: N801 - a decorator
     """
 
     blueprint: Blueprint
-    name: str  # its scope is auth.<name>:read for a GET, else auth.<name>:write
+    name: str  # its scope is auth.<name>:read for a GET, else auth.<name>:write; outside of /auth without `auth.`
     route: str
     roles: frozenset[Role] | Literal["public"]
     event: str | None = None  # its name in the log
     body_bytes: int = MODEL_BODY_BYTES  # the longest body, where the handler takes one
+    restricted: bool = False  # whether END_USERS also have a token of those who must add a second factor first
 
     def __call__(self, handler: Handler) -> Handler:
         self.method, self.path = self.route.split()
-        self.scope = Scope(("auth", self.name), "read" if self.method == "GET" else "write")
+        prefix = ("auth",) if self.path.startswith("/auth") else ()
+        self.scope = Scope((*prefix, *self.name.split(".")), "read" if self.method == "GET" else "write")
         # By parameter; "return" is the model of a success, also where the handler may return a page for browsers.
         returned = handler.__annotations__["return"] or Unit
         model = get_args(returned)[0] if isinstance(returned, UnionType) else returned
@@ -53,13 +55,14 @@ class rpc:  # noqa: N801 - a decorator
             msgspec.json.Decoder(model)  # prepares the model: msgspec crashes where two threads are the first to use it
         self.readers = {part: read for part, read in READERS.items() if part in self.models}
         RPCS[self.name] = self
-        self.blueprint.add_url_rule(self.path, self.name, partial(self._serve, handler), methods=[self.method])
+        endpoint = self.name.replace(".", ":")  # a blueprint takes no dot
+        self.blueprint.add_url_rule(self.path, endpoint, partial(self._serve, handler), methods=[self.method])
         return handler
 
     def _serve(self, handler: Handler, **path: str) -> Response:
         request = current_request()
         request.event = self.event
-        arguments: dict[str, Any] = {} if self.roles == PUBLIC else {"bearer": self._admitted(request)}
+        arguments: dict[str, Any] = {} if self.roles == PUBLIC else {"bearer": self.admitted(request)}
         # Also for calls without a body: a bad body is refused, and no bytes are left on the connection.
         body = reading.read_body(request, self.body_bytes if {"body", "form"} & self.models.keys() else BODY_BYTES)
         for part, read in self.readers.items():
@@ -67,7 +70,8 @@ class rpc:  # noqa: N801 - a decorator
         answer = handler(request, **arguments, **path)
         return answer if isinstance(answer, Response) else json_response(answer or Unit())
 
-    def _admitted(self, request: Request) -> Bearer:
+    def admitted(self, request: Request) -> Bearer:
+        """The bearer of a call, checked before anything else is read. Raises `Unauthorized` or `SessionTokenNeeded`."""
         bearer = request.tokens.verify(reading.bearer_token(request))
         request.record.set_principal(bearer.principal_id, bearer.session_reference or None, bearer.extended_by_chain)
         if bearer.is_one_time:
@@ -76,7 +80,8 @@ class rpc:  # noqa: N801 - a decorator
             raise errors.RoleNotAllowed
         if not any(map(self.scope.covered_by, bearer.scopes)):
             raise errors.ScopeNotCovered
-        if self.roles == END_USERS and (bearer.is_extended or ALL_WRITE not in bearer.scopes):
+        is_whole = ALL_WRITE in bearer.scopes or (self.restricted and bearer.is_restricted)
+        if self.roles == END_USERS and (bearer.is_extended or not is_whole):
             raise errors.SessionTokenNeeded
         return bearer
 

@@ -16,7 +16,8 @@ def log_request(response: Response) -> Response:
     """Count the request, and write its line where LOG_LEVEL asks for it."""
     request, status = current_request(), response.status_code
     seconds = time.perf_counter() - request.started
-    rpc = None if request.method == "OPTIONS" or not request.endpoint else request.endpoint.rpartition(".")[2]
+    endpoint = "" if request.method == "OPTIONS" else request.endpoint or ""
+    rpc = endpoint.rpartition(".")[2].replace(":", ".") or None
     event = _security_event(request, status)
     with suppress(OSError, TypeError):  # raised by prometheus_client after a clean-up has removed its files
         metrics.count(request, rpc or "none", status, seconds, event)
