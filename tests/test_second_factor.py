@@ -764,7 +764,9 @@ def stored_secret(database_url: str, user: str) -> str:
     return str(row[0])
 
 
-def test_a_secret_is_of_no_use_in_another_row(api: Api, world: World, service: str, database_url: str) -> None:
+def test_a_secret_is_of_no_use_in_another_row(
+    api: Api, world: World, service: str, database_url: str, flask: CommandLine
+) -> None:
     mine, other = new_owner(api, world), new_owner(api, world)
     with psycopg.connect(database_url) as connection:
         connection.execute(
@@ -773,6 +775,7 @@ def test_a_secret_is_of_no_use_in_another_row(api: Api, world: World, service: s
         )
     challenge = challenge_of(api, other.id, service)
     api.answer_challenge(challenge, mine.app.code()).refused(503, "SECOND_FACTOR_UNAVAILABLE")
+    flask.json("users", "delete", other.id)
 
 
 def test_without_the_key_nobody_logs_in_without_the_factor(

@@ -2,6 +2,7 @@
 
 import base64
 import hmac
+import re
 import secrets
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -56,6 +57,7 @@ class StoredSecret(msgspec.Struct, tag="secret"):
 Challenge = LoginChallenge | SetupChallenge
 _CHALLENGE: Final[msgspec.json.Decoder[Challenge]] = msgspec.json.Decoder(Challenge)
 _SECRET: Final = msgspec.json.Decoder(StoredSecret)
+_KEY: Final = re.compile(r"[A-Za-z0-9_-]{43}=")
 
 
 class SecondFactorKeys:
@@ -110,11 +112,10 @@ class SecondFactorKeys:
 
 def load_keys(text: str) -> SecondFactorKeys:
     """The keys of SECOND_FACTOR_KEYS. Raises `ValueError`."""
-    try:
-        return SecondFactorKeys(*(key.strip() for key in text.split(",") if key.strip()))
-    except ValueError:
-        message = "must be Fernet keys, comma-separated; `flask keys second-factor` makes one"
-        raise ValueError(message) from None
+    keys = [key.strip() for key in text.split(",") if key.strip()]
+    if not all(map(_KEY.fullmatch, keys)):  # Fernet itself ignores what follows a key
+        raise ValueError("must be Fernet keys, comma-separated; `flask keys second-factor` makes one")
+    return SecondFactorKeys(*keys)
 
 
 def load_roles(text: str) -> frozenset[str]:
