@@ -12,7 +12,7 @@ from auth.http import documents
 from auth.http.request import Request
 from auth.ops import health, metrics
 from auth.pool import Pool
-from auth.rpcs import extension, grants, login, logout, one_time, passwords, refresh
+from auth.rpcs import extension, grants, login, logout, one_time, passwords, refresh, second_factor, sla
 from auth.service import Service
 
 
@@ -22,11 +22,11 @@ def create_app(configuration: Config) -> Service:
     class ServiceRequest(Request):
         config = configuration
         database = Pool(configuration.database_url)
-        tokens = AccessTokens(configuration.keyring, configuration.issuer)
+        tokens = AccessTokens(configuration.keyring, configuration.issuer, configuration.second_factor_required)
 
     app = Service(__name__, ServiceRequest)
     rpcs = (login, refresh, logout, grants, one_time, extension, passwords)
-    for part in (*rpcs, documents, health, metrics):
+    for part in (*rpcs, second_factor, sla, documents, health, metrics):
         app.register_blueprint(part.blueprint)
     return app
 

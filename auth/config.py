@@ -9,6 +9,7 @@ from auth import DEFAULTS
 from auth.connection import is_database_url
 from auth.core.keys import Keyring, load_private_key, load_public_keys
 from auth.core.origins import is_origin, origin_of
+from auth.core.second_factor import SecondFactorKeys, load_keys, load_roles
 
 LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -21,6 +22,8 @@ class Config:
     trusted_origins: frozenset[str]  # `origin_of` has spelled them
     trusted_proxies: int
     cookie_secure: bool
+    second_factor_keys: SecondFactorKeys
+    second_factor_required: frozenset[str]  # roles
     log_levels: frozenset[str] = frozenset(LEVELS)  # lines of other levels are not written
 
 
@@ -32,8 +35,10 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
     """The configuration that the environment describes. Raises `Misconfigured`."""
     values = read(environment, *_VARIABLES)
     keyring = Keyring(values["JWT_PRIVATE_KEY"], values["JWT_PUBLIC_KEYS"])
-    others = ("JWT_ISSUER", "TRUSTED_ORIGINS", "TRUSTED_PROXIES", "COOKIE_SECURE", "LOG_LEVEL")
-    return Config(values["DATABASE_URL"], keyring, *(values[name] for name in others))
+    if values["SECOND_FACTOR_REQUIRED"] and not values["SECOND_FACTOR_KEYS"]:
+        raise Misconfigured("SECOND_FACTOR_KEYS is not set, and SECOND_FACTOR_REQUIRED needs it.")
+    apart = ("DATABASE_URL", "JWT_PRIVATE_KEY", "JWT_PUBLIC_KEYS", "PORT", "WEB_CONCURRENCY")
+    return Config(values["DATABASE_URL"], keyring, *(values[name] for name in _VARIABLES if name not in apart))
 
 
 def read(environment: Mapping[str, str], *names: str) -> dict[str, Any]:
@@ -84,7 +89,7 @@ def _levels(lowest: str) -> frozenset[str]:
     return frozenset(LEVELS[LEVELS.index(lowest.upper()) :])
 
 
-# How each is read, and its value where it is missing or empty. The last three are checked here, for gunicorn.conf.py.
+# How each is read, and its default, in the order of `Config`. Some are checked here for gunicorn.conf.py alone.
 _VARIABLES: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "DATABASE_URL": (_text(is_database_url, "must be the postgresql:// URL of the database"), ""),
     "JWT_PRIVATE_KEY": (load_private_key, ""),
@@ -93,6 +98,8 @@ _VARIABLES: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "TRUSTED_ORIGINS": (_origins, ""),
     "TRUSTED_PROXIES": (_between(0, 99), "0"),
     "COOKIE_SECURE": (lambda text: bool(_between(0, 1)(text)), "1"),
+    "SECOND_FACTOR_KEYS": (load_keys, ""),
+    "SECOND_FACTOR_REQUIRED": (load_roles, ""),
     "PORT": (_between(0, 65535), DEFAULTS["PORT"]),
     "WEB_CONCURRENCY": (_between(1, 1000), DEFAULTS["WEB_CONCURRENCY"]),
     "LOG_LEVEL": (_levels, DEFAULTS["LOG_LEVEL"]),

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 import psycopg
+from cryptography.fernet import Fernet
 from gunicorn.app.wsgiapp import WSGIApplication
 
 from auth.cli import keys, migrations
@@ -68,7 +69,9 @@ def _serve(database_url: str) -> None:
     port = os.environ.get("PORT", "").strip() or "8080"
     address = f"http://localhost:{port}"
     key = _kept("signing-key.pem", lambda: keys.generate_private_key("ES256"))
+    second_factor_key = _kept("second-factor-key", lambda: Fernet.generate_key().decode())
     defaults = {"TRUSTED_ORIGINS": address, "COOKIE_SECURE": "0", "LOG_LEVEL": "warning"}
+    defaults["SECOND_FACTOR_KEYS"] = second_factor_key
     os.environ |= defaults | os.environ | {"DATABASE_URL": database_url, "JWT_PRIVATE_KEY": key}
     from_environment()
     _wait_for_port(int(port))

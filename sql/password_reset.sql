@@ -1,5 +1,5 @@
--- Spends a reset token, sets the new password, and ends all tokens of the person. Returns how many were stored. No
--- row when the token is unknown, expired or spent, or the person is disabled.
+-- Spends a reset token, sets the new password, and ends all tokens of the person. Returns how many were stored. The count of
+-- failed codes begins again. No row when the token is unknown, expired or spent, or the person is disabled.
 WITH changed AS (
     UPDATE principal
     SET password_hash = %(password_hash)s,
@@ -11,6 +11,11 @@ WITH changed AS (
       AND reset_expires_at > now()
       AND disabled_at IS NULL
     RETURNING id
+), unblocked AS (
+    UPDATE second_factor
+    SET failures = 0
+    FROM changed
+    WHERE second_factor.principal_id = changed.id
 )
 SELECT id, end_tokens(id, NULL) AS revoked
 FROM changed

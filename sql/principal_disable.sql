@@ -1,6 +1,7 @@
 -- Disables a person. The row stays locked until the transaction has ended the person's refresh tokens too.
 UPDATE principal
 SET disabled_at = coalesce(disabled_at, now()),
+    password_generation = password_generation + 1, -- the challenges of logins under way are void, also when enabled again
     reset_token_hash = NULL,
     reset_expires_at = NULL
 WHERE id = %(id)s

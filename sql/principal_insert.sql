@@ -5,4 +5,4 @@ VALUES (
     %(first_names)s, %(last_name)s, %(email)s, %(org_id)s, %(password_hash)s
 )
 ON CONFLICT (id) DO NOTHING
-RETURNING id
+RETURNING id, uid

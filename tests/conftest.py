@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from cryptography.fernet import Fernet
 from flask import Flask
 from psycopg.conninfo import conninfo_to_dict
 from xdist.workermanage import NodeManager
@@ -82,6 +83,7 @@ def environment(database_url: str) -> dict[str, str]:
         "DATABASE_URL": database_url,
         "JWT_PRIVATE_KEY": generate_private_key("ES256"),
         "TRUSTED_ORIGINS": ORIGIN,
+        "SECOND_FACTOR_KEYS": Fernet.generate_key().decode(),
     }
 
 

@@ -448,7 +448,7 @@ SELECT (SELECT count(*) FROM refresh_token), (SELECT count(*) FROM jti_claim), (
 """
 
 
-GROUPS = ("db", "users", "sessions", "services", "login-services", "keys")
+GROUPS = ("db", "users", "sessions", "services", "login-services", "keys", "sla")
 
 
 def test_the_process_knows_all_commands(flask: CommandLine) -> None:

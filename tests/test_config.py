@@ -1,13 +1,16 @@
 """Configuration: each mistake is one clear line, with nothing secret in it."""
 
+import base64
 import os
 import re
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 
 from auth.cli.keys import generate_private_key
 from auth.config import Misconfigured, from_environment
@@ -16,6 +19,7 @@ from .support.command_line import CommandLine
 from .support.servers import BIN, PROJECT
 from .test_tokens import public_pem
 
+KEY = base64.urlsafe_b64encode(b"k" * 32).decode()
 GOOD = {"DATABASE_URL": "postgresql://localhost/auth", "JWT_PRIVATE_KEY": generate_private_key("ES256")}
 
 
@@ -24,6 +28,7 @@ def test_defaults() -> None:
     assert (config.issuer, config.trusted_origins, config.trusted_proxies) == ("cloud.sdu.dk", frozenset(), 0)
     assert config.cookie_secure
     assert list(config.keyring.verifying) == [config.keyring.signing.kid]
+    assert (bool(config.second_factor_keys), config.second_factor_required) == (False, frozenset())
 
 
 def test_everything_set() -> None:
@@ -34,12 +39,16 @@ def test_everything_set() -> None:
         "TRUSTED_ORIGINS": " https://A.example.org , http://localhost:8080,\nCapacitor://Localhost,app://obsidian.md",
         "TRUSTED_PROXIES": "2",
         "COOKIE_SECURE": "0",
+        "SECOND_FACTOR_KEYS": f"{KEY} , {Fernet.generate_key().decode()}",
+        "SECOND_FACTOR_REQUIRED": "ADMIN, USER",
     }
     config = from_environment(GOOD | more)
     assert (config.database_url, config.issuer, config.trusted_proxies) == (hosts, "example.org", 2)
     web, apps = {"https://a.example.org:443", "http://localhost:8080"}, {"capacitor://localhost", "app://obsidian.md"}
     assert config.trusted_origins == web | apps
     assert not config.cookie_secure
+    assert config.second_factor_keys
+    assert config.second_factor_required == {"USER", "ADMIN"}
 
 
 @pytest.mark.parametrize(
@@ -91,6 +100,15 @@ def test_everything_set() -> None:
         ("PORT", "http"),
         ("PORT", "70000"),
         ("LOG_LEVEL", "loud"),
+        ("SECOND_FACTOR_KEYS", "hunter2"),
+        ("SECOND_FACTOR_KEYS", f"{KEY} {KEY}"),
+        ("SECOND_FACTOR_KEYS", f"{KEY},hunter2"),
+        ("SECOND_FACTOR_KEYS", KEY[:-1]),
+        ("SECOND_FACTOR_KEYS", "é"),
+        ("SECOND_FACTOR_REQUIRED", "user"),
+        ("SECOND_FACTOR_REQUIRED", "USER ADMIN"),
+        ("SECOND_FACTOR_REQUIRED", "SERVICE"),
+        ("SECOND_FACTOR_REQUIRED", "1"),
     ],
 )
 def test_a_mistake_is_one_line(name: str, value: str) -> None:
@@ -100,6 +118,15 @@ def test_a_mistake_is_one_line(name: str, value: str) -> None:
     assert line.startswith(f"{name} ")
     assert "hunter2" not in line
     assert "PRIVATE KEY---" not in line
+    assert KEY not in line
+
+
+def test_a_factor_is_not_required_without_keys() -> None:
+    for role in ("USER", "ADMIN", "USER,ADMIN"):
+        with pytest.raises(Misconfigured) as refusal:
+            from_environment(GOOD | {"SECOND_FACTOR_REQUIRED": role})
+        assert str(refusal.value).startswith("SECOND_FACTOR_KEYS is not set")
+    assert from_environment(GOOD | {"SECOND_FACTOR_REQUIRED": "USER", "SECOND_FACTOR_KEYS": KEY})
 
 
 def test_all_mistakes_are_printed_at_once() -> None:
@@ -133,16 +160,19 @@ def test_space_around_a_value_is_no_part_of_it(noise: str) -> None:
         "TRUSTED_ORIGINS": "https://a.example.org,capacitor://localhost",
         "TRUSTED_PROXIES": "2",
         "COOKIE_SECURE": "0",
+        "SECOND_FACTOR_REQUIRED": "USER",
+        "SECOND_FACTOR_KEYS": KEY,
         "PORT": "9000",
         "WEB_CONCURRENCY": "3",
         "LOG_LEVEL": "warning",
     }
     noisy = from_environment({name: f"{noise}{value}{noise}" for name, value in values.items()})
     plain = from_environment(values)
-    assert replace(noisy, keyring=plain.keyring) == plain
+    apart: dict[str, Any] = {"keyring": plain.keyring, "second_factor_keys": plain.second_factor_keys}
+    assert replace(noisy, **apart) == plain
     assert list(noisy.keyring.verifying) == list(plain.keyring.verifying)
     empty = from_environment({name: values[name] if name in GOOD else noise for name in values})
-    assert replace(empty, keyring=plain.keyring) == replace(from_environment(GOOD), keyring=plain.keyring)
+    assert replace(empty, **apart) == replace(from_environment(GOOD), **apart)
 
 
 def test_gunicorn_reads_its_values_the_same_way(environment: dict[str, str]) -> None:

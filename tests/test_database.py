@@ -45,6 +45,9 @@ SELECT sha256(n::text::bytea), now() + make_interval(hours => CASE WHEN n % 1000
 FROM generate_series(1, 40000) n;
 INSERT INTO jti_claim SELECT 'jti-' || n, now() - make_interval(days => CASE WHEN n % 1000 = 0 THEN 31 ELSE 0 END)
 FROM generate_series(1, 40000) n;
+INSERT INTO second_factor (principal_id, secret, last_step)
+SELECT 'user-' || n, 's', 1 FROM generate_series(1, 20000) n;
+INSERT INTO sla SELECT n, 'terms' FROM generate_series(1, 2000) n;
 ANALYZE;
 """
 
@@ -143,7 +146,7 @@ def test_a_migration_that_fails_leaves_nothing(server_url: str, monkeypatch: pyt
 
 def test_migration_versions_are_unique_and_in_order() -> None:
     versions = [migration.version for migration in all_migrations()]
-    assert versions == list(range(1, len(versions) + 1))
+    assert versions == sorted(set(versions))
 
 
 INSERT_PERSON = "INSERT INTO principal (id, role, principal_type, first_names, last_name) VALUES ({}, {}, {}, 'A', 'B')"

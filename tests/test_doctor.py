@@ -23,7 +23,7 @@ from .support.world import PASSWORD, QUICK_HASH
 
 CHECKS = {
     "version", "environment", "keys", "cookies", "database", "clocks", "migrations", "password hashes", "sequence",
-    "settings", "connections",
+    "settings", "connections", "second factors",
 }  # fmt: skip
 
 Environment = dict[str, str]

@@ -35,6 +35,7 @@ from auth.ops.log import LINE_BYTES, Lines, traceback_without_messages
 
 from .support.api import Answer, Api, any_address, request_class, send_to_app
 from .support.lockouts import FAILURES, fail
+from .support.second_factor import Authenticator, challenge_of, new_owner
 from .support.servers import PROJECT, Server, serving
 from .support.world import ORIGIN, PASSWORD, Stored, World, claims
 
@@ -174,6 +175,33 @@ def passwords(api: Api, world: World, user: str) -> list[Call]:
     ]  # fmt: skip
 
 
+def second_factors(api: Api, world: World, user: str) -> list[Call]:
+    session, service = world.session(user), world.login_service()
+    created = api.create_credentials(session.access_token)
+    app, setup = Authenticator(created.json["secret"]), created.json["challengeId"]
+    confirmed = api.answer_challenge(setup, app.code(-1), session.access_token)
+    asked = api.login(user, PASSWORD, service)
+    challenge, event = asked.json["2fa"], "second factor"
+    return [
+        Call(created, "twofactor.createCredentials", user),
+        Call(confirmed, "twofactor.answerChallenge", user, event),
+        Call(api.two_factor_status(session.access_token), "twofactor.twoFactorStatus", user),
+        Call(asked, "passwordLogin", user, "login"),
+        Call(api.answer_challenge("x", "123456"), "twofactor.answerChallenge", None, event, "INVALID_CHALLENGE"),
+        Call(
+            api.answer_challenge(challenge, app.wrong_code()),
+            "twofactor.answerChallenge", user, event, "INCORRECT_CODE",
+        ),
+        Call(api.answer_challenge(challenge, app.code()), "twofactor.answerChallenge", user, event),
+        Call(
+            api.remove_credentials(session.access_token, PASSWORD, app.code(1)),
+            "twofactor.removeCredentials", user, "second factor removal",
+        ),
+        Call(api.find_sla(session.access_token), "sla.find", user),
+        Call(api.accept_sla(session.access_token, 0), "sla.accept", user),
+    ]  # fmt: skip
+
+
 def others(api: Api, session: Stored) -> list[Call]:
     return [
         Call(api.sessions(session.access_token), "listUserSessions", session.id),
@@ -190,6 +218,7 @@ def test_every_call_leaves_its_lines(logged: Logged, world: World) -> None:
     calls += [*one_time_tokens(api, session, service), *extensions(api, session, service)]
     calls += revocations(api, world, world.user(), service)
     calls += [*delegations(api, world, world.user()), *passwords(api, world, world.user())]
+    calls += second_factors(api, world, world.user())
     assert set(RPCS) <= {call.rpc for call in calls}, "each RPC needs a Call here"
     for call in calls:
         request, event = logged.of(call.answer)
@@ -216,6 +245,21 @@ def test_lines_tell_the_session_and_the_chain(logged: Logged, world: World) -> N
     assert event["scopes"] == ["files:read"]
     refreshed = logged.event(again.answer)
     assert (refreshed["session"], refreshed["extendedByChain"]) == (new_session, [service.id])
+
+
+def test_recovery_and_ended_sessions_are_told(logged: Logged, world: World) -> None:
+    api, service = logged.api, world.login_service()
+    session = world.session()
+    world.session(session.id)
+    made = api.create_credentials(session.access_token).ok()
+    code = Authenticator(made["secret"]).code()
+    event = logged.event(api.answer_challenge(made["challengeId"], code, session.access_token))
+    assert (event["revoked"], event.get("recovery")) == (1, None)
+    event = logged.event(api.answer_challenge(challenge_of(api, session.id, service), made["recoveryCode"]))
+    assert (event["event"], event["revoked"], event["recovery"]) == ("second factor", 1, True)
+    owner = new_owner(api, world)
+    event = logged.event(api.remove_credentials(owner.session.access_token, PASSWORD, owner.recovery_code))
+    assert (event["event"], event["revoked"], event["recovery"]) == ("second factor removal", 0, True)
 
 
 def test_request_and_claim_of_a_jti_log_the_same_hash(logged: Logged, world: World) -> None:
@@ -264,7 +308,7 @@ def test_no_line_and_no_answer_contains_a_secret(logged: Logged, world: World) -
     api.reset_password(reset, new)
     secret = [password, one_time["jti"], service.refresh_token, service.access_token, one_time["accessToken"]]
     secret += [made[key] for made in (tokens, extended) for key in ("accessToken", "refreshToken", "csrfToken")]
-    secret += [key, new, reset]
+    secret += [key, new, reset, *second_factor_secrets(api, world)]
     api.call("POST", f"/auth/{secret[2]}?jti={one_time['jti']}", X_Request_Id=f"{secret[3]}!")
     for broken in (
         b"GET /auth/claim?jti=%s HTP/1.1\r\n\r\n",
@@ -284,6 +328,20 @@ def test_no_line_and_no_answer_contains_a_secret(logged: Logged, world: World) -
     for text in secret:
         for part in (text[:20], text[-20:]):
             assert part not in everything
+
+
+def second_factor_secrets(api: Api, world: World) -> list[str]:
+    """The secrets of a factor that was set up, asked for and removed. Its codes are too short to look for."""
+    session, service = world.session(), world.login_service()
+    made = api.create_credentials(session.access_token).ok()
+    code = Authenticator(made["secret"]).code()
+    api.answer_challenge(made["challengeId"], made["recoveryCode"], session.access_token).refused(401)
+    api.answer_challenge(made["challengeId"], code, session.access_token).ok()
+    challenge = challenge_of(api, session.id, service)
+    api.answer_challenge(challenge, made["secret"]).refused(401)
+    api.answer_challenge(challenge[1:], made["recoveryCode"]).refused(401)
+    api.answer_challenge(challenge, made["recoveryCode"]).ok()
+    return [made["secret"], made["recoveryCode"], made["challengeId"], challenge]
 
 
 def raw(port: int, request: bytes) -> bytes:

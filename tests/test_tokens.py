@@ -49,6 +49,7 @@ def test_a_persons_token_says_who_and_what(api: Api, world: World) -> None:
     assert set(payload) == {
         "iss", "sub", "iat", "exp", "aud", "role", "uid", "principalType", "firstNames", "lastName",
         "twoFactorAuthentication", "serviceLicenseAgreement", "publicSessionReference", "extendedByChain",
+        "auth_time", "amr",
     }  # fmt: skip
     assert (payload["role"], payload["principalType"], payload["firstNames"]) == ("USER", "password", "Ása 😀")
     assert isinstance(payload["uid"], int)

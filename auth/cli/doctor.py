@@ -16,6 +16,7 @@ from auth.core.passwords import excess
 from auth.db import DirectDatabase, Row
 from auth.pool import CONNECTIONS
 
+from . import second_factor
 from .common import Answer, Command, database, reason
 from .migrations import pending
 
@@ -68,6 +69,7 @@ def _of_database(opened: DirectDatabase) -> Iterator[Row]:
         yield from _connections(facts["connections"])
         if not waiting:
             yield _hashes(opened.many("password_hash_sample"))
+            yield finding("second factors", *second_factor.state(opened))
             sequence = opened.one("principal_uid_sequence") or {}
             ahead = "principal_uid_seq is ahead of every uid"
             yield finding("sequence", not sequence["is_behind"], ahead, sequence["repair"])

@@ -6,8 +6,11 @@ from typing import IO, Literal
 import click
 import msgspec
 
+from auth.db import Row, Transaction
+
 from .common import Answer, Command, check_person, database, inserted
 from .imported_hashes import CREDENTIALS, TAKEN, read
+from .second_factor import add_imported
 
 
 class ImportedUser(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
@@ -22,6 +25,8 @@ class ImportedUser(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     secret_data: str | None = None
     hashed_password: str | None = None
     salt: str | None = None
+    totp_secret: str | None = None
+    sla_version: int = 0
 
 
 STARTS = "\n".join(f"{system}: {starts}" for system, starts in TAKEN.items())
@@ -34,6 +39,8 @@ that the user has no password. Any other begins with one of these:
 
 \b
 {STARTS}
+
+totpSecret is the user's second factor, in base32; slaVersion is the version of the terms that the user has accepted.
 
 A hash that costs more than the ceiling of its kind is refused. A hash of another kind than ours is replaced at the
 user's next login.
@@ -50,8 +57,7 @@ def import_command(file: IO[bytes]) -> Answer:
                 continue
             try:
                 user = _row(line.removeprefix(BOM_UTF8))
-                created = transaction.one("principal_insert", principal_type="password", **user)
-                inserted(created, f"principal {user['id']}")
+                _insert(transaction, user)
             except click.ClickException as mistake:
                 raise click.ClickException(f"line {number}: {mistake.message}") from None
             hashes.append(user["password_hash"])
@@ -59,7 +65,16 @@ def import_command(file: IO[bytes]) -> Answer:
     return Answer({"imported": len(hashes)}, [f"imported {len(hashes)} users{without}"])
 
 
-def _row(line: bytes) -> dict[str, str | None]:
+def _insert(transaction: Transaction, user: Row) -> None:
+    person = transaction.one("principal_insert", principal_type="password", **user)
+    inserted(person, f"principal {user['id']}")
+    if user["totp_secret"] is not None:
+        add_imported(transaction, person or {}, user["totp_secret"])
+    if user["sla_version"] and not transaction.one("sla_import", id=user["id"], version=user["sla_version"]):
+        raise click.ClickException(f"No version {user['sla_version']} of the terms is published.")
+
+
+def _row(line: bytes) -> Row:
     user = _decoded(line)
     check_person(user.id, first_names=user.first_names, last_name=user.last_name, email=user.email, org_id=user.org_id)
     row = msgspec.structs.asdict(user)

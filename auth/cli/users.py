@@ -11,10 +11,12 @@ from auth.core.models import Role
 from auth.db import Row
 
 from .common import Answer, Group, add_delete, add_list, add_verb, check_person, database, existing, inserted
+from .second_factor import reset_second_factor
 from .user_import import import_command
 
 commands = Group("users", help="People who log in by password.")
 commands.add_command(import_command)
+commands.add_command(reset_second_factor)
 
 password_stdin = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 
@@ -89,7 +91,8 @@ def _ask_password(from_stdin: bool, *own_texts: str | None) -> str:
 
 def _line(row: Row) -> str:
     state = "disabled" if row["disabled"] else "" if row["has_password"] else "no password"
-    return f"{row['id']}\t{row['role']}\t{row['first_names']} {row['last_name']}\t{state}".rstrip()
+    states = ", ".join(filter(None, (state, row["secondFactor"] and "second factor")))
+    return f"{row['id']}\t{row['role']}\t{row['first_names']} {row['last_name']}\t{states}".rstrip()
 
 
 add_list(commands, "users", "principal_list", _line)

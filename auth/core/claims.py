@@ -1,13 +1,14 @@
 """The claims of an access token."""
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Final
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field, to_builtins
 
+from auth.core import second_factor
 from auth.core.limits import ID_CHARACTERS
 from auth.core.models import Role
 from auth.core.scopes import Scope
@@ -20,8 +21,6 @@ _OF_PEOPLE: Final = _OF_ALL | {
     "email": "email",
     "orgId": "org_id",
 }
-_NOTHING_REQUIRED: Final = {"twoFactorAuthentication": True, "serviceLicenseAgreement": True}
-
 
 Uid = Annotated[int, Meta(ge=1, le=2**63 - 1)]  # PostgreSQL's bigint; 0 would be a missing claim in `uid or None`
 Seconds = Annotated[float, Meta(ge=0, le=2**40)]  # since the epoch; PostgreSQL cannot store a much later time
@@ -59,6 +58,10 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
         return self.jti is not UNSET
 
     @property
+    def is_restricted(self) -> bool:
+        return self.aud == second_factor.RESTRICTED
+
+    @property
     def is_extended(self) -> bool:
         return self.extended_by is not UNSET or bool(self.extended_by_chain)
 
@@ -79,11 +82,11 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
         }
 
 
-def identity(principal: Mapping[str, Any]) -> dict[str, Any]:
+def identity(principal: Mapping[str, Any], second_factor_required: Collection[str]) -> dict[str, Any]:
     """The claims that describe a row of `principal`, None where it has NULL; names and the like for people only."""
     is_person = principal["principal_type"] in ("password", "wayf")
     claims = {claim: principal[column] for claim, column in (_OF_PEOPLE if is_person else _OF_ALL).items()}
-    return claims | _NOTHING_REQUIRED if is_person else claims
+    return claims | second_factor.claims(principal, second_factor_required) if is_person else claims
 
 
 def is_id(text: str) -> bool:

@@ -4,7 +4,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from typing import Any, Final
@@ -17,14 +17,16 @@ from auth.core.claims import Bearer, identity, is_id
 from auth.core.errors import InvalidRequest, InvalidToken, MalformedScope
 from auth.core.keys import ALGORITHMS, Keyring
 from auth.core.limits import LEEWAY_SECONDS, TOKEN_CHARACTERS
+from auth.core.second_factor import allowed_scopes
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 CACHED_CHARACTERS: Final = 4096  # longer tokens are not cached, since they take too much memory
 
 
 class AccessTokens:
-    def __init__(self, keyring: Keyring, issuer: str) -> None:
+    def __init__(self, keyring: Keyring, issuer: str, second_factor_required: Collection[str] = ()) -> None:
         self.keyring = keyring
+        self._required = second_factor_required
         self._issuer = issuer
         self._algorithm = jwt.get_algorithm_by_name(keyring.signing.algorithm)
         self._header = _encoded({"alg": keyring.signing.algorithm, "kid": keyring.signing.kid, "typ": "JWT"})
@@ -44,8 +46,10 @@ class AccessTokens:
         if end <= iat:
             raise InvalidToken
         exp = min(iat + math.ceil(lifetime_ms / 1000), end)
+        described = identity(principal, self._required)
+        scopes = allowed_scopes(described, scopes)
         claims = {"iss": self._issuer, "sub": principal["id"], "iat": iat, "exp": exp, "aud": scopes}
-        claims |= {**identity(principal), "extendedByChain": [], **provenance}
+        claims |= {**described, "extendedByChain": [], **provenance}
         payload = _encoded({name: value for name, value in claims.items() if value is not None})
         signed = self._header + b"." + payload
         token = (signed + b"." + base64url_encode(self._algorithm.sign(signed, self.keyring.private_key))).decode()

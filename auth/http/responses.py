@@ -12,7 +12,7 @@ from auth.core.models import CommonErrorMessage
 from auth.core.origins import origin_of
 from auth.http.request import Request
 
-# For `/auth`: tokens stay out of caches, and only the pages of trusted origins may read an answer.
+# For `/auth` and `/api`: tokens stay out of caches, and only the pages of trusted origins may read an answer.
 _NO_STORE: Final = [("Cache-Control", "no-store, private"), ("Pragma", "no-cache"), ("Vary", "Origin")]
 _CORS: Final = [
     ("Access-Control-Allow-Credentials", "true"),
@@ -39,7 +39,7 @@ class Response(msgspec.Struct):
         headers = [*self.headers.items(), ("Content-Length", str(len(self.body)))]
         headers += [("X-Request-Id", request.id), ("X-Content-Type-Options", "nosniff")]
         headers += [("Set-Cookie", cookie) for cookie in request.cookies_to_set]
-        if request.path.startswith("/auth"):
+        if request.path.startswith(("/auth", "/api")):
             headers += _NO_STORE
             origin = request.header("Origin")
             if origin and origin_of(origin) in request.config.trusted_origins:

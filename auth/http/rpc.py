@@ -35,16 +35,18 @@ class Rpc:
     """
 
     blueprint: Blueprint
-    name: str  # its scope is auth.<name>:read for a GET, else auth.<name>:write
+    name: str  # its scope is auth.<name>:read for a GET, else auth.<name>:write; outside of /auth without `auth.`
     route: str
     roles: frozenset[Role] | Literal["public"]
     event: str | None = None  # the event's name in the log
     body_bytes: int = MODEL_BODY_BYTES  # the longest body, where the handler takes one
     own_session: bool = False  # only with a token of the user's own session and all:write, else 403
+    restricted: bool = False  # own_session, and also with a token of those who must add a second factor first
 
     def __call__(self, handler: Handler) -> Handler:
         self.method, self.path = self.route.split()
-        self.scope = Scope(("auth", self.name), "read" if self.method == "GET" else "write")
+        prefix = ("auth",) if self.path.startswith("/auth") else ()
+        self.scope = Scope((*prefix, *self.name.split(".")), "read" if self.method == "GET" else "write")
         # By parameter; "return" is the model of a success, also where the handler may return a page for browsers.
         returned = handler.__annotations__["return"] or Unit
         model = get_args(returned)[0] if isinstance(returned, UnionType) else returned
@@ -58,12 +60,13 @@ class Rpc:
         if self.models.keys() != expected:
             raise TypeError(f"{self.name} cannot get the parameters {self.models.keys() ^ expected}")
         RPCS[self.name] = self
-        self.blueprint.add_url_rule(self.path, self.name, partial(self._serve, handler), methods=[self.method])
+        endpoint = self.name.replace(".", ":")  # a blueprint takes no dot
+        self.blueprint.add_url_rule(self.path, endpoint, partial(self._serve, handler), methods=[self.method])
         return handler
 
     def _serve(self, handler: Handler, request: Request, **path: str) -> Response:
         request.event = self.event
-        arguments: dict[str, Any] = {} if self.roles == PUBLIC else {"bearer": self._admitted(request)}
+        arguments: dict[str, Any] = {} if self.roles == PUBLIC else {"bearer": self.admitted(request)}
         # Also for calls without a body: a bad body is refused, and no bytes are left on the connection.
         body = reading.read_body(request, self.limit)
         for part, read in self.readers.items():
@@ -71,7 +74,8 @@ class Rpc:
         answer = handler(request, **arguments, **path)
         return answer if isinstance(answer, Response) else json_response(answer or Unit())
 
-    def _admitted(self, request: Request) -> Bearer:
+    def admitted(self, request: Request) -> Bearer:
+        """The bearer of a call, checked before anything else is read. Raises `Unauthorized` or `SessionTokenNeeded`."""
         bearer = request.tokens.verify(reading.bearer_token(request))
         request.set_principal(bearer.principal_id, bearer.session_reference or None, bearer.extended_by_chain)
         if bearer.is_one_time:
@@ -80,7 +84,8 @@ class Rpc:
             raise errors.RoleNotAllowed
         if not any(map(self.scope.covered_by, bearer.scopes)):
             raise errors.ScopeNotCovered
-        if self.own_session and (bearer.is_extended or ALL_WRITE not in bearer.scopes):
+        is_whole = ALL_WRITE in bearer.scopes or (self.restricted and bearer.is_restricted)
+        if self.own_session and (bearer.is_extended or not is_whole):
             raise errors.SessionTokenNeeded
         return bearer
 

@@ -15,7 +15,7 @@ from auth.ops import log, metrics
 def log_request(request: Request, response: Response) -> None:
     """Count the request, and write its line where LOG_LEVEL asks for it."""
     seconds = time.perf_counter() - request.started
-    rpc = request.endpoint.rpartition(".")[2] if request.endpoint else None
+    rpc = request.endpoint.rpartition(".")[2].replace(":", ".") if request.endpoint else None
     event = _security_event(request, response.status)
     with suppress(OSError, TypeError):  # raised by prometheus_client after a clean-up has removed its files
         metrics.count(request, rpc or "none", response.status, seconds, event)

@@ -54,7 +54,7 @@ def _allowed_scopes(body: TokenExtensionRequest, person: Row, user: Bearer) -> l
         raise errors.ScopeNotInPolicy
     if any(scope.segments[0] in ("all", "special") for scope in scopes):
         raise errors.ScopeNotExtendable
-    if not all_covered(scopes, user.scopes):
+    if user.is_restricted or not all_covered(scopes, user.scopes):
         raise errors.ScopeNotCovered
     return [str(scope) for scope in scopes]
 

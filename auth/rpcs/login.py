@@ -8,6 +8,7 @@ from flask import Blueprint
 from auth import lockout
 from auth.core import errors, limits, passwords, refresh_tokens
 from auth.core.models import OptionalAuthenticationTokens, PasswordLoginRequest
+from auth.core.second_factor_models import LoginContinues
 from auth.db import Row
 from auth.http import cookies
 from auth.http.request import Request
@@ -18,7 +19,7 @@ blueprint = Blueprint("login", __name__)
 
 SCOPES = ["all:write"]
 
-Answer = OptionalAuthenticationTokens | Response
+Answer = OptionalAuthenticationTokens | LoginContinues | Response
 
 
 @Rpc(blueprint, "passwordLogin", "POST /auth/login", PUBLIC, event="login")
@@ -34,13 +35,13 @@ def password_login(request: Request, form: PasswordLoginRequest) -> Answer:
         matches, new_hash = request.hashed(passwords.verify, form.password, login["password_hash"])
         if not matches:
             raise errors.IncorrectCredentials
-        access_token = _start_session(request, login, new_hash, refresh_token)
-    with suppress(errors.DatabaseUnavailable):  # the next login will purge
-        request.db.one("expired_delete", batch=limits.PURGE_ROWS, claim_days=limits.CLAIM_DAYS)
-    return _answer(request, login, access_token, refresh_token)
+        if login["two_factor_authentication"]:
+            return _ask_for_code(request, login, new_hash)
+        access_token = start_session(request, login, refresh_token, new_hash=new_hash, step=None)
+    return answer(request, login, access_token, refresh_token)
 
 
-def _start_session(request: Request, login: Row, new_hash: str | None, refresh_token: str) -> str:
+def start_session(request: Request, login: Row, refresh_token: str, **verified: object) -> str:
     """Store the session and sign its access token at once: a later call may end the session and be answered."""
     agent = request.header("User-Agent").replace("\0", "")
     session = request.db.one(
@@ -51,25 +52,39 @@ def _start_session(request: Request, login: Row, new_hash: str | None, refresh_t
         access_token_lifetime_ms=limits.ACCESS_TOKEN_MS,
         ip_address=request.client_address,
         user_agent=agent[: limits.USER_AGENT_CHARACTERS] or None,
-        new_hash=new_hash,
+        **verified,
         **login,
     )
-    if session is None:  # during the hash the person was disabled, deleted or given a new password
+    if session is None:  # the person was disabled, deleted or given a new password meanwhile, or the code was used
         raise errors.IncorrectCredentials
     session_reference = str(session["public_session_reference"])
     request.set_principal(login["id"], session_reference)
     if session["revoked"]:
         request.details["revoked"] = session["revoked"]
-    return request.tokens.mint(login, SCOPES, limits.ACCESS_TOKEN_MS, publicSessionReference=session_reference)
+    described = login | session
+    return request.tokens.mint(described, SCOPES, limits.ACCESS_TOKEN_MS, publicSessionReference=session_reference)
 
 
-def _answer(request: Request, login: Row, access_token: str, refresh_token: str) -> Answer:
+def answer(request: Request, login: Row, access_token: str, refresh_token: str) -> Answer:
+    """Purge some expired rows, and answer with the tokens of the new session."""
+    with suppress(errors.DatabaseUnavailable):  # the next login will purge
+        request.db.one("expired_delete", batch=limits.PURGE_ROWS, claim_days=limits.CLAIM_DAYS)
     visible = refresh_token if login["mode"] == "APPLICATION" else None
-    answer = OptionalAuthenticationTokens(access_token, refresh_tokens.csrf_token(refresh_token), visible)
     cookies.set_refresh_cookie(request, refresh_token, login["refresh_token_ttl_seconds"])
+    csrf_token = refresh_tokens.csrf_token(refresh_token)
+    return _hand_over(request, login, OptionalAuthenticationTokens(access_token, csrf_token, visible))
+
+
+def _ask_for_code(request: Request, login: Row, new_hash: str | None) -> Answer:
+    if new_hash:
+        request.db.run("password_rehash", new_hash=new_hash, **login)
+    return _hand_over(request, login, LoginContinues(request.config.second_factor_keys.login_challenge(login)))
+
+
+def _hand_over(request: Request, login: Row, model: OptionalAuthenticationTokens | LoginContinues) -> Answer:
     if "application/json" in request.header("Accept").lower():
-        return answer
-    cookies.set_auth_state_cookie(request, answer)
+        return model
+    cookies.set_auth_state_cookie(request, model)
     return _hand_over_page(login["endpoint"])
 
 

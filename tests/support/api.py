@@ -179,6 +179,30 @@ class Api:
     def reset_password(self, token: Any, new: Any) -> Answer:
         return self.call("POST", "/auth/password/reset", json_body={"resetToken": token, "newPassword": new})
 
+    def create_credentials(self, bearer: str | None) -> Answer:
+        return self.call("POST", "/auth/2fa", bearer)
+
+    def answer_challenge(
+        self, challenge: Any, code: Any, bearer: str | None = None, password: Any = None, **headers: str | None
+    ) -> Answer:
+        body = {"challengeId": challenge, "verificationCode": code}
+        body |= {} if password is None else {"currentPassword": password}
+        origin, accept = headers.get("Origin"), headers.get("Accept", "application/json")
+        return self.call("POST", "/auth/2fa/challenge", bearer, json_body=body, Accept=accept, Origin=origin)
+
+    def two_factor_status(self, bearer: str | None) -> Answer:
+        return self.call("GET", "/auth/2fa/status", bearer)
+
+    def remove_credentials(self, bearer: str | None, password: Any, code: Any) -> Answer:
+        body = {"currentPassword": password, "verificationCode": code}
+        return self.call("POST", "/auth/2fa/remove", bearer, json_body=body)
+
+    def find_sla(self, bearer: str | None) -> Answer:
+        return self.call("GET", "/api/sla", bearer)
+
+    def accept_sla(self, bearer: str | None, version: Any) -> Answer:
+        return self.call("POST", "/api/sla/accept", bearer, json_body={"version": version})
+
     def jwks(self) -> Any:
         return self.call("GET", "/.well-known/jwks.json").ok()
 

@@ -34,20 +34,30 @@ PER_REQUEST: dict[str, dict[str, Any]] = {
     "login_find": {"username": "user-7", "service": "service-7", "address": "10.0.0.1"},
     "password_change": {"password_hash": "a", "password_generation": 0, **BEARER},
     "password_find": {"address": "10.0.0.1", **BEARER},
+    "password_rehash": {"id": "user-7", "uid": 7, "password_generation": 0, "new_hash": "b"},
     "password_reset": {"password_hash": "a", "reset_token_hash": b"r" * 32},
     "password_reset_find": {"reset_token_hash": b"r" * 32},
     "principal_mark_ended": {"id": "user-7"},
     "refresh_token_delete": {"token_hash": b"x" * 32},
     "refresh_token_delete_many": {"token_hashes": [b"x" * 32, b"y" * 32], **BEARER},
     "refresh_token_find": {"token_hash": b"x" * 32, "use_seconds": USE_SECONDS},
+    "second_factor_attempt": {"id": "user-7", "codes": 100},
+    "second_factor_delete": {"password_generation": 0, "step": 1, "recovery_hash": b"r" * 32, **BEARER},
+    "second_factor_insert": {
+        "password_generation": 0, "secret": "s", "step": 1, "recovery_hash": b"r" * 32, **BEARER,
+    },
+    "second_factor_recover": {"id": "user-7", "uid": 7, "password_generation": 0, "recovery_hash": b"r" * 32},
     "session_delete": {"session_reference": uuid4(), **BEARER},
     "session_delete_all": BEARER,
     "session_insert": {
         "token_hash": b"w" * 32, "id": "user-7", "uid": 7, "password_generation": 0,
         "scopes": ["a:read"], "access_token_lifetime_ms": 1, "refresh_token_ttl_seconds": None,
         "idle_timeout_seconds": None, "ip_address": None, "user_agent": None, "sessions": SESSIONS, "new_hash": "b",
+        "step": None,
     },
     "session_list": {"items_per_page": 10, "offset": 0, **BEARER},
+    "sla_accept": {"version": 0, **BEARER},
+    "sla_find": BEARER,
 }  # fmt: skip
 
 

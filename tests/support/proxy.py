@@ -19,7 +19,9 @@ class Proxy:
         self._open = threading.Event()  # cleared: a black hole, which accepts and never answers
         self._open.set()
         self._answer_bytes: int | None = None  # how much of the answers still passes, before the link is cut
-        self._drop_requests = False
+        self._requests_left: int | None = None  # how many requests still pass, before the link is cut
+        self._cut_in_answer = False
+        self.is_cut = False  # whether the request of `cut_at` has come
         self._delay_seconds = 0.0
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
@@ -37,7 +39,7 @@ class Proxy:
     def heal(self) -> None:
         """Forward again; what was swallowed arrives late."""
         with self._lock:
-            self._drop_requests, self._answer_bytes, self._delay_seconds = False, None, 0.0
+            self._requests_left, self._answer_bytes, self._delay_seconds = None, None, 0.0
         self._open.set()
 
     def delay(self, seconds: float) -> None:
@@ -55,7 +57,12 @@ class Proxy:
 
     def cut_before_the_next_request(self) -> None:
         """Break the link when a request comes, before any of it has passed."""
-        self._drop_requests = True
+        self.cut_at(1)
+
+    def cut_at(self, number: int, in_answer: bool = False) -> None:
+        """Break the link at that request from now (before it has passed, or in its answer), and at all later ones."""
+        with self._lock:
+            self._requests_left, self._cut_in_answer, self.is_cut = number, in_answer, False
 
     def cut_after(self, answer_bytes: int) -> None:
         """Let the next request pass, and that much of the answers, then break the link."""
@@ -105,7 +112,7 @@ class Proxy:
                 self._open.wait()
                 if is_answer:
                     time.sleep(self._delay_seconds)
-                if not is_answer and self._drop_requests:
+                if not is_answer and not self._lets_pass():
                     break
                 sent = self._passing(data) if is_answer else data
                 sink.sendall(sent)
@@ -115,6 +122,17 @@ class Proxy:
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
         source.close()  # and the other direction's thread closes the other end
+
+    def _lets_pass(self) -> bool:
+        with self._lock:
+            if self._requests_left is None:
+                return True
+            self._requests_left -= 1
+            if self._requests_left > 0:
+                return True
+            passes = self._cut_in_answer and not self.is_cut
+            self.is_cut, self._answer_bytes = True, 0
+            return passes
 
     def _passing(self, answer: bytes) -> bytes:
         """As much of the answer as still passes. One lock for all: `heal` comes at any time."""

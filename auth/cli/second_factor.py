@@ -1,0 +1,95 @@
+"""The second factors of users: their keys, their removal, and their import from other systems."""
+
+import base64
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final
+
+import click
+from cryptography.fernet import Fernet
+
+from auth.config import Misconfigured, read
+from auth.core.errors import ApiError
+from auth.core.second_factor import SecondFactorKeys, StoredSecret
+from auth.db import DirectDatabase, Row, Transaction
+
+from . import keys
+from .common import Answer, Command, database, existing
+
+BATCH: Final = 1000  # rows that one statement reads or writes
+RESET_HELP: Final = "Remove a user's second factor, and end all their sessions."
+SECRET_BYTES: Final = range(10, 129)  # of an imported secret; the original's have 10
+
+
+@keys.commands.command("second-factor", help="Print a new key, for SECOND_FACTOR_KEYS.")
+def generate_key() -> Answer:
+    key = Fernet.generate_key().decode()
+    return Answer({"key": key}, [key])
+
+
+@keys.commands.command("rekey", help="Encrypt all second factors by the first of SECOND_FACTOR_KEYS.")
+def rekey() -> Answer:
+    rekeyed, unreadable = 0, 0
+    with database() as opened:
+        for old, lost in _batches(opened):
+            texts = {"old": [row["secret"] for row in old], "new": [row["new"] for row in old]}
+            ids = [row["principal_id"] for row in old]
+            rekeyed += opened.run("second_factor_rekey", principal_ids=ids, **texts) if old else 0
+            unreadable += len(lost)
+    lines = [f"rekeyed {rekeyed}", *([f"no key opens {unreadable}"] if unreadable else [])]
+    return Answer({"rekeyed": rekeyed, "unreadable": unreadable}, lines, failed=bool(unreadable))
+
+
+@click.command("reset-second-factor", cls=Command, help=RESET_HELP)
+@click.argument("user_id", metavar="ID")
+def reset_second_factor(user_id: str) -> Answer:
+    with database() as opened:
+        user = existing(opened.one("second_factor_reset", id=user_id), f"user {user_id} with a second factor")
+    return Answer({"id": user_id, "ended": user["revoked"]}, [f"removed the second factor of {user_id}"])
+
+
+def state(opened: DirectDatabase) -> tuple[bool, str]:
+    """Whether the keys open every secret, and a message. Secrets under an old key are no problem yet."""
+    with suppress(Misconfigured):
+        old, lost = map(sum, zip((0, 0), *((len(old), len(lost)) for old, lost in _batches(opened)), strict=True))
+        if lost:
+            return False, f"no key opens {lost}: repair SECOND_FACTOR_KEYS, or run `flask users reset-second-factor`"
+        return True, f"{old} are under an old key: run `flask keys rekey`" if old else "all are under the first key"
+    return False, "not checked: SECOND_FACTOR_KEYS is wrong"
+
+
+def add_imported(transaction: Transaction, person: Row, totp_secret: str) -> None:
+    """Give a new person the factor of another system. Raises `ClickException`."""
+    text = "".join(totp_secret.split()).rstrip("=").upper()
+    secret = text + "=" * (-len(text) % 8)
+    size = 0
+    with suppress(ValueError):
+        size = len(base64.b32decode(secret))
+    if size not in SECRET_BYTES:
+        raise click.ClickException("A totpSecret is base32 of 10 to 128 bytes.")
+    try:
+        sealed = _keys().seal(StoredSecret(person["uid"], secret))
+    except ApiError as fault:
+        raise click.ClickException(f"A totpSecret cannot be encrypted: {fault.cause}.") from None
+    transaction.run("second_factor_import", id=person["id"], secret=sealed)
+
+
+def _keys() -> SecondFactorKeys:
+    keys: SecondFactorKeys = read(os.environ, "SECOND_FACTOR_KEYS")["SECOND_FACTOR_KEYS"]
+    return keys
+
+
+def _batches(opened: DirectDatabase) -> Iterator[tuple[list[Row], list[Row]]]:
+    """By batch, the rows that are not under the first key, each with its `new` secret, and those that no key opens."""
+    after, keys = "", _keys()
+    while rows := opened.many("second_factor_list", after=after, batch=BATCH):
+        after = rows[-1]["principal_id"]
+        old, unreadable = list[Row](), list[Row]()
+        for row in rows:
+            try:
+                new = keys.resealed(row["secret"], row["uid"])
+                old += [row | {"new": new}] if new != row["secret"] else []
+            except ApiError:
+                unreadable.append(row)
+        yield old, unreadable

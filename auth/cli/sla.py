@@ -1,0 +1,33 @@
+"""flask sla: the terms of use, which people accept."""
+
+from typing import IO, Final
+
+import click
+
+from .common import Answer, Group, database
+
+TEXT_BYTES: Final = 256 * 1024
+
+commands = Group("sla", help="The terms of use. Where none are published, none have to be accepted.")
+
+
+@commands.command("publish", help="Publish the next version, which everyone has to accept: Markdown in UTF-8.")
+@click.argument("file", type=click.File("rb"))
+def publish(file: IO[bytes]) -> Answer:
+    content = file.read(TEXT_BYTES + 1)
+    if not 1 <= len(content) <= TEXT_BYTES:
+        raise click.ClickException(f"The terms have 1 to {TEXT_BYTES:,} bytes.")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeError:
+        raise click.ClickException("The terms are not in UTF-8.") from None
+    with database() as opened:
+        published = opened.one("sla_insert", text=text) or {}
+    return Answer(published, [f"published version {published['version']}"])
+
+
+@commands.command("show", help="Print the latest version.")
+def show() -> Answer:
+    with database() as opened:
+        latest = opened.one("sla_latest") or {"version": 0, "text": "", "published_at": None}
+    return Answer(latest, [latest["text"]] if latest["version"] else ["no terms are published"])

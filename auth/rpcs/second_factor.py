@@ -1,0 +1,172 @@
+"""The second factor: users set it up, log in with its codes and remove it."""
+
+from typing import Any
+
+from flask import Blueprint
+
+from auth import lockout
+from auth.core import errors, passwords, refresh_tokens, second_factor
+from auth.core import second_factor_models as models
+from auth.core.claims import Bearer
+from auth.core.models import OptionalAuthenticationTokens, Unit
+from auth.core.second_factor import LoginChallenge, SetupChallenge, StoredSecret
+from auth.db import Row
+from auth.http import cookies
+from auth.http.request import Request
+from auth.http.responses import Response
+from auth.http.rpc import PUBLIC, RPCS, USERS, Rpc
+from auth.rpcs import login
+
+blueprint = Blueprint("second_factor", __name__)
+
+CREATE = "twofactor.createCredentials"
+REMOVAL = "second factor removal"  # the event
+
+Answer = OptionalAuthenticationTokens | Unit | models.LoginContinues | Response
+
+
+@Rpc(blueprint, CREATE, "POST /auth/2fa", USERS, own_session=True, restricted=True)
+def create_credentials(request: Request, bearer: Bearer) -> models.Create2FACredentialsResponse:
+    """Stores nothing: the challenge holds the new factor until it is confirmed."""
+    person, keys = _person_without_factor(request, bearer), request.config.second_factor_keys
+    secret, recovery_code = second_factor.generate_secret(), second_factor.generate_recovery_code()
+    seconds = person["session_seconds"]
+    setup = SetupChallenge(
+        uid=person["uid"],
+        password_generation=person["password_generation"],
+        session=str(bearer.session_reference),
+        secret=secret,
+        recovery_hash=second_factor.recovery_hash(recovery_code),
+        password_needed=seconds is None or seconds > second_factor.RECENT_SECONDS,
+    )
+    challenge = keys.seal(setup)
+    uri = second_factor.otp_auth_uri(secret, request.config.issuer, person["id"])
+    return models.Create2FACredentialsResponse(
+        uri, second_factor.qr_code(uri), secret, challenge, recovery_code, setup.password_needed
+    )
+
+
+@Rpc(blueprint, "twofactor.answerChallenge", "POST /auth/2fa/challenge", PUBLIC, event="second factor")
+def answer_challenge(request: Request, body: models.AnswerChallengeRequest) -> Answer:
+    cookies.check_origin(request, may_be_absent=True)
+    challenge = request.config.second_factor_keys.open_challenge(body.challenge_id)
+    if isinstance(challenge, LoginChallenge):
+        return _log_in(request, challenge, body.verification_code)
+    return _confirm(request, challenge, body)
+
+
+@Rpc(blueprint, "twofactor.twoFactorStatus", "GET /auth/2fa/status", USERS, own_session=True, restricted=True)
+def two_factor_status(request: Request, bearer: Bearer) -> models.TwoFactorStatus:
+    return models.TwoFactorStatus(request.live_row("bearer_find", **bearer.parameters())["two_factor_authentication"])
+
+
+@Rpc(
+    blueprint, "twofactor.removeCredentials", "POST /auth/2fa/remove", USERS, "second factor removal", own_session=True
+)
+def remove_credentials(request: Request, bearer: Bearer, body: models.Remove2FARequest) -> None:
+    person = _person(request, bearer)
+    if not person["two_factor_authentication"]:
+        raise models.SecondFactorNotConnected
+    with lockout.attempt(request, person):
+        _check_password(request, person, body.current_password)
+        spent = _checked(request, person, body.verification_code)
+        _change(request, "second_factor_delete", person, bearer, models.IncorrectCode, **spent)
+
+
+def _log_in(request: Request, challenge: LoginChallenge, code: str | int) -> login.Answer:
+    names = {"username": challenge.username, "service": challenge.service}
+    person = request.db.one("login_find", address=request.client_address, **names)
+    generation = (challenge.uid, challenge.password_generation)
+    if person is None or (person["uid"], person["password_generation"]) != generation:
+        raise models.InvalidChallenge
+    request.set_principal(person["id"])
+    refresh_token = refresh_tokens.generate()
+    with lockout.attempt(request, person):
+        spent = _checked(request, person, code)
+        if spent["recovery_hash"]:
+            person |= _recovered(request, person, **spent)
+        try:
+            access_token = login.start_session(request, person, refresh_token, new_hash=None, step=spent["step"])
+        except errors.IncorrectCredentials:  # the code was used meanwhile, or the person changed
+            raise models.IncorrectCode from None
+    return login.answer(request, person, access_token, refresh_token)
+
+
+def _recovered(request: Request, person: Row, **spent: object) -> Row:
+    """Remove the factor, and end all sessions of the person. The login then goes on as one without a factor."""
+    recovered = request.db.one("second_factor_recover", **person | spent)
+    if recovered is None:
+        raise models.IncorrectCode
+    request.details |= {"recovery": True, "revoked": recovered["revoked"]}
+    return recovered
+
+
+def _confirm(request: Request, setup: SetupChallenge, body: models.AnswerChallengeRequest) -> Unit:
+    bearer = RPCS[CREATE].admitted(request)
+    if (setup.uid, setup.session) != (bearer.uid, str(bearer.session_reference)):
+        raise errors.InvalidToken
+    person, keys = _person_without_factor(request, bearer), request.config.second_factor_keys
+    if person["password_generation"] != setup.password_generation:
+        raise models.InvalidChallenge
+    if setup.password_needed and body.current_password is None:
+        raise models.PasswordNeeded
+    with lockout.attempt(request, person):
+        if setup.password_needed:
+            _check_password(request, person, body.current_password or "")
+        step = second_factor.matching_step(setup.secret, body.verification_code, 0)
+        if step is None:
+            raise models.IncorrectCode
+        factor = {"secret": keys.seal(StoredSecret(setup.uid, setup.secret)), "recovery_hash": setup.recovery_hash}
+        _change(request, "second_factor_insert", person, bearer, models.InvalidChallenge, step=step, **factor)
+    return Unit()
+
+
+def _person(request: Request, bearer: Bearer) -> Row:
+    person = request.live_row("password_find", address=request.client_address, **bearer.parameters())
+    if person["password_hash"] is None:
+        raise errors.NoPassword
+    return person
+
+
+def _person_without_factor(request: Request, bearer: Bearer) -> Row:
+    person = _person(request, bearer)
+    if person["two_factor_authentication"]:
+        raise models.SecondFactorConnected
+    return person
+
+
+def _check_password(request: Request, person: Row, password: str) -> None:
+    passwords.check_length(password)
+    matches, _ = request.hashed(passwords.verify, password, person["password_hash"])
+    if not matches:
+        raise errors.IncorrectCredentials
+
+
+def _checked(request: Request, person: Row, code: str | int) -> dict[str, Any]:
+    """What a statement then spends: the step of a right code, or the hash of a recovery code, which it compares."""
+    if not second_factor.is_one_time_code(code):
+        return {"step": None, "recovery_hash": second_factor.recovery_hash(str(code))}
+    factor = request.db.one("second_factor_attempt", id=person["id"], codes=second_factor.CODES)
+    if factor is None:  # removed meanwhile
+        raise models.InvalidChallenge
+    if factor["is_blocked"]:
+        raise models.SecondFactorBlocked
+    secret = request.config.second_factor_keys.open_secret(factor["secret"], person["uid"])
+    step = second_factor.matching_step(secret, code, factor["last_step"])
+    if step is None:
+        raise models.IncorrectCode
+    return {"step": step, "recovery_hash": None}
+
+
+def _change(
+    request: Request, statement: str, person: Row, bearer: Bearer, refusal: type[errors.ApiError], **factor: object
+) -> None:
+    """Add or remove the factor. Raises `refusal` where another change, or the use of the code, came first."""
+    generation = {"password_generation": person["password_generation"]}
+    try:
+        request.live_row(statement, **generation, **factor, **bearer.parameters())
+    except errors.InvalidToken:
+        request.live_row("bearer_find", **bearer.parameters())  # the grant may have ended
+        raise refusal from None
+    if factor["recovery_hash"] and refusal is models.IncorrectCode:
+        request.details["recovery"] = True

@@ -1,0 +1,7 @@
+-- A batch of the secrets in the order of their owners' ids, after that id.
+SELECT second_factor.principal_id, second_factor.secret, principal.uid
+FROM second_factor
+JOIN principal ON principal.id = second_factor.principal_id
+WHERE second_factor.principal_id > %(after)s
+ORDER BY second_factor.principal_id
+LIMIT %(batch)s

@@ -1,0 +1,92 @@
+"""People with a second factor, and the app that shows their codes."""
+
+import base64
+import hashlib
+import hmac
+import struct
+import time
+from dataclasses import dataclass
+
+import psycopg
+
+from .api import Api
+from .world import PASSWORD, Stored, World
+
+
+@dataclass
+class Authenticator:
+    """An app, by RFC 6238 alone: no code of the service is used."""
+
+    secret: str
+
+    def code(self, steps: int = 0, now: float | None = None) -> str:
+        """The code of the present step, or of one that many steps later."""
+        counter = int(time.time() if now is None else now) // 30 + steps
+        digest = hmac.digest(base64.b32decode(self.secret), struct.pack(">Q", counter), hashlib.sha1)
+        [number] = struct.unpack_from(">I", digest, digest[-1] & 15)
+        return f"{(number & 0x7FFFFFFF) % 1_000_000:06d}"
+
+    def wrong_code(self) -> str:
+        """A code that none of the steps around the present one has."""
+        near = {self.code(steps) for steps in range(-3, 4)}
+        return next(code for code in ("000000", "111111", "222222", "333333", "444444", "555555", "666666", "777777")
+                    if code not in near)  # fmt: skip
+
+
+@dataclass
+class Owner:
+    """A person with a second factor, and the session that set it up."""
+
+    session: Stored
+    app: Authenticator
+    recovery_code: str
+
+    @property
+    def id(self) -> str:
+        return self.session.id
+
+
+def add_factor(api: Api, session: Stored) -> Owner:
+    """Set up a factor in the session. The step before the present one is spent."""
+    made = api.create_credentials(session.access_token).ok()
+    app = Authenticator(made["secret"])
+    assert api.answer_challenge(made["challengeId"], app.code(-1), session.access_token).ok() == {}
+    return Owner(session, app, made["recoveryCode"])
+
+
+def new_owner(api: Api, world: World, **columns: object) -> Owner:
+    return add_factor(api, world.session(world.user(**columns)))  # type: ignore[arg-type]
+
+
+def challenge_of(api: Api, user: str, service: str, password: str = PASSWORD) -> str:
+    """The challenge of a login whose password is right."""
+    answer = api.login(user, password, service).ok()
+    assert set(answer) == {"2fa"}
+    return str(answer["2fa"])
+
+
+def forget_steps(database_url: str, user: str) -> None:
+    """As if the person's last code was long ago."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE second_factor SET last_step = 0 WHERE principal_id = %s", [user])
+
+
+def make_older(database_url: str, session: Stored, seconds: int) -> None:
+    """As if the session began that many seconds earlier."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "UPDATE refresh_token SET created_at = created_at - make_interval(secs => %s) WHERE principal_id = %s",
+            [seconds, session.id],
+        )
+
+
+def factor_row(database_url: str, user: str) -> tuple[bool, int | None]:
+    """Whether the person's row says that there is a factor, and the failures that it counts (None: no factor)."""
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute(
+            "SELECT two_factor_authentication, failures FROM principal "
+            "LEFT JOIN second_factor ON principal_id = id WHERE id = %s",
+            [user],
+        ).fetchone()
+    assert row is not None
+    return row[0], row[1]
