@@ -16,7 +16,7 @@ VALUES: Final = {
     **dict.fromkeys(("bearer_uid", "idle_timeout_seconds", "new_hash", "refresh_token_ttl_seconds"), "NULL"),
     "attempted_at": ":attempted_at",
     "bearer_issued_at": "4102444800",
-    "bearer_reference": "md5('t' || :n - 1)::uuid",
+    "bearer_grant_reference": "md5('t' || :n - 1)::uuid",
     "is_known_network": "false",
     "jti": "gen_random_uuid()::text",
     "keys": f"ARRAY[{', '.join(KEYS.values())}]",
