@@ -5,13 +5,11 @@ Ids, times and signatures are not compared. tests/support/replay.py says how to 
 
 from difflib import ndiff
 
-import psycopg
-
 from auth.cli.migrations import migrate
 from auth.db import DirectDatabase
 
 from .support.databases import NewDatabase
-from .support.replay import Replay, environment, insert_rows, recorded
+from .support.replay import Replay, environment, forget_factors, insert_rows, recorded
 from .support.servers import serving
 
 SHOWN = 20
@@ -21,10 +19,7 @@ def test_the_answers_are_those_of_the_recorded_release(server_url: str) -> None:
     with NewDatabase(server_url) as url:
         migrate(DirectDatabase(url))
         insert_rows(url)
-        with psycopg.connect(
-            url
-        ) as connection:  # the recorded release took a claim from it; now it says who has a factor
-            connection.execute("UPDATE principal SET two_factor_authentication = false")
+        forget_factors(url)
         with serving(environment(url)) as [server]:
             answers = Replay(server.port).answers()
     expected = recorded()
