@@ -30,10 +30,8 @@ class Misconfigured(Exception):
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
     """The configuration that the environment describes. Raises `Misconfigured`."""
-    values = read(environment, *_VARIABLES)
-    keyring = Keyring(values["JWT_PRIVATE_KEY"], values["JWT_PUBLIC_KEYS"])
-    others = ("JWT_ISSUER", "TRUSTED_ORIGINS", "TRUSTED_PROXIES", "COOKIE_SECURE", "LOG_LEVEL")
-    return Config(values["DATABASE_URL"], keyring, *(values[name] for name in others))
+    url, private_key, public_keys, *others, _port, _processes = read(environment, *_VARIABLES).values()
+    return Config(url, Keyring(private_key, public_keys), *others)
 
 
 def read(environment: Mapping[str, str], *names: str) -> dict[str, Any]:
@@ -84,7 +82,7 @@ def _levels(lowest: str) -> frozenset[str]:
     return frozenset(LEVELS[LEVELS.index(lowest.upper()) :])
 
 
-# How each is read, and its value where it is missing or empty. The last three are checked here, for gunicorn.conf.py.
+# How each is read, and its value where it is missing or empty: in the order of `Config`, then for gunicorn.conf.py.
 _VARIABLES: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "DATABASE_URL": (_text(is_database_url, "must be the postgresql:// URL of the database"), ""),
     "JWT_PRIVATE_KEY": (load_private_key, ""),
@@ -93,7 +91,7 @@ _VARIABLES: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "TRUSTED_ORIGINS": (_origins, ""),
     "TRUSTED_PROXIES": (_between(0, 99), "0"),
     "COOKIE_SECURE": (lambda text: bool(_between(0, 1)(text)), "1"),
+    "LOG_LEVEL": (_levels, DEFAULTS["LOG_LEVEL"]),
     "PORT": (_between(0, 65535), DEFAULTS["PORT"]),
     "WEB_CONCURRENCY": (_between(1, 1000), DEFAULTS["WEB_CONCURRENCY"]),
-    "LOG_LEVEL": (_levels, DEFAULTS["LOG_LEVEL"]),
 }
