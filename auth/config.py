@@ -8,7 +8,7 @@ from typing import Any, Final
 from auth import DEFAULTS
 from auth.connection import is_database_url
 from auth.core.keys import Keyring, load_private_key, load_public_keys
-from auth.core.origins import is_origin, origin_of
+from auth.core.origins import origin_of
 
 LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -60,11 +60,14 @@ def _text(is_sound: Callable[[str], bool], rule: str) -> Callable[[str], str]:
 
 
 def _origins(text: str) -> frozenset[str]:
-    origins = [entry.strip() for entry in text.split(",") if entry.strip()]
-    for entry in origins:
-        if not is_origin(entry):
-            raise ValueError(f"has an entry that is not an exact origin like https://cloud.example.org: {entry!r}")
-    return frozenset(origin for entry in origins if (origin := origin_of(entry)))
+    return frozenset(_origin(entry.strip()) for entry in text.split(",") if entry.strip())
+
+
+def _origin(entry: str) -> str:
+    origin = origin_of(entry)
+    if origin is None or entry.count("/") > 2 or any(c in entry for c in "?#"):  # a path, query or fragment
+        raise ValueError(f"has an entry that is not an exact origin like https://cloud.example.org: {entry!r}")
+    return origin
 
 
 def _between(lowest: int, highest: int) -> Callable[[str], int]:

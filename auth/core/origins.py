@@ -23,8 +23,3 @@ def origin_of(url: str) -> str | None:
         return None
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     return f"{scheme}://{host}" if port is None else f"{scheme}://{host}:{port}"
-
-
-def is_origin(url: str) -> bool:
-    """Whether the URL is an origin and no more: no path, query or fragment."""
-    return origin_of(url) is not None and url.count("/") == 2 and not any(c in url for c in "?#")
