@@ -46,10 +46,7 @@ class Keyring:
         self.private_key = private_key
         self.signing = VerificationKey(private_key.public_key())
         self.verifying = {key.kid: key for key in (self.signing, *others)}
-
-    def jwks(self) -> dict[str, list[dict[str, Any]]]:
-        """The JSON Web Key Set (RFC 7517) of all keys that verify; public members only."""
-        return {"keys": [key.jwk for key in self.verifying.values()]}
+        self.jwks = {"keys": [key.jwk for key in self.verifying.values()]}  # the JSON Web Key Set (RFC 7517)
 
 
 def load_private_key(pem: str) -> PrivateKey:
