@@ -8,7 +8,6 @@ from urllib.parse import parse_qsl
 
 import msgspec
 from gunicorn.http.errors import ParseException
-from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 from werkzeug.http import parse_options_header
 
@@ -115,10 +114,8 @@ def _form_fields(encoded: bytes) -> dict[str, str]:
 def _parts(body: bytes, media_type: str, parameters: dict[str, str]) -> dict[str, str]:
     body.decode()  # raises: Werkzeug would replace bytes that are not UTF-8
     pieces = body.split(parameters.get("boundary", "").encode())  # raises without a boundary
-    if sum(len(piece.partition(b"\r\n\r\n")[0]) for piece in pieces) > _PART_HEADER_BYTES:
-        raise ValueError("the headers of the parts are too long")
-    parser = FormDataParser(lambda *_, **__: BytesIO(), max_form_parts=_FORM_FIELDS, silent=False)  # no temporary files
-    try:
-        return parser.parse(BytesIO(body), media_type, len(body), parameters)[1].to_dict()
-    except RequestEntityTooLarge:
-        raise ValueError("too many parts") from None
+    headers = sum(len(piece.partition(b"\r\n\r\n")[0]) for piece in pieces)
+    if len(pieces) - 2 > _FORM_FIELDS or headers > _PART_HEADER_BYTES:  # a piece before the parts, and one after them
+        raise ValueError("too many parts, or too long headers")
+    parser = FormDataParser(lambda *_, **__: BytesIO(), silent=False)  # no temporary files
+    return parser.parse(BytesIO(body), media_type, len(body), parameters)[1].to_dict()
