@@ -24,8 +24,8 @@ class Config:
     log_levels: frozenset[str] = frozenset(LEVELS)  # lines of other levels are not written
 
 
-class Misconfigured(Exception):
-    """A variable is missing or wrong; the message has a line for each mistake."""
+class Misconfigured(SystemExit):
+    """A variable is missing or wrong. If nobody catches it, the process prints a line for each mistake and ends."""
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
