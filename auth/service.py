@@ -14,10 +14,9 @@ from auth.ops.request_log import log_request
 
 
 class Service(Flask):
-    """Flask's blueprints and URL map, with a short way for a request.
+    """Flask's blueprints and URL map, with a short way for a request. docs/architecture.md says what Flask does here.
 
-    Every view gets the request as its first argument. Flask makes no context for it, so Flask's hooks, error handlers
-    and signals are not called, and `flask.request`, `session`, `g` and `current_app` raise.
+    Every view gets the request as its first argument. Flask makes no context for it, and calls no hook.
     """
 
     def __init__(self, name: str, requests: type[Request]) -> None:
