@@ -1,7 +1,5 @@
 """The application: from top to bottom, every component of the service."""
 
-import sys
-
 import click
 from flask import Flask
 
@@ -44,7 +42,4 @@ def __getattr__(name: str) -> Flask:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if click.get_current_context(silent=True) is not None:
         return create_command_line()
-    try:
-        return create_app(config.from_environment())
-    except config.Misconfigured as problems:
-        sys.exit(str(problems))
+    return create_app(config.from_environment())

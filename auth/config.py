@@ -8,7 +8,7 @@ from typing import Any, Final
 from auth import DEFAULTS
 from auth.connection import is_database_url
 from auth.core.keys import Keyring, load_private_key, load_public_keys
-from auth.core.origins import is_origin, origin_of
+from auth.core.origins import origin_of
 from auth.core.second_factor import SecondFactorKeys, load_keys, load_roles
 
 LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -27,18 +27,17 @@ class Config:
     log_levels: frozenset[str] = frozenset(LEVELS)  # lines of other levels are not written
 
 
-class Misconfigured(Exception):
-    """A variable is missing or wrong; the message has a line for each mistake."""
+class Misconfigured(SystemExit):
+    """A variable is missing or wrong. If nobody catches it, the process prints a line for each mistake and ends."""
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
     """The configuration that the environment describes. Raises `Misconfigured`."""
-    values = read(environment, *_VARIABLES)
-    keyring = Keyring(values["JWT_PRIVATE_KEY"], values["JWT_PUBLIC_KEYS"])
-    if values["SECOND_FACTOR_REQUIRED"] and not values["SECOND_FACTOR_KEYS"]:
+    url, private_key, public_keys, *others, _port, _processes = read(environment, *_VARIABLES).values()
+    configuration = Config(url, Keyring(private_key, public_keys), *others)
+    if configuration.second_factor_required and not configuration.second_factor_keys:
         raise Misconfigured("SECOND_FACTOR_KEYS is not set, and SECOND_FACTOR_REQUIRED needs it.")
-    apart = ("DATABASE_URL", "JWT_PRIVATE_KEY", "JWT_PUBLIC_KEYS", "PORT", "WEB_CONCURRENCY")
-    return Config(values["DATABASE_URL"], keyring, *(values[name] for name in _VARIABLES if name not in apart))
+    return configuration
 
 
 def read(environment: Mapping[str, str], *names: str) -> dict[str, Any]:
@@ -67,11 +66,14 @@ def _text(is_sound: Callable[[str], bool], rule: str) -> Callable[[str], str]:
 
 
 def _origins(text: str) -> frozenset[str]:
-    origins = [entry.strip() for entry in text.split(",") if entry.strip()]
-    for entry in origins:
-        if not is_origin(entry):
-            raise ValueError(f"has an entry that is not an exact origin like https://cloud.example.org: {entry!r}")
-    return frozenset(origin for entry in origins if (origin := origin_of(entry)))
+    return frozenset(_origin(entry.strip()) for entry in text.split(",") if entry.strip())
+
+
+def _origin(entry: str) -> str:
+    origin = origin_of(entry)
+    if origin is None or entry.count("/") > 2 or any(c in entry for c in "?#"):  # a path, query or fragment
+        raise ValueError(f"has an entry that is not an exact origin like https://cloud.example.org: {entry!r}")
+    return origin
 
 
 def _between(lowest: int, highest: int) -> Callable[[str], int]:
@@ -89,7 +91,7 @@ def _levels(lowest: str) -> frozenset[str]:
     return frozenset(LEVELS[LEVELS.index(lowest.upper()) :])
 
 
-# How each is read, and its default, in the order of `Config`. Some are checked here for gunicorn.conf.py alone.
+# How each is read, and its value where it is missing or empty: in the order of `Config`, then for gunicorn.conf.py.
 _VARIABLES: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "DATABASE_URL": (_text(is_database_url, "must be the postgresql:// URL of the database"), ""),
     "JWT_PRIVATE_KEY": (load_private_key, ""),
@@ -100,7 +102,7 @@ _VARIABLES: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "COOKIE_SECURE": (lambda text: bool(_between(0, 1)(text)), "1"),
     "SECOND_FACTOR_KEYS": (load_keys, ""),
     "SECOND_FACTOR_REQUIRED": (load_roles, ""),
+    "LOG_LEVEL": (_levels, DEFAULTS["LOG_LEVEL"]),
     "PORT": (_between(0, 65535), DEFAULTS["PORT"]),
     "WEB_CONCURRENCY": (_between(1, 1000), DEFAULTS["WEB_CONCURRENCY"]),
-    "LOG_LEVEL": (_levels, DEFAULTS["LOG_LEVEL"]),
 }

@@ -15,7 +15,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
-from auth.core.errors import ApiError, DatabaseUnavailable, InternalError
+from auth.core.errors import DatabaseUnavailable, InternalError
 
 Row = dict[str, Any]
 Cursor = psycopg.Cursor[Row]
@@ -77,7 +77,9 @@ class Connection(psycopg.Connection[Row]):
                 self.unfinished = gen
             elif isinstance(fault, OSError) or (fault.sqlstate or "").startswith(CLOSING):
                 self.close()
-            raise error(fault) from fault
+            unstorable = isinstance(fault, (psycopg.DataError, psycopg.IntegrityError))
+            unsent = isinstance(fault, psycopg.ProgrammingError) and fault.sqlstate is None  # refused by psycopg itself
+            raise (InternalError if unstorable or unsent else DatabaseUnavailable)(cause=_kind(fault)) from fault
 
     def cancel_unfinished(self) -> None:
         """End the unfinished statement and give the connection back. Closing would not end a commit that waits."""
@@ -95,14 +97,8 @@ class Connection(psycopg.Connection[Row]):
             self.give_back()
 
 
-def error(fault: psycopg.Error | OSError) -> ApiError:
-    """The error to raise for a fault; the log gets its kind, and never its text, which may quote a value."""
-    unstorable = isinstance(fault, (psycopg.DataError, psycopg.IntegrityError))
-    unsent = isinstance(fault, psycopg.ProgrammingError) and fault.sqlstate is None  # refused by psycopg itself
-    return (InternalError if unstorable or unsent else DatabaseUnavailable)(cause=_kind(fault))
-
-
 def _kind(fault: Exception) -> str:
+    """For the log, which never gets the text of a fault: it may quote a value."""
     return type(fault).__name__.lstrip("_")
 
 

@@ -1,6 +1,5 @@
 """The way of a request: route, view, log, response."""
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 from wsgiref.types import StartResponse
@@ -10,35 +9,33 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from auth.core import errors
 from auth.http.request import Request
-from auth.http.responses import Response, error_response, options_response
+from auth.http.responses import HTML, Response, error_response
 from auth.ops.request_log import log_request
 
 
 class Service(Flask):
-    """Flask's blueprints and URL map, with a short way for a request.
+    """Flask's blueprints and URL map, with a short way for a request. docs/architecture.md says what Flask does here.
 
-    Every view gets the request as its first argument. Flask makes no context for it, so Flask's hooks, error handlers
-    and signals are not called, and `flask.request`, `session`, `g` and `current_app` raise.
+    Every view gets the request as its first argument. Flask makes no context for it, and calls no hook.
     """
 
     def __init__(self, name: str, requests: type[Request]) -> None:
         super().__init__(name, static_folder=None)
         self.requests = requests
-        self.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # `_route` answers OPTIONS
+        self.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # `_answer` answers OPTIONS
         self.url_map.merge_slashes = False  # `//auth/login` is not found: no redirect
         self._match = lru_cache(256)(self.url_map.bind("").match)
 
     def wsgi_app(self, environ: dict[str, Any], start_response: StartResponse) -> list[bytes]:
         request = self.requests(environ)
         try:
-            view, variables = self._route(request)
-            response: Response = view(request, **variables)
+            response: Response = self._answer(request)
         except Exception as error:
             response = error_response(request, error)
         log_request(request, response)
         return response(environ, start_response)
 
-    def _route(self, request: Request) -> tuple[Callable[..., Any], Any]:
+    def _answer(self, request: Request) -> Any:
         try:
             request.endpoint, variables = self._match(request.path, request.method)
         except NotFound:
@@ -46,6 +43,6 @@ class Service(Flask):
         except MethodNotAllowed as refusal:
             allow = ", ".join(sorted({*(refusal.valid_methods or ()), "OPTIONS"}))
             if request.method == "OPTIONS":
-                return options_response, {"allow": allow}
+                return Response(b"", {**HTML, "Allow": allow})
             raise errors.MethodNotAllowed(headers={"Allow": allow}) from None
-        return self.view_functions[request.endpoint], variables
+        return self.view_functions[request.endpoint](request, **variables)

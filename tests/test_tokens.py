@@ -15,7 +15,7 @@ from flask import Flask
 
 from auth.cli.keys import generate_private_key
 from auth.config import Config
-from auth.core.keys import ALGORITHMS, Keyring, UnusableKey, VerificationKey, load_private_key, load_public_keys
+from auth.core.keys import ALGORITHMS, Keyring, VerificationKey, load_private_key, load_public_keys
 from auth.core.limits import JWKS_SECONDS, LEEWAY_SECONDS
 from auth.core.models import Role
 from auth.core.tokens import AccessTokens
@@ -221,7 +221,7 @@ def _private(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, password: byte
     ],
 )
 def test_a_weak_or_foreign_key_cannot_sign(pem: str) -> None:
-    with pytest.raises(UnusableKey) as refusal:
+    with pytest.raises(ValueError, match="must be") as refusal:
         load_private_key(pem)
     assert pem not in str(refusal.value) or not pem
 
@@ -230,5 +230,5 @@ def test_a_weak_or_foreign_key_cannot_sign(pem: str) -> None:
     "pem", ["secret", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----", generate_private_key("ES256")]
 )
 def test_text_that_is_no_public_key_is_refused(pem: str) -> None:
-    with pytest.raises(UnusableKey):
+    with pytest.raises(ValueError, match="must be"):
         load_public_keys(pem)

@@ -33,7 +33,7 @@ def generate(algorithm: str) -> Answer:
 
 @commands.command("show", help="Print the public key set that JWT_PRIVATE_KEY and JWT_PUBLIC_KEYS make.")
 def show_command() -> Answer:
-    jwks = Keyring(*read(os.environ, "JWT_PRIVATE_KEY", "JWT_PUBLIC_KEYS").values()).jwks()
+    jwks = Keyring(*read(os.environ, "JWT_PRIVATE_KEY", "JWT_PUBLIC_KEYS").values()).jwks
     return Answer(jwks, [json.dumps(jwks, indent=2)])
 
 

@@ -18,15 +18,11 @@ ALGORITHMS: Final = ("ES256", "RS256", "EdDSA")
 _PEM_BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTALL)
 
 
-class UnusableKey(ValueError):
-    """The message says why, and holds nothing of the key."""
-
-
 class VerificationKey:
     """A public key, the algorithm that it serves, and its RFC 7638 thumbprint, the `kid`."""
 
     def __init__(self, key: object) -> None:
-        """Raises `UnusableKey` for a key of a kind or size that is not accepted."""
+        """Raises `ValueError` for a key of a kind or size that is not accepted."""
         if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
             self.algorithm = "ES256"
         elif isinstance(key, rsa.RSAPublicKey) and key.key_size >= 2048:
@@ -34,7 +30,7 @@ class VerificationKey:
         elif isinstance(key, ed25519.Ed25519PublicKey):
             self.algorithm = "EdDSA"
         else:
-            raise UnusableKey("must be EC P-256, RSA of 2,048 bits or more, or Ed25519")
+            raise ValueError("must be EC P-256, RSA of 2,048 bits or more, or Ed25519")
         self.key = key
         jwk = get_default_algorithms()[self.algorithm].to_jwk(key, as_dict=True)
         public = {name: jwk[name] for name in ("crv", "e", "kty", "n", "x", "y") if name in jwk}  # RFC 7638 names them
@@ -50,29 +46,26 @@ class Keyring:
         self.private_key = private_key
         self.signing = VerificationKey(private_key.public_key())
         self.verifying = {key.kid: key for key in (self.signing, *others)}
-
-    def jwks(self) -> dict[str, list[dict[str, Any]]]:
-        """The JSON Web Key Set (RFC 7517) of all keys that verify; public members only."""
-        return {"keys": [key.jwk for key in self.verifying.values()]}
+        self.jwks = {"keys": [key.jwk for key in self.verifying.values()]}  # the JSON Web Key Set (RFC 7517)
 
 
 def load_private_key(pem: str) -> PrivateKey:
-    """The private key in a PEM whose newlines may be spelled `\\n`. Raises `UnusableKey`."""
+    """The private key in a PEM whose newlines may be spelled `\\n`. Raises `ValueError`, which quotes nothing of it."""
     try:
         key = serialization.load_pem_private_key(pem.replace("\\n", "\n").encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise UnusableKey("must be the unencrypted PEM of a private key; `flask keys generate` makes one") from None
+        raise ValueError("must be the unencrypted PEM of a private key; `flask keys generate` makes one") from None
     VerificationKey(key.public_key())
     return cast(PrivateKey, key)
 
 
 def load_public_keys(pems: str) -> list[VerificationKey]:
-    """The public keys of any number of PEM blocks, one after another. Raises `UnusableKey`."""
+    """The public keys of any number of PEM blocks, one after another. Raises `ValueError`."""
     text = pems.replace("\\n", "\n")
     if _PEM_BLOCK.sub("", text).strip():
-        raise UnusableKey("must be nothing but PEM blocks of public keys")
+        raise ValueError("must be nothing but PEM blocks of public keys")
     try:
         keys = [serialization.load_pem_public_key(block.group().encode()) for block in _PEM_BLOCK.finditer(text)]
     except (ValueError, UnsupportedAlgorithm):
-        raise UnusableKey("must be PEMs of public keys (a private key does not belong here)") from None
+        raise ValueError("must be PEMs of public keys (a private key does not belong here)") from None
     return [VerificationKey(key) for key in keys]

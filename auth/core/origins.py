@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 _PORTS = {"http": 80, "https": 443}
 # Browsers send no origin with these schemes. Any other scheme may be an app's own, as in capacitor://localhost.
-_NO_ORIGINS = ("about", "blob", "data", "file", "filesystem", "ftp", "javascript", "vbscript", "ws", "wss")
+_NO_ORIGINS = ("", "about", "blob", "data", "file", "filesystem", "ftp", "javascript", "vbscript", "ws", "wss")
 _HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
 
 
@@ -18,13 +18,7 @@ def origin_of(url: str) -> str | None:
         port = _PORTS.get(parts.scheme) if parts.port is None else parts.port
     except ValueError:
         return None
-    scheme = parts.scheme.lower()
-    if not scheme or scheme in _NO_ORIGINS or "@" in parts.netloc or not _HOST.fullmatch(parts.hostname or ""):
+    if parts.scheme in _NO_ORIGINS or "@" in parts.netloc or not _HOST.fullmatch(parts.hostname or ""):
         return None
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    return f"{scheme}://{host}" if port is None else f"{scheme}://{host}:{port}"
-
-
-def is_origin(url: str) -> bool:
-    """Whether the URL is an origin and no more: no path, query or fragment."""
-    return origin_of(url) is not None and url.count("/") == 2 and not any(c in url for c in "?#")
+    return f"{parts.scheme}://{host}" if port is None else f"{parts.scheme}://{host}:{port}"

@@ -92,9 +92,8 @@ def verify(password: str, password_hash: str | None) -> tuple[bool, str | None]:
     if password_hash is None or excess(password_hash, len(secret)) or (scheme != "argon2" and b"\0" in secret):
         return _context.dummy_verify(), None  # the time does not reveal unknown users
     readable = secret[:BCRYPT_BYTES] if scheme == "bcrypt" else secret
-    if _context.verify(readable, password_hash):
-        return True, hash_password(password) if _context.needs_update(password_hash) else None
-    return False, None
+    matches = _context.verify(readable, password_hash)
+    return matches, hash_password(password) if matches and _context.needs_update(password_hash) else None
 
 
 def excess(password_hash: str, password_bytes: int = 0) -> str | None:

@@ -3,14 +3,14 @@
 import base64
 import re
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from typing import NamedTuple
 
 from auth.core.errors import InvalidRequest, MalformedScope
 from auth.core.limits import SCOPE_CHARACTERS, SCOPES_BYTES, SCOPES_PER_REQUEST
 
-_SCOPE = re.compile(r"([\w+-]+(?:\.[\w+-]+)*):(read|write)(?::(.+))?", re.ASCII | re.IGNORECASE)
-_PAIR = re.compile(r"([\w+-]+)!(.*)", re.ASCII)
+_PAIR = r"[\w+-]+![\w+/=]*"
+_METADATA = rf"{_PAIR}(?:,{_PAIR})*"
+_SCOPE = re.compile(rf"([\w+-]+(?:\.[\w+-]+)*):(read|write)(?::({_METADATA}))?", re.ASCII | re.IGNORECASE)
 
 
 class Scope(NamedTuple):
@@ -29,8 +29,7 @@ class Scope(NamedTuple):
 
     def __str__(self) -> str:
         """The canonical form: access in lower case, metadata sorted by key."""
-        pairs = (f"{key}!{base64.b64encode(value.encode()).decode()}" for key, value in sorted(self.metadata))
-        return f"{'.'.join(self.segments)}:{self.access}:{','.join(pairs)}".removesuffix(":")
+        return f"{'.'.join(self.segments)}:{self.access}:{_text(sorted(self.metadata))}".removesuffix(":")
 
     def covered_by(self, other: "Scope") -> bool:
         """Whether `other` grants everything that `self` grants."""
@@ -57,17 +56,15 @@ def all_covered(asked: Iterable[Scope], held: Sequence[Scope]) -> bool:
 
 
 def _metadata(text: str) -> frozenset[tuple[str, str]]:
-    pairs = [_pair(part) for part in text.split(",")]
-    if len(dict(pairs)) < len(pairs):
+    pairs = (pair.split("!") for pair in text.split(","))
+    try:
+        values = {key: base64.b64decode(encoded, validate=True).decode() for key, encoded in pairs}
+    except ValueError:
+        raise MalformedScope from None
+    if _text(values.items()) != text:  # a key is there twice, or a value has spare bits
         raise MalformedScope
-    return frozenset(pairs)
+    return frozenset(values.items())
 
 
-def _pair(text: str) -> tuple[str, str]:
-    if pair := _PAIR.fullmatch(text):
-        key, encoded = pair.groups()
-        with suppress(ValueError):
-            value = base64.b64decode(encoded, validate=True)
-            if base64.b64encode(value).decode() == encoded:  # no spare bits: one text for a value
-                return key, value.decode()
-    raise MalformedScope
+def _text(pairs: Iterable[tuple[str, str]]) -> str:
+    return ",".join(f"{key}!{base64.b64encode(value.encode()).decode()}" for key, value in pairs)

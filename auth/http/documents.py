@@ -46,9 +46,9 @@ SCHEMES: Final = {
 
 @blueprint.get("/.well-known/jwks.json")
 def jwks(request: Request) -> Response:
-    keys = request.tokens.keyring.jwks()
+    keys = msgspec.json.encode(request.tokens.keyring.jwks)
     headers = {"Cache-Control": f"public, max-age={JWKS_SECONDS}", "Access-Control-Allow-Origin": "*"}
-    return Response(msgspec.json.encode(keys), {**headers, "Content-Type": "application/jwk-set+json"})
+    return Response(keys, {**headers, "Content-Type": "application/jwk-set+json"})
 
 
 @blueprint.get("/openapi.json")

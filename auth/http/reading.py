@@ -3,19 +3,16 @@
 import re
 from collections.abc import Callable
 from io import BytesIO
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import msgspec
 from gunicorn.http.errors import ParseException
-from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 from werkzeug.http import parse_options_header
 
 from auth.core.errors import BodyTooLarge, InvalidRequest, InvalidToken, UnreadableBody, UnsupportedMediaType
 from auth.http.request import Request
-
-Model = TypeVar("Model", bound=msgspec.Struct)
 
 # Far more than any form here needs. Each field, and each byte of a part's headers, costs processor time.
 _FORM_FIELDS: Final = 100
@@ -41,7 +38,7 @@ def idempotency_key(request: Request, *_: object) -> str | None:
     return key
 
 
-def read_query(request: Request, _: bytes, model: type[Model]) -> Model:
+def read_query(request: Request, _: bytes, model: type[msgspec.Struct]) -> msgspec.Struct:
     """The query as the model; of a parameter given twice, the first value. Raises `InvalidRequest`."""
     return _read("query", model, lambda: msgspec.convert(_query_fields(request.environ["QUERY_STRING"]), model))
 
@@ -62,14 +59,14 @@ def read_body(request: Request, limit: int) -> bytes:
     return body
 
 
-def read_json(request: Request, body: bytes, model: type[Model]) -> Model:
+def read_json(request: Request, body: bytes, model: type[msgspec.Struct]) -> msgspec.Struct:
     """The JSON body as the model. Raises `InvalidRequest`, or `UnsupportedMediaType` for another media type."""
     if _media_type(request)[0] not in ("", "application/json"):
         raise UnsupportedMediaType
     return _read("body", model, lambda: msgspec.json.decode(body, type=model))
 
 
-def read_form(request: Request, body: bytes, model: type[Model]) -> Model:
+def read_form(request: Request, body: bytes, model: type[msgspec.Struct]) -> msgspec.Struct:
     """A form, of either encoding, or a JSON object as the model. Raises `InvalidRequest` and `UnsupportedMediaType`."""
     media_type, parameters = _media_type(request)
     if media_type == "application/x-www-form-urlencoded":
@@ -87,7 +84,7 @@ def _media_type(request: Request) -> tuple[str, dict[str, str]]:
     return media_type.lower(), parameters
 
 
-def _read(part: str, model: type[Model], read: Callable[[], Model]) -> Model:
+def _read(part: str, model: type[msgspec.Struct], read: Callable[[], msgspec.Struct]) -> msgspec.Struct:
     try:
         return read()
     except msgspec.ValidationError:
@@ -115,10 +112,8 @@ def _form_fields(encoded: bytes) -> dict[str, str]:
 def _parts(body: bytes, media_type: str, parameters: dict[str, str]) -> dict[str, str]:
     body.decode()  # raises: Werkzeug would replace bytes that are not UTF-8
     pieces = body.split(parameters.get("boundary", "").encode())  # raises without a boundary
-    if sum(len(piece.partition(b"\r\n\r\n")[0]) for piece in pieces) > _PART_HEADER_BYTES:
-        raise ValueError("the headers of the parts are too long")
-    parser = FormDataParser(lambda *_, **__: BytesIO(), max_form_parts=_FORM_FIELDS, silent=False)  # no temporary files
-    try:
-        return parser.parse(BytesIO(body), media_type, len(body), parameters)[1].to_dict()
-    except RequestEntityTooLarge:
-        raise ValueError("too many parts") from None
+    headers = sum(len(piece.partition(b"\r\n\r\n")[0]) for piece in pieces)
+    if len(pieces) - 2 > _FORM_FIELDS or headers > _PART_HEADER_BYTES:  # a piece before the parts, and one after them
+        raise ValueError("too many parts, or too long headers")
+    parser = FormDataParser(lambda *_, **__: BytesIO(), silent=False)  # no temporary files
+    return parser.parse(BytesIO(body), media_type, len(body), parameters)[1].to_dict()

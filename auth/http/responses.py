@@ -63,7 +63,3 @@ def error_response(request: Request, error: Exception) -> Response:
         request.record["cause"] = error.cause
     body = msgspec.json.encode(CommonErrorMessage(error.why, error.error_code))
     return Response(body, {**error.headers, **JSON}, error.status)
-
-
-def options_response(_: Request, allow: str) -> Response:
-    return Response(b"", {**HTML, "Allow": allow})

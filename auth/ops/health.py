@@ -18,7 +18,6 @@ blueprint = Blueprint("health", __name__)
 
 @blueprint.get("/livez")
 def livez(_: Request) -> Response:
-    """200 while the process serves; uses no database."""
     return json_response(Unit())
 
 

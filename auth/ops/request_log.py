@@ -13,7 +13,6 @@ from auth.ops import log, metrics
 
 
 def log_request(request: Request, response: Response) -> None:
-    """Count the request, and write its line where LOG_LEVEL asks for it."""
     seconds = time.perf_counter() - request.started
     rpc = request.endpoint.rpartition(".")[2].replace(":", ".") if request.endpoint else None
     event = _security_event(request, response.status)
