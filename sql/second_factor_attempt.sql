@@ -3,4 +3,4 @@
 UPDATE second_factor
 SET failures = least(failures + 1, %(codes)s + 1)
 WHERE principal_id = %(id)s
-RETURNING secret, last_step, failures > %(codes)s AS is_blocked
+RETURNING secret, failures > %(codes)s AS is_blocked

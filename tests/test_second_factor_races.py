@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from .support.api import Answer, Api, any_address
+from .support.command_line import CommandLine
 from .support.copies import wait_until
 from .support.lockouts import pair_key
 from .support.locks import holding, waits_for_a_lock
@@ -284,6 +285,33 @@ def test_a_code_spends_its_step_before_a_waiting_equal_code(
         statuses = sorted(answer.result().status for answer in answers)
     assert statuses == [200, 401]
     assert sessions_of(database_url, owner.id) == 2
+
+
+@pytest.mark.parametrize("way", ["removeCredentials", "recovery", "reset-second-factor"])
+def test_a_right_code_that_waits_behind_a_removal_makes_no_session(
+    servers: list[Server], world: World, service: str, database_url: str, flask: CommandLine, way: str
+) -> None:
+    """Otherwise that session would not be among those that the removal ends."""
+    api, other = servers[0].client(), servers[1].client()
+    owner = new_owner(api, world, password_hash=QUICK_HASH)
+    challenges = [challenge_of(api, owner.id, service) for _ in range(2)]
+    removals: dict[str, Callable[[], object]] = {
+        "removeCredentials": lambda: api.remove_credentials(
+            owner.session.access_token, PASSWORD, owner.recovery_code
+        ).ok(),
+        "recovery": lambda: api.answer_challenge(challenges[0], owner.recovery_code).ok(),
+        "reset-second-factor": lambda: flask.json("users", "reset-second-factor", owner.id),
+    }
+    with ThreadPoolExecutor(2) as pool:
+        with holding(database_url, "SELECT FROM principal WHERE id = %s FOR UPDATE", owner.id):
+            removing = pool.submit(removals[way])
+            wait_until(lambda: waiting(database_url) == 1)
+            answer = pool.submit(other.answer_challenge, challenges[1], owner.app.code())
+            wait_until(lambda: waiting(database_url) == 2)
+        removing.result()
+        answer.result().refused(401)
+    assert factor_row(database_url, owner.id) == (False, None)
+    assert sessions_of(database_url, owner.id) == (0 if way == "reset-second-factor" else 1)
 
 
 @pytest.mark.parametrize("change", ["removal", "new password", "disable"])

@@ -73,6 +73,7 @@ def test_terms_are_published_read_and_accepted(site: Site, tmp_path: Path) -> No
     assert site.claim(session.refresh_token) is False
     assert api.accept_sla(session.access_token, 2).ok() == {}
     assert api.accept_sla(session.access_token, 2).ok() == {}
+    api.accept_sla(session.access_token, 1).refused(400, "WRONG_SLA_VERSION")
     assert site.claim(session.refresh_token) is True
     assert site.flask.json("sla", "show")["text"] == "Second"
     assert site.flask.run("sla", "show").stdout == "Second\n"

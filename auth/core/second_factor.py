@@ -157,11 +157,11 @@ def is_one_time_code(code: str | int) -> bool:
     return len(text) == DIGITS and text.isascii() and text.isdigit()
 
 
-def matching_step(secret: str, code: str | int, last_step: int) -> int | None:
-    """The step of the code, if it is the present one or next to it, and later than the last one that was accepted."""
+def matching_step(secret: str, code: str | int) -> int | None:
+    """The step of the code, if it is the present one or next to it. Whether it is spent, only the database knows."""
     totp, now, given = _totp(secret), int(time.time()) // STEP_SECONDS, _plain(code).encode()
     steps = [step for step in (now - 1, now, now + 1) if hmac.compare_digest(totp.generate(step * STEP_SECONDS), given)]
-    return next((step for step in steps if step > last_step), None)
+    return max(steps, default=None)
 
 
 def claims(person: Mapping[str, Any], required_of: Collection[str]) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def _confirm(request: Request, setup: SetupChallenge, body: models.AnswerChallen
     with lockout.attempt(request, person):
         if setup.password_needed:
             _check_password(request, person, body.current_password or "")
-        step = second_factor.matching_step(setup.secret, body.verification_code, 0)
+        step = second_factor.matching_step(setup.secret, body.verification_code)
         if step is None:
             raise models.IncorrectCode
         factor = {"secret": keys.seal(StoredSecret(setup.uid, setup.secret)), "recovery_hash": setup.recovery_hash}
@@ -152,7 +152,7 @@ def _checked(request: Request, person: Row, code: str | int) -> dict[str, Any]:
     if factor["is_blocked"]:
         raise models.SecondFactorBlocked
     secret = request.config.second_factor_keys.open_secret(factor["secret"], person["uid"])
-    step = second_factor.matching_step(secret, code, factor["last_step"])
+    step = second_factor.matching_step(secret, code)
     if step is None:
         raise models.IncorrectCode
     return {"step": step, "recovery_hash": None}
