@@ -134,7 +134,7 @@ class Load:
 
     def _winners(self, jti: str) -> str:
         """Repeats the claim with every key. One of them wins, and no other one has ever won."""
-        bearer = self._service.access_token
+        bearer = self._services[0].access_token
         statuses = {key: self._api().claim(bearer, jti, key).status for key in self.asked[jti]}
         assert set(statuses.values()) <= {200, 409}, statuses
         winners = {key for key, status in statuses.items() if status == 200}
