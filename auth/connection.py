@@ -82,10 +82,7 @@ class Connection(psycopg.Connection[Row]):
             raise (InternalError if unstorable or unsent else DatabaseUnavailable)(cause=_kind(fault)) from fault
 
     def cancel_unfinished(self) -> None:
-        """End the statement that was given up, then give the connection back.
-
-        Closing alone would not end a commit that waits for a standby.
-        """
+        """End the statement, then give the connection back. Closing does not end a commit that waits for a standby."""
         gen, self.unfinished = self.unfinished, None
         try:
             self.cancel_safe(timeout=CANCEL_SECONDS)

@@ -70,10 +70,7 @@ class Request:
 
     @cached_property
     def client_address(self) -> str | None:
-        """The client's IP address in canonical form (an IPv4-mapped one as IPv4), or None where there is none.
-
-        It is the address that the trusted proxies name, or else the peer's.
-        """
+        """The IP address that the trusted proxies name, else the peer's, else None. An IPv4-mapped one is IPv4."""
         # Werkzeug's ProxyFix honours quotes: a client's own `"` would swallow what a proxy appends.
         proxies = self.config.trusted_proxies
         entries = self.header("X-Forwarded-For").split(",") if proxies else []
