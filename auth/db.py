@@ -74,8 +74,6 @@ class DirectDatabase:
 
 
 class Transaction(DirectDatabase):
-    """The same methods, in one transaction."""
-
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 

@@ -34,7 +34,6 @@ class Database(DirectDatabase):
         self._background = ThreadPoolExecutor(CONNECTIONS, "database")  # to open and cancel, which may take long
 
     def close(self) -> None:
-        """Close the idle connections."""
         with suppress(IndexError):
             while True:
                 self._idle.pop().close()
