@@ -12,7 +12,7 @@ import psycopg
 from psycopg import errors as pg
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.pq import TransactionStatus
+from psycopg.pq import TransactionStatus as TransactionStatus
 from psycopg.rows import dict_row
 
 from auth.core.errors import DatabaseUnavailable, InternalError
@@ -57,10 +57,6 @@ class Connection(psycopg.Connection[Row]):
     def cursor_of(self) -> Callable[[str], Cursor]:
         """A cursor for each statement. It keeps its adapters and the names of its columns, which stand in the SQL."""
         return cache(lambda statement: self.cursor(row_factory=cache(dict_row)))
-
-    @property
-    def is_idle(self) -> bool:
-        return self.pgconn.transaction_status == TransactionStatus.IDLE
 
     @cached_property
     def input_within(self) -> Callable[[int], list[Any]]:

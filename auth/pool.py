@@ -8,7 +8,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Final
 
-from auth.connection import Connection
+from auth.connection import Connection, TransactionStatus
 from auth.core.errors import DatabaseUnavailable
 from auth.db import DirectDatabase
 
@@ -71,7 +71,7 @@ class Database(DirectDatabase):
             with suppress(RuntimeError):  # no thread could start; the task waits for a later one
                 self._background.submit(connection.cancel_unfinished)
             return
-        if connection.is_idle:
+        if connection.pgconn.transaction_status == TransactionStatus.IDLE:
             self._idle.append(connection)
         else:
             connection.close()
