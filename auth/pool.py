@@ -47,17 +47,14 @@ class Database(DirectDatabase):
             while (connection := self._idle.pop()).input_within(0):
                 connection.close()
         except IndexError:
-            self._connect(slots, deadline)
+            try:
+                self._background.submit(self._open_idle, slots).result(deadline - monotonic())
+            except (TimeoutError, RuntimeError) as fault:  # RuntimeError: no thread could start; the task waits
+                raise DatabaseUnavailable(cause=type(fault).__name__) from fault
             return self._lease(writes, deadline)
         connection.deadline = min(deadline, monotonic() + ANSWER_SECONDS)
         connection.give_back = partial(self._give_back, connection, slots)
         return connection
-
-    def _connect(self, slots: Slots, deadline: float) -> None:
-        try:
-            self._background.submit(self._open_idle, slots).result(deadline - monotonic())
-        except (TimeoutError, RuntimeError) as fault:  # RuntimeError: no thread could start; the task waits
-            raise DatabaseUnavailable(cause=type(fault).__name__) from fault
 
     def _open_idle(self, slots: Slots) -> None:
         """Open an idle connection, and free the slots that were taken for it."""
