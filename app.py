@@ -29,17 +29,10 @@ def create_app(configuration: Config) -> Service:
     return app
 
 
-def create_command_line() -> Flask:
-    """The commands alone, for `flask`: they need fewer variables than the service."""
-    app = Flask(__name__, static_folder=None)
-    cli.register_commands(app)
-    return app
-
-
 def __getattr__(name: str) -> Flask:
     """Create `app` at its first use: the service for gunicorn, the commands for `flask`."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if click.get_current_context(silent=True) is not None:
-        return create_command_line()
+        return cli.command_line
     return create_app(config.from_environment())

@@ -55,7 +55,6 @@ def json_response(model: Any) -> Response:
 
 
 def error_response(request: Request, error: Exception) -> Response:
-    """Every error is a `CommonErrorMessage`."""
     if not isinstance(error, ApiError):
         request.exception, error = error, InternalError()
     request.record["errorCode"] = error.error_code
