@@ -23,8 +23,7 @@ def create_app(configuration: Config) -> Service:
         tokens = AccessTokens(configuration.keyring, configuration.issuer)
 
     app = Service(__name__, ServiceRequest)
-    rpcs = (login, refresh, logout, grants, one_time, extension, passwords)
-    for part in (*rpcs, documents, health, metrics):
+    for part in (login, refresh, logout, grants, one_time, extension, passwords, documents, health, metrics):
         app.register_blueprint(part.blueprint)
     return app
 
