@@ -14,12 +14,8 @@ from auth.core.scopes import Scope
 
 # Claims, and the columns of `principal` that they are from.
 _OF_ALL: Final = {"role": "role", "uid": "uid", "principalType": "principal_type"}
-_OF_PEOPLE: Final = _OF_ALL | {
-    "firstNames": "first_names",
-    "lastName": "last_name",
-    "email": "email",
-    "orgId": "org_id",
-}
+_NAMES: Final = {"firstNames": "first_names", "lastName": "last_name", "email": "email", "orgId": "org_id"}
+_OF_PEOPLE: Final = _OF_ALL | _NAMES
 _NOTHING_REQUIRED: Final = {"twoFactorAuthentication": True, "serviceLicenseAgreement": True}
 
 
