@@ -23,16 +23,9 @@ def create_app(configuration: Config) -> Service:
         tokens = AccessTokens(configuration.keyring, configuration.issuer, configuration.second_factor_required)
 
     app = Service(__name__, ServiceRequest)
-    rpcs = (login, refresh, logout, grants, one_time, extension, passwords)
-    for part in (*rpcs, second_factor, sla, documents, health, metrics):
+    rpcs = (login, refresh, logout, grants, one_time, extension, passwords, second_factor, sla)
+    for part in (*rpcs, documents, health, metrics):
         app.register_blueprint(part.blueprint)
-    return app
-
-
-def create_command_line() -> Flask:
-    """The commands alone, for `flask`: they need fewer variables than the service."""
-    app = Flask(__name__, static_folder=None)
-    cli.register_commands(app)
     return app
 
 
@@ -41,5 +34,5 @@ def __getattr__(name: str) -> Flask:
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if click.get_current_context(silent=True) is not None:
-        return create_command_line()
+        return cli.command_line
     return create_app(config.from_environment())

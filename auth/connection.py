@@ -12,7 +12,7 @@ import psycopg
 from psycopg import errors as pg
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.pq import TransactionStatus
+from psycopg.pq import TransactionStatus as TransactionStatus
 from psycopg.rows import dict_row
 
 from auth.core.errors import DatabaseUnavailable, InternalError
@@ -58,10 +58,6 @@ class Connection(psycopg.Connection[Row]):
         """A cursor for each statement. It keeps its adapters and the names of its columns, which stand in the SQL."""
         return cache(lambda statement: self.cursor(row_factory=cache(dict_row)))
 
-    @property
-    def is_idle(self) -> bool:
-        return self.pgconn.transaction_status == TransactionStatus.IDLE
-
     @cached_property
     def input_within(self) -> Callable[[int], list[Any]]:
         """What arrives in so many milliseconds. For an idle connection that is nothing, unless the server closes it."""
@@ -82,7 +78,7 @@ class Connection(psycopg.Connection[Row]):
             raise (InternalError if unstorable or unsent else DatabaseUnavailable)(cause=_kind(fault)) from fault
 
     def cancel_unfinished(self) -> None:
-        """End the unfinished statement and give the connection back. Closing would not end a commit that waits."""
+        """End the statement, then give the connection back. Closing does not end a commit that waits for a standby."""
         gen, self.unfinished = self.unfinished, None
         try:
             self.cancel_safe(timeout=CANCEL_SECONDS)

@@ -8,7 +8,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Final
 
-from auth.connection import Connection
+from auth.connection import Connection, TransactionStatus
 from auth.core.errors import DatabaseUnavailable
 from auth.db import Database, DirectDatabase
 
@@ -34,7 +34,6 @@ class Pool(DirectDatabase):
         self._background = ThreadPoolExecutor(CONNECTIONS, "database")  # to open and cancel, which may take long
 
     def close(self) -> None:
-        """Close the idle connections."""
         with suppress(IndexError):
             while True:
                 self._idle.pop().close()
@@ -48,17 +47,14 @@ class Pool(DirectDatabase):
             while (connection := self._idle.pop()).input_within(0):
                 connection.close()
         except IndexError:
-            self._connect(slots, deadline)
+            try:
+                self._background.submit(self._open_idle, slots).result(deadline - monotonic())
+            except (TimeoutError, RuntimeError) as fault:  # RuntimeError: no thread could start; the task waits
+                raise DatabaseUnavailable(cause=type(fault).__name__) from fault
             return self._lease(writes, deadline)
         connection.deadline = min(deadline, monotonic() + ANSWER_SECONDS)
         connection.give_back = partial(self._give_back, connection, slots)
         return connection
-
-    def _connect(self, slots: Slots, deadline: float) -> None:
-        try:
-            self._background.submit(self._open_idle, slots).result(deadline - monotonic())
-        except (TimeoutError, RuntimeError) as fault:  # RuntimeError: no thread could start; the task waits
-            raise DatabaseUnavailable(cause=type(fault).__name__) from fault
 
     def _open_idle(self, slots: Slots) -> None:
         """Open an idle connection, and free the slots that were taken for it."""
@@ -72,7 +68,7 @@ class Pool(DirectDatabase):
             with suppress(RuntimeError):  # no thread could start; the task waits for a later one
                 self._background.submit(connection.cancel_unfinished)
             return
-        if connection.is_idle:
+        if connection.pgconn.transaction_status == TransactionStatus.IDLE:
             self._idle.append(connection)
         else:
             connection.close()

@@ -14,10 +14,7 @@ from auth.ops.request_log import log_request
 
 
 class Service(Flask):
-    """Flask's blueprints and URL map, with a short way for a request. docs/architecture.md says what Flask does here.
-
-    Every view gets the request as its first argument. Flask makes no context for it, and calls no hook.
-    """
+    """Flask's blueprints and URL map, with a short way for a request: no context, no hook. See docs/architecture.md."""
 
     def __init__(self, name: str, requests: type[Request]) -> None:
         super().__init__(name, static_folder=None)

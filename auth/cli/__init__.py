@@ -6,9 +6,7 @@ from . import db, keys, login_services, services, sessions, sla, users
 from .doctor import doctor
 from .purge import purge
 
-
-def register_commands(app: Flask) -> None:
-    """Make the commands known to `flask`."""
-    nouns = (db, users, sessions, services, login_services, keys, sla)
-    for command in (*(noun.commands for noun in nouns), purge, doctor):
-        app.cli.add_command(command)
+command_line = Flask(__name__, static_folder=None)  # without the service: the commands need fewer variables
+nouns = (db, users, sessions, services, login_services, keys, sla)
+for command in (*(noun.commands for noun in nouns), purge, doctor):
+    command_line.cli.add_command(command)

@@ -15,12 +15,9 @@ from auth.core.scopes import Scope
 
 # Claims, and the columns of `principal` that they are from.
 _OF_ALL: Final = {"role": "role", "uid": "uid", "principalType": "principal_type"}
-_OF_PEOPLE: Final = _OF_ALL | {
-    "firstNames": "first_names",
-    "lastName": "last_name",
-    "email": "email",
-    "orgId": "org_id",
-}
+_NAMES: Final = {"firstNames": "first_names", "lastName": "last_name", "email": "email", "orgId": "org_id"}
+_OF_PEOPLE: Final = _OF_ALL | _NAMES
+
 
 Uid = Annotated[int, Meta(ge=1, le=2**63 - 1)]  # PostgreSQL's bigint; 0 would be a missing claim in `uid or None`
 Seconds = Annotated[float, Meta(ge=0, le=2**40)]  # since the epoch; PostgreSQL cannot store a much later time

@@ -3,15 +3,13 @@
 import re
 from collections.abc import Mapping
 
-Headers = Mapping[str, str]
-
 
 class ApiError(Exception):
     status: int
     error_code: str
-    headers: Headers = {}
+    headers: Mapping[str, str] = {}
 
-    def __init__(self, why: str | None = None, *, cause: str | None = None, headers: Headers | None = None) -> None:
+    def __init__(self, why: str | None = None, *, cause: str | None = None, headers: Mapping[str, str] = {}) -> None:
         self.why = why or type(self).__doc__ or ""
         self.cause = cause  # only the log gets it
         self.headers = headers or self.headers

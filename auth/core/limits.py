@@ -18,7 +18,6 @@ JWKS_SECONDS: Final = 5 * 60
 ID_CHARACTERS: Final = 255
 NAME_CHARACTERS: Final = 100  # the access tokens of most people then fit into authState
 AUTH_STATE_CHARACTERS: Final = 3_950  # browsers keep 4,096 bytes of a cookie, some count its name and attributes
-JTI_CHARACTERS: Final = 255
 PASSWORD_BYTES: Final = 1024
 USER_AGENT_CHARACTERS: Final = 4096
 BODY_BYTES: Final = 4 * 1024  # the limit of calls that take no body

@@ -5,7 +5,7 @@ from typing import Annotated, Final, Generic, TypeVar
 
 from msgspec import Meta, Struct, field
 
-from auth.core.limits import ID_CHARACTERS, JTI_CHARACTERS, PASSWORD_BYTES
+from auth.core.limits import ID_CHARACTERS, PASSWORD_BYTES
 
 PAGE_SIZES: Final = (10, 25, 50, 100, 250)
 DEFAULT_PAGE_SIZE: Final = 50
@@ -104,7 +104,7 @@ class BulkInvalidateRequest(Struct):
 
 
 class ClaimOneTimeToken(Struct):
-    jti: Annotated[str, Meta(min_length=1, max_length=JTI_CHARACTERS, pattern=NO_NUL)]
+    jti: Name
 
 
 class RequestOneTimeToken(Struct):

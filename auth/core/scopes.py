@@ -51,7 +51,6 @@ def parse_all(texts: Sequence[str]) -> list[Scope]:
 
 
 def all_covered(asked: Iterable[Scope], held: Sequence[Scope]) -> bool:
-    """Whether each of the asked scopes is covered by one that is held."""
     return all(any(scope.covered_by(other) for other in held) for scope in asked)
 
 

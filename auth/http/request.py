@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache, partial
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final
 
 from auth.config import Config
 from auth.core import passwords
@@ -14,8 +14,6 @@ from auth.core.errors import InvalidToken
 from auth.core.tokens import AccessTokens
 from auth.db import Row
 from auth.pool import Pool, RequestDatabase
-
-Result = TypeVar("Result")
 
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._=+/:-]{1,128}", re.ASCII)
 _WITH_PORT: Final = re.compile(r"(?:\[([0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{1,45})\]|([0-9.]{7,15})(?=:))(?::([0-9]{1,5}))?")
@@ -55,7 +53,7 @@ class Request:
         """Record for which principal the request acts, by which session, through which services."""
         self.record |= {"principal": principal, "session": session, "extendedByChain": chain}
 
-    def hashed(self, work: Callable[..., Result], *arguments: Any) -> Result:
+    def hashed(self, work: Callable[..., passwords.Result], *arguments: Any) -> passwords.Result:
         """The result of a function of `passwords`, in its turn. Raises `LoginBusy`."""
         return passwords.in_turn(self.db.deadline, partial(setattr, self, "hash_wait_seconds"), work, *arguments)
 
@@ -70,10 +68,7 @@ class Request:
 
     @cached_property
     def client_address(self) -> str | None:
-        """The client's IP address in canonical form (an IPv4-mapped one as IPv4), or None where there is none.
-
-        It is the address that the trusted proxies name, or else the peer's.
-        """
+        """The IP address that the trusted proxies name, else the peer's, else None. An IPv4-mapped one is IPv4."""
         # Werkzeug's ProxyFix honours quotes: a client's own `"` would swallow what a proxy appends.
         proxies = self.config.trusted_proxies
         entries = self.header("X-Forwarded-For").split(",") if proxies else []

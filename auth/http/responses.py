@@ -34,7 +34,6 @@ class Response(msgspec.Struct):
     status: int = 200
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> list[bytes]:
-        """Send it, as a WSGI application does, with the headers that every response carries."""
         request: Request = environ["auth.request"]
         headers = [*self.headers.items(), ("Content-Length", str(len(self.body)))]
         headers += [("X-Request-Id", request.id), ("X-Content-Type-Options", "nosniff")]
@@ -55,7 +54,6 @@ def json_response(model: Any) -> Response:
 
 
 def error_response(request: Request, error: Exception) -> Response:
-    """Every error is a `CommonErrorMessage`."""
     if not isinstance(error, ApiError):
         request.exception, error = error, InternalError()
     request.record["errorCode"] = error.error_code

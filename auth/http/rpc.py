@@ -24,8 +24,6 @@ USERS: Final = frozenset({Role.USER, Role.ADMIN})
 PRIVILEGED: Final = frozenset({Role.ADMIN, Role.SERVICE})
 AUTHENTICATED: Final = USERS | PRIVILEGED | {Role.THIRD_PARTY_APP, Role.PROVIDER}
 
-Handler = Callable[..., Any]
-
 
 @dataclass(eq=False)
 class Rpc:
@@ -43,7 +41,7 @@ class Rpc:
     own_session: bool = False  # only with a token of the user's own session and all:write, else 403
     restricted: bool = False  # own_session, and also with a token of those who must add a second factor first
 
-    def __call__(self, handler: Handler) -> Handler:
+    def __call__(self, handler: Callable[..., Any]) -> Callable[..., Any]:
         self.method, self.path = self.route.split()
         prefix = ("auth",) if self.path.startswith("/auth") else ()
         self.scope = Scope((*prefix, *self.name.split(".")), "read" if self.method == "GET" else "write")
@@ -64,7 +62,7 @@ class Rpc:
         self.blueprint.add_url_rule(self.path, endpoint, partial(self._serve, handler), methods=[self.method])
         return handler
 
-    def _serve(self, handler: Handler, request: Request, **path: str) -> Response:
+    def _serve(self, handler: Callable[..., Any], request: Request, **path: str) -> Response:
         request.event = self.event
         arguments: dict[str, Any] = {} if self.roles == PUBLIC else {"bearer": self.admitted(request)}
         # Also for calls without a body: a bad body is refused, and no bytes are left on the connection.
@@ -91,7 +89,7 @@ class Rpc:
 
 
 RPCS: Final[dict[str, Rpc]] = {}
-READERS: Final[dict[str, Handler]] = {
+READERS: Final[dict[str, Callable[..., Any]]] = {
     "refresh_token": reading.bearer_token,
     "cookie_token": cookies.refresh_token,
     "idempotency_key": reading.idempotency_key,

@@ -81,17 +81,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         """Answer and log what gunicorn could not read, without quoting it as gunicorn does."""
         from auth.ops.metrics import REQUESTS  # the master must not import it
 
-        status = _UNREADABLE.get(type(exc), 400) if isinstance(exc, errors.ParseException) else 500
+        status = HTTPStatus(_UNREADABLE.get(type(exc), 400) if isinstance(exc, errors.ParseException) else 500)
         if status == 500:
             self.log.error("request failed", exc_info=exc)
         else:
             self.log.info("unreadable request: %s", type(exc).__name__)
-        REQUESTS("none", status).inc()
+        REQUESTS("none", status.value).inc()
+        code = "INTERNAL_ERROR" if status == 500 else "BAD_REQUEST"
+        body = json.dumps({"why": f"{status.phrase}.", "errorCode": code})
+        head = f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\nContent-Type: application/json\r\n"
         with suppress(OSError):
-            util.write_nonblock(client, _refusal(HTTPStatus(status)))
-
-
-def _refusal(status: HTTPStatus) -> bytes:
-    body = json.dumps({"why": f"{status.phrase}.", "errorCode": "INTERNAL_ERROR" if status == 500 else "BAD_REQUEST"})
-    head = f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\nContent-Type: application/json\r\n"
-    return f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
+            util.write_nonblock(client, f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())

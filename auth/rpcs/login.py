@@ -98,5 +98,4 @@ def _hand_over_page(endpoint: str) -> Response:
         f'<body><p>You are logged in. <a href="{target}">Continue</a></p></body></html>\n'
     )
     policy = "default-src 'none'; frame-ancestors 'none'"
-    headers = {"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer", **HTML}
-    return Response(page.encode(), headers)
+    return Response(page.encode(), {"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer", **HTML})

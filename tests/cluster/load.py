@@ -30,7 +30,7 @@ class Load:
     def __init__(self, port: int, world: World) -> None:
         self._port = port
         self._login_service, self._users = world.login_service(), [world.user() for _ in range(8)]
-        self._service = world.service("files:read")
+        self._services = [world.service("files:read") for _ in range(20)]  # each may have 100 delegations of the person
         self._session = world.session()
         self._stopped, self._numbers = Event(), count()
         self.records: list[Record] = []
@@ -89,11 +89,11 @@ class Load:
         number = next(self._numbers)
         jti, key = f"{self._session.id}-{number // 2}", f"key-{number}"
         self.asked[jti].append(key)
-        if self._ask("claim", lambda api: api.claim(self._service.access_token, jti, key)):
+        if self._ask("claim", lambda api: api.claim(self._services[0].access_token, jti, key)):
             self.won[jti].append(key)
 
     def _extend(self) -> None:
-        bearer, valid_jwt = self._service.access_token, self._session.access_token
+        bearer, valid_jwt = random.choice(self._services).access_token, self._session.access_token
         answer = self._ask("extend", lambda api: api.extend(bearer, valid_jwt, "files:read", refreshes=True))
         if answer:
             self.delegations.append(answer.json["refreshToken"])
@@ -134,7 +134,7 @@ class Load:
 
     def _winners(self, jti: str) -> str:
         """Repeats the claim with every key. One of them wins, and no other one has ever won."""
-        bearer = self._service.access_token
+        bearer = self._services[0].access_token
         statuses = {key: self._api().claim(bearer, jti, key).status for key in self.asked[jti]}
         assert set(statuses.values()) <= {200, 409}, statuses
         winners = {key for key, status in statuses.items() if status == 200}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from unittest.mock import patch
 
-from app import create_command_line
+from auth.cli import command_line
 
 from .servers import BIN, PROJECT
 
@@ -29,7 +29,7 @@ class CommandLine:
         )  # fmt: skip
 
     def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        runner = create_command_line().test_cli_runner(catch_exceptions=False)
+        runner = command_line.test_cli_runner(catch_exceptions=False)
         with patch.dict(os.environ, self.environment, clear=True):
             result = runner.invoke(args=arguments, input=stdin, prog_name="flask")
         return subprocess.CompletedProcess(arguments, result.exit_code, result.stdout, result.stderr)
