@@ -167,8 +167,11 @@ def matching_step(secret: str, code: str | int) -> int | None:
 def claims(person: Mapping[str, Any], required_of: Collection[str]) -> dict[str, Any]:
     """The claims that a person can earn; `auth_time` and `amr` in tokens of the person's own session only."""
     has_factor = person["two_factor_authentication"]
-    is_missing = person["role"] in required_of and person["has_password"] and not has_factor
-    earned = {"twoFactorAuthentication": not is_missing, "serviceLicenseAgreement": person["has_accepted_sla"]}
+    is_required = person["role"] in required_of and person["principal_type"] == "password"
+    earned = {
+        "twoFactorAuthentication": has_factor or not is_required,
+        "serviceLicenseAgreement": person["has_accepted_sla"],
+    }
     if auth_time := person.get("auth_time"):
         earned |= {"auth_time": auth_time, "amr": ["pwd", "otp", "mfa"] if has_factor else ["pwd"]}
     return earned

@@ -48,8 +48,8 @@ class AccessTokens:
         exp = min(iat + math.ceil(lifetime_ms / 1000), end)
         described = identity(principal, self._required)
         scopes = allowed_scopes(described, scopes)
-        claims = {"iss": self._issuer, "sub": principal["id"], "iat": iat, "exp": exp, "aud": scopes}
-        claims |= {**described, "extendedByChain": [], **provenance}
+        claims = {"iss": self._issuer, "sub": principal["id"], "iat": iat, "exp": exp, "aud": scopes, **described}
+        claims |= {"extendedByChain": [], **provenance}
         payload = _encoded({name: value for name, value in claims.items() if value is not None})
         signed = self._header + b"." + payload
         token = (signed + b"." + base64url_encode(self._algorithm.sign(signed, self.keyring.private_key))).decode()
