@@ -48,10 +48,12 @@ class AccessTokens:
             raise InvalidToken
         exp = min(iat + math.ceil(lifetime_ms / 1000), end)
         described = identity(principal, self._required)
-        scopes = allowed_scopes(described, scopes)
-        claims = {"iss": self._issuer, "sub": principal["id"], "iat": iat, "exp": exp, "aud": scopes}
-        claims |= {**described, "extendedByChain": [], **provenance}
-        payload = _encoded({name: value for name, value in claims.items() if value is not None})
+        claims = {"iss": self._issuer, "sub": principal["id"], "iat": iat, "exp": exp}
+        claims |= {"aud": allowed_scopes(described, scopes)} | described
+        claims |= {"extendedByChain": [], **provenance}
+        for absent in [name for name, value in claims.items() if value is None]:
+            del claims[absent]
+        payload = _encoded(claims)
         signed = self._header + b"." + payload
         token = (signed + b"." + base64url_encode(self._algorithm.sign(signed, self.keyring.private_key))).decode()
         if (excess := len(token) - TOKEN_CHARACTERS) > 0:
