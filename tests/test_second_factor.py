@@ -635,6 +635,20 @@ def test_a_new_password_keeps_the_factor(
 # Who may call
 
 
+def test_the_document_names_every_answer(api: Api) -> None:
+    paths = api.call("GET", "/openapi.json").ok()["paths"]
+    for path, names in (
+        ("/auth/login", ["OptionalAuthenticationTokens", "LoginContinues"]),
+        ("/auth/2fa/challenge", ["OptionalAuthenticationTokens", "Unit"]),
+    ):
+        content = paths[path]["post"]["responses"]["200"]["content"]
+        assert set(content) == {"application/json", "text/html"}
+        answers = content["application/json"]["schema"]["anyOf"]
+        assert answers == [{"$ref": f"#/components/schemas/{name}"} for name in names]
+    assert paths["/auth/2fa"]["post"]["operationId"] == "twofactor.createCredentials"
+    assert "scope `sla.find:read`" in paths["/api/sla"]["get"]["description"]
+
+
 def calls_of(api: Api, bearer: str | None) -> dict[str, Callable[[], Any]]:
     return {
         "twofactor.createCredentials": lambda: api.create_credentials(bearer),

@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Collection, Mapping
 from functools import cached_property
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field, to_builtins
@@ -12,12 +12,6 @@ from auth.core import second_factor
 from auth.core.limits import ID_CHARACTERS
 from auth.core.models import Role
 from auth.core.scopes import Scope
-
-# Claims, and the columns of `principal` that they are from.
-_OF_ALL: Final = {"role": "role", "uid": "uid", "principalType": "principal_type"}
-_NAMES: Final = {"firstNames": "first_names", "lastName": "last_name", "email": "email", "orgId": "org_id"}
-_OF_PEOPLE: Final = _OF_ALL | _NAMES
-
 
 Uid = Annotated[int, Meta(ge=1, le=2**63 - 1)]  # PostgreSQL's bigint; 0 would be a missing claim in `uid or None`
 Seconds = Annotated[float, Meta(ge=0, le=2**40)]  # since the epoch; PostgreSQL cannot store a much later time
@@ -81,9 +75,16 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
 
 def identity(principal: Mapping[str, Any], second_factor_required: Collection[str]) -> dict[str, Any]:
     """The claims that describe a row of `principal`, None where it has NULL; names and the like for people only."""
-    is_person = principal["principal_type"] in ("password", "wayf")
-    claims = {claim: principal[column] for claim, column in (_OF_PEOPLE if is_person else _OF_ALL).items()}
-    return claims | second_factor.claims(principal, second_factor_required) if is_person else claims
+    claims = {"role": principal["role"], "uid": principal["uid"], "principalType": principal["principal_type"]}
+    if principal["principal_type"] in ("password", "wayf"):
+        claims |= {
+            "firstNames": principal["first_names"],
+            "lastName": principal["last_name"],
+            "email": principal["email"],
+            "orgId": principal["org_id"],
+            **second_factor.claims(principal, second_factor_required),
+        }
+    return claims
 
 
 def is_id(text: str) -> bool:

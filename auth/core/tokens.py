@@ -50,7 +50,9 @@ class AccessTokens:
         scopes = allowed_scopes(described, scopes)
         claims = {"iss": self._issuer, "sub": principal["id"], "iat": iat, "exp": exp, "aud": scopes, **described}
         claims |= {"extendedByChain": [], **provenance}
-        payload = _encoded({name: value for name, value in claims.items() if value is not None})
+        for absent in [name for name, value in claims.items() if value is None]:
+            del claims[absent]
+        payload = _encoded(claims)
         signed = self._header + b"." + payload
         token = (signed + b"." + base64url_encode(self._algorithm.sign(signed, self.keyring.private_key))).decode()
         if (excess := len(token) - TOKEN_CHARACTERS) > 0:

@@ -58,7 +58,8 @@ def openapi(_: Request) -> Response:
 
 @cache
 def document() -> dict[str, Any]:
-    models = {declared.models.get(part, Unit) for declared in RPCS.values() for part in (*BODIES, "query", "return")}
+    models = {declared.models.get(part, Unit) for declared in RPCS.values() for part in (*BODIES, "query")}
+    models |= {answer for declared in RPCS.values() for answer in declared.answers} - {Response}
     _, schemas = msgspec.json.schema_components([CommonErrorMessage, *models], ref_template=TEMPLATE)
     paths: dict[str, dict[str, Any]] = {}
     for declared in RPCS.values():
@@ -76,8 +77,9 @@ def document() -> dict[str, Any]:
 
 def _call(declared: Rpc) -> dict[str, Any]:
     security = [SECURITY[part] for part in declared.models if part in SECURITY]
-    content = _content(declared.models["return"])
-    if "form" in declared.models:
+    answers = [_content(answer)["application/json"]["schema"] for answer in declared.answers if answer is not Response]
+    content: Any = {"application/json": {"schema": answers[0] if len(answers) == 1 else {"anyOf": answers}}}
+    if Response in declared.answers:
         content["text/html"] = {"schema": {"type": "string"}}
     operation = _operation(declared.name, "auth", security, "Success.", content)
     operation["parameters"] = _parameters(declared)

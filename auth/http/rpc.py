@@ -45,10 +45,9 @@ class Rpc:
         self.method, self.path = self.route.split()
         prefix = ("auth",) if self.path.startswith("/auth") else ()
         self.scope = Scope((*prefix, *self.name.split(".")), "read" if self.method == "GET" else "write")
-        # By parameter; "return" is the model of a success, also where the handler may return a page for browsers.
         returned = handler.__annotations__["return"] or Unit
-        model = get_args(returned)[0] if isinstance(returned, UnionType) else returned
-        self.models = handler.__annotations__ | {"return": model}
+        self.answers = get_args(returned) if isinstance(returned, UnionType) else (returned,)  # Response: a page
+        self.models = handler.__annotations__ | {"return": self.answers[0]}  # by parameter
         for model in self.models.values():
             msgspec.json.Decoder(model)  # prepares the model: msgspec crashes where two threads are the first to use it
         self.limit = self.body_bytes if {"body", "form"} & self.models.keys() else BODY_BYTES

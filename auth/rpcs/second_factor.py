@@ -22,7 +22,7 @@ blueprint = Blueprint("second_factor", __name__)
 CREATE = "twofactor.createCredentials"
 REMOVAL = "second factor removal"  # the event
 
-Answer = OptionalAuthenticationTokens | Unit | models.LoginContinues | Response
+Answer = OptionalAuthenticationTokens | Unit | Response
 
 
 @Rpc(blueprint, CREATE, "POST /auth/2fa", USERS, own_session=True, restricted=True)
@@ -73,7 +73,7 @@ def remove_credentials(request: Request, bearer: Bearer, body: models.Remove2FAR
         _change(request, "second_factor_delete", person, bearer, models.IncorrectCode, **spent)
 
 
-def _log_in(request: Request, challenge: LoginChallenge, code: str | int) -> login.Answer:
+def _log_in(request: Request, challenge: LoginChallenge, code: str | int) -> OptionalAuthenticationTokens | Response:
     names = {"username": challenge.username, "service": challenge.service}
     person = request.db.one("login_find", address=request.client_address, **names)
     generation = (challenge.uid, challenge.password_generation)
