@@ -7,9 +7,7 @@ from werkzeug.http import dump_cookie
 from werkzeug.sansio.http import parse_cookie  # werkzeug.http's fails on bytes that are not UTF-8
 
 from auth.core import errors, limits, refresh_tokens
-from auth.core.models import OptionalAuthenticationTokens
 from auth.core.origins import origin_of
-from auth.core.second_factor_models import LoginContinues
 from auth.http.request import Request
 
 
@@ -45,7 +43,7 @@ def expire_refresh_cookie(request: Request) -> None:
     set_refresh_cookie(request, "", 0)
 
 
-def set_auth_state_cookie(request: Request, tokens: OptionalAuthenticationTokens | LoginContinues) -> None:
+def set_auth_state_cookie(request: Request, tokens: msgspec.Struct) -> None:
     """Give the tokens to the page of the endpoint, whose script decodes the cookie with `decodeURIComponent`."""
     state = quote(msgspec.json.encode(tokens), safe="")
     if len(state) > limits.AUTH_STATE_CHARACTERS:  # a browser would drop it; webRefresh returns the access token
