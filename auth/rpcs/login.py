@@ -2,13 +2,14 @@
 
 from contextlib import suppress
 from html import escape
-from typing import Any
+from typing import TypeVar
 
 from flask import Blueprint
 
 from auth import lockout
 from auth.core import errors, limits, passwords, refresh_tokens
-from auth.core.models import OptionalAuthenticationTokens, PasswordLoginRequest
+from auth.core.models import OptionalAuthenticationTokens as Tokens
+from auth.core.models import PasswordLoginRequest
 from auth.core.second_factor_models import LoginContinues
 from auth.db import Row
 from auth.http import cookies
@@ -20,11 +21,11 @@ blueprint = Blueprint("login", __name__)
 
 SCOPES = ["all:write"]
 
-Answer = OptionalAuthenticationTokens | LoginContinues | Response
+Model = TypeVar("Model", Tokens, LoginContinues)
 
 
 @Rpc(blueprint, "passwordLogin", "POST /auth/login", PUBLIC, event="login")
-def password_login(request: Request, form: PasswordLoginRequest) -> Answer:
+def password_login(request: Request, form: PasswordLoginRequest) -> Tokens | LoginContinues | Response:
     cookies.check_origin(request, may_be_absent=True)
     passwords.check_length(form.password)
     refresh_token = refresh_tokens.generate()
@@ -66,23 +67,23 @@ def start_session(request: Request, login: Row, refresh_token: str, **verified: 
     return request.tokens.mint(described, SCOPES, limits.ACCESS_TOKEN_MS, publicSessionReference=session_reference)
 
 
-def answer(request: Request, login: Row, access_token: str, refresh_token: str) -> Any:
+def answer(request: Request, login: Row, access_token: str, refresh_token: str) -> Tokens | Response:
     """Purge some expired rows, and answer with the tokens of the new session."""
     with suppress(errors.DatabaseUnavailable):  # the next login will purge
         request.db.one("expired_delete", batch=limits.PURGE_ROWS, claim_days=limits.CLAIM_DAYS)
     visible = refresh_token if login["mode"] == "APPLICATION" else None
     cookies.set_refresh_cookie(request, refresh_token, login["refresh_token_ttl_seconds"])
-    tokens = OptionalAuthenticationTokens(access_token, refresh_tokens.csrf_token(refresh_token), visible)
-    return _hand_over(request, login, tokens)
+    csrf_token = refresh_tokens.csrf_token(refresh_token)
+    return _hand_over(request, login, Tokens(access_token, csrf_token, visible))
 
 
-def _ask_for_code(request: Request, login: Row, new_hash: str | None) -> Any:
+def _ask_for_code(request: Request, login: Row, new_hash: str | None) -> LoginContinues | Response:
     if new_hash:
         request.db.run("password_rehash", new_hash=new_hash, **login)
     return _hand_over(request, login, LoginContinues(request.config.second_factor_keys.login_challenge(login)))
 
 
-def _hand_over(request: Request, login: Row, model: OptionalAuthenticationTokens | LoginContinues) -> Any:
+def _hand_over(request: Request, login: Row, model: Model) -> Model | Response:
     if "application/json" in request.header("Accept").lower():
         return model
     cookies.set_auth_state_cookie(request, model)
