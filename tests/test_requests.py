@@ -119,6 +119,9 @@ WITH_A_BODY = {
     "tokenExtension": 64 * KIB,
     "changePassword": 64 * KIB,
     "resetPassword": 64 * KIB,
+    "twofactor.answerChallenge": 64 * KIB,
+    "twofactor.removeCredentials": 64 * KIB,
+    "sla.accept": 64 * KIB,
 }
 
 
