@@ -131,6 +131,9 @@ WITH_A_BODY = {
     "tokenExtension": MODEL_BODY_BYTES,
     "changePassword": MODEL_BODY_BYTES,
     "resetPassword": MODEL_BODY_BYTES,
+    "twofactor.answerChallenge": MODEL_BODY_BYTES,
+    "twofactor.removeCredentials": MODEL_BODY_BYTES,
+    "sla.accept": MODEL_BODY_BYTES,
 }
 
 
