@@ -1,6 +1,6 @@
 -- Replaces the bearer's password, if it is still the one that was verified, and ends all other tokens of that person.
--- Returns how many of these were stored. The count of failed codes begins again. No row if another change came first, or
--- the bearer's grant has ended.
+-- Returns how many of these were stored. The count of failed codes begins again. No row if another change came first,
+-- or the bearer's grant has ended.
 WITH changed AS (
     UPDATE principal
     SET password_hash = %(password_hash)s,

@@ -1,6 +1,6 @@
 -- What changePassword and the calls of the second factor read: the bearer's current hash (NULL without a password), the
--- texts that a new password must not repeat, whether there is a factor, the age of the bearer's session (NULL: unknown),
--- and the limits on guessing. No row when the bearer's grant has ended.
+-- texts that a new password must not repeat, whether there is a factor, the age of the bearer's session (NULL:
+-- unknown), and the limits on guessing. No row when the bearer's grant has ended.
 SELECT
     ARRAY[bearer.id, bearer.email, bearer.first_names, bearer.last_name] AS own_texts,
     bearer.password_hash,

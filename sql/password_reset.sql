@@ -1,5 +1,5 @@
--- Spends a reset token, sets the new password, and ends all tokens of the person. Returns how many were stored. The count of
--- failed codes begins again. No row when the token is unknown, expired or spent, or the person is disabled.
+-- Spends a reset token, sets the new password, and ends all tokens of the person. Returns how many were stored. The
+-- count of failed codes begins again. No row when the token is unknown, expired or spent, or the person is disabled.
 WITH changed AS (
     UPDATE principal
     SET password_hash = %(password_hash)s,

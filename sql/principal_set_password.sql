@@ -1,5 +1,5 @@
--- A new password. The row stays locked until the transaction has ended the person's refresh tokens too. The count of failed
--- codes begins again.
+-- A new password. The row stays locked until the transaction has ended the person's refresh tokens too. The count of
+-- failed codes begins again.
 WITH changed AS (
     UPDATE principal
     SET password_hash = %(password_hash)s,

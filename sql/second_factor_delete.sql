@@ -1,6 +1,6 @@
--- Removes the bearer's second factor by a code of that step, or by the recovery code, and ends all other sessions of that
--- person. Returns how many. No row if the step was spent, the recovery code is another one, the bearer's grant has ended,
--- or another change of the password or the factor came first. The person is locked first.
+-- Removes the bearer's second factor by a code of that step, or by the recovery code, and ends all other sessions of
+-- that person. Returns how many. No row if the step was spent, the recovery code is another one, the bearer's grant has
+-- ended, or another change of the password or the factor came first. The person is locked first.
 WITH person AS (
     SELECT principal.id
     FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_grant_reference)s, %(bearer_issued_at)s) AS live

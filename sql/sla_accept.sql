@@ -1,5 +1,5 @@
--- Notes that the bearer accepts these terms. `is_latest`: they are the latest ones; otherwise nothing is noted. No row when
--- the bearer's grant has ended.
+-- Notes that the bearer accepts these terms. `is_latest`: they are the latest ones; otherwise nothing is noted. No row
+-- when the bearer's grant has ended.
 WITH bearer AS (
     SELECT live.id, coalesce((SELECT max(version) FROM sla), 0) = %(version)s AS is_latest
     FROM live_principal(%(bearer_id)s, %(bearer_uid)s, %(bearer_grant_reference)s, %(bearer_issued_at)s) AS live
