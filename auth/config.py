@@ -19,7 +19,7 @@ class Config:
     database_url: str
     keyring: Keyring
     issuer: str
-    trusted_origins: frozenset[str]  # `origin_of` has spelled them
+    trusted_origins: frozenset[str]  # in the spelling of `origin_of`
     trusted_proxies: int
     cookie_secure: bool
     second_factor_keys: SecondFactorKeys
@@ -58,7 +58,7 @@ def read(environment: Mapping[str, str], *names: str) -> dict[str, Any]:
 
 def _text(is_sound: Callable[[str], bool], rule: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
-        if not (is_sound(text) and text.isprintable()):  # libpq takes a newline for a part of a name
+        if not (is_sound(text) and text.isprintable()):  # libpq would read a newline as part of a name
             raise ValueError(rule)
         return text
 

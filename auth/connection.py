@@ -55,12 +55,12 @@ class Connection(psycopg.Connection[Row]):
 
     @cached_property
     def cursor_of(self) -> Callable[[str], Cursor]:
-        """A cursor for each statement. It keeps its adapters and the names of its columns, which stand in the SQL."""
+        """The cursor of a statement. It keeps its adapters and column names, since these depend on the SQL alone."""
         return cache(lambda statement: self.cursor(row_factory=cache(dict_row)))
 
     @cached_property
     def input_within(self) -> Callable[[int], list[Any]]:
-        """What arrives in so many milliseconds. For an idle connection that is nothing, unless the server closes it."""
+        """Poll for input, for so many milliseconds. An idle connection gets input only when the server closes it."""
         poll = select.poll()  # select.select refuses descriptors above 1,023
         poll.register(self.fileno(), select.POLLIN)
         return poll.poll
@@ -94,7 +94,7 @@ class Connection(psycopg.Connection[Row]):
 
 
 def _kind(fault: Exception) -> str:
-    """For the log, which never gets the text of a fault: it may quote a value."""
+    """The name of the fault, for the log, which never gets its text: that may quote a value."""
     return type(fault).__name__.lstrip("_")
 
 

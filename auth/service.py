@@ -14,7 +14,7 @@ from auth.ops.request_log import log_request
 
 
 class Service(Flask):
-    """Flask's blueprints and URL map, with a short way for a request: no context, no hook. See docs/architecture.md."""
+    """Uses Flask's blueprints and URL map. A request gets no Flask context and no hook: see docs/architecture.md."""
 
     def __init__(self, name: str, requests: type[Request]) -> None:
         super().__init__(name, static_folder=None)

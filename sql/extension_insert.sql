@@ -1,4 +1,4 @@
--- Stores a delegation. If `is_full`, the service has its most delegations of that person, and nothing was stored. No
+-- Stores a delegation. If `is_full`, the service can get no more delegations of that person: nothing was stored. No
 -- row when the grant of the person's or the service's token has ended, or no time is left. Locks the principals in the
 -- order of their ids, then the tokens, so that this statement and one that ends a grant run one after the other.
 WITH turn AS MATERIALIZED (

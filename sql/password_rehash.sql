@@ -1,5 +1,5 @@
--- Replaces an old kind of hash of a password that was just verified. The challenge of a second factor follows, and a
--- session later: session_insert replaces the hash where there is no factor.
+-- Replaces an old kind of hash of a password that was just verified, when the login then asks for the second factor.
+-- For a person without a factor session_insert replaces the hash.
 UPDATE principal
 SET password_hash = %(new_hash)s
 WHERE id = %(id)s

@@ -1,5 +1,5 @@
 -- Removes the bearer's second factor by a code of that step, or by the recovery code, and ends all other sessions of
--- that person. Returns how many. No row if the step was spent, the recovery code is another one, the bearer's grant has
+-- that person. Returns how many. No row if the step was spent, the recovery code is wrong, the bearer's grant has
 -- ended, or another change of the password or the factor came first. The person is locked first.
 WITH person AS (
     SELECT principal.id

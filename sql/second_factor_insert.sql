@@ -1,6 +1,6 @@
 -- Adds the bearer's second factor, and ends all other sessions of that person. Returns how many. No row if the bearer's
--- grant has ended, or another change of the password or the factor came first. The new generation refuses the logins
--- under way that have only verified the password.
+-- grant has ended, or another change of the password or the factor came first. Because of the new generation,
+-- session_insert then refuses logins that have verified only the password.
 WITH person AS (
     UPDATE principal
     SET two_factor_authentication = true,

@@ -1,6 +1,6 @@
 -- Removes a person's second factor by the recovery code, and ends all sessions of that person. Returns how many, and
--- the generation with which the login goes on. No row if the code is another one, or the person was disabled, deleted
--- or given another password or factor meanwhile. The person is locked first.
+-- the generation with which the login goes on. No row if the code is wrong, or the person was disabled, deleted or
+-- given another password or factor meanwhile. The person is locked first.
 WITH person AS (
     SELECT id
     FROM principal

@@ -1,5 +1,5 @@
--- Replaces secrets by the same ones under another key, unless they have changed since they were read. The rows are
--- locked in the order of their ids, so that two such commands do not deadlock.
+-- Stores secrets that were encrypted again, unless they have changed since they were read. The rows are locked
+-- in the order of their ids, so that two such commands do not deadlock.
 WITH renewed AS MATERIALIZED (
     SELECT second_factor.principal_id, renewed.new
     FROM unnest(%(principal_ids)s::text[], %(old)s::text[], %(new)s::text[]) AS renewed (principal_id, old, new)

@@ -1,6 +1,6 @@
--- Stores a session for a person whose password was just verified, and whose code of this `step` too if the person has a
--- second factor (NULL: no code). No row when the person was since disabled, deleted (perhaps created again), given a
--- new password or another factor, or when the step was spent: of any number of equal codes one makes a session.
+-- Stores a session for a person whose password was just verified. If the person has a second factor, the code of `step`
+-- was verified too (NULL: no code). No row when the person was since disabled, deleted (perhaps created again), given a
+-- new password or another factor, or when the step was spent: only one of several equal codes makes a session.
 -- `new_hash` (NULL: none) replaces an old kind of hash of that password. Ends the oldest sessions beyond the bound, and
 -- returns how many (`revoked`). It ends at most as many as the bound, so that a login is quick. Because of the lock,
 -- logins and changes of the same person run one after another.

@@ -1,4 +1,4 @@
-"""The second factor: set-up, logins with its codes, recovery, removal, and whom it is required of."""
+"""The second factor: set-up, logins with its codes, recovery, removal, and the roles that need it."""
 
 import base64
 import json
@@ -289,7 +289,7 @@ def test_an_old_kind_of_hash_is_replaced_before_the_code(api: Api, world: World,
 def test_the_spellings_of_a_code(
     api: Api, world: World, service: str, database_url: str, config: Config, spelling: Callable[[str], Any]
 ) -> None:
-    """A number has lost its leading zeros."""
+    """A code sent as a JSON number has no leading zeros."""
     owner = new_owner(api, world)
     app = next(
         app
@@ -490,7 +490,7 @@ def block_factor(database_url: str, user: str, failures: int = 100) -> None:
 def test_after_a_hundred_codes_without_a_right_one_the_factor_takes_none(
     app: Flask, api: Api, world: World, service: str, database_url: str
 ) -> None:
-    """From any networks. A right one in between begins the count again."""
+    """The codes may come from any network. A right code sets the count to 0."""
     owner = new_owner(api, world)
     block_factor(database_url, owner.id, 99)
     challenge = challenge_of(api, owner.id, service)

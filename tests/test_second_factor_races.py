@@ -1,4 +1,4 @@
-"""Races over two servers: codes that are answered many times at once, and factors that change beside logins."""
+"""Races over two servers: the same code sent many times at once, and factors that change during logins."""
 
 import os
 import threading
@@ -67,7 +67,7 @@ def test_of_sixty_four_equal_codes_one_makes_a_session(
 def test_of_a_thousand_codes_each_makes_one_session(
     servers: list[Server], world: World, service: str, database_url: str
 ) -> None:
-    """Each code is answered twice at once: by the same challenge, on both servers. (A thousand in `make soak`.)"""
+    """Each code is sent twice at once, with the same challenge, to both servers. (A thousand in `make soak`.)"""
     client = servers[0].client()
     owners = [new_owner(client, world, password_hash=QUICK_HASH) for _ in range(20)]
     challenges = {owner.id: challenge_of(client, owner.id, service) for owner in owners}
@@ -193,13 +193,13 @@ def waiting(database_url: str) -> int:
 
 @dataclass
 class Logins:
-    """Logins of one person on two servers, again and again, by a step that says what the person gives."""
+    """Repeated logins of one person on two servers. `log_in` makes one of them."""
 
     log_in: Callable[[Api], Answer]
     began: list[tuple[float, str]] = field(default_factory=list)  # of each session: when its login began, its token
 
     def beside(self, servers: list[Server], change: Callable[[], object]) -> float:
-        """Run the change beside the logins. Returns the time of its answer."""
+        """Run the change during the logins. Returns the monotonic time of its answer."""
         stop, statuses = threading.Event(), Counter[int]()
 
         def work(thread: int) -> None:
@@ -227,7 +227,7 @@ class Logins:
 def test_after_the_answer_of_a_set_up_no_session_without_the_factor_lives(
     servers: list[Server], world: World, service: str, _: int
 ) -> None:
-    """None of those that were made before it, and none that was being made meanwhile."""
+    """Neither sessions from before it, nor sessions of logins that had begun before it."""
     session = world.session(world.user(password_hash=QUICK_HASH))
     logins = Logins(lambda api: api.login(session.id, PASSWORD, service))
     logins.beside(servers, lambda: add_factor(servers[0].client(), session))
@@ -241,7 +241,7 @@ def test_after_the_answer_of_a_set_up_no_session_without_the_factor_lives(
 def test_after_the_answer_of_a_removal_no_other_session_lives(
     servers: list[Server], world: World, service: str, database_url: str, way: str
 ) -> None:
-    """Of the logins beside it, those that gave a code before it have ended; those after it gave the password alone."""
+    """Sessions of logins with a code, before the removal, have ended. Logins after it need the password alone."""
     api = servers[0].client()
     owner = new_owner(api, world, password_hash=QUICK_HASH)
     forget_steps(database_url, owner.id)
@@ -274,7 +274,7 @@ def test_after_the_answer_of_a_removal_no_other_session_lives(
 def test_a_code_spends_its_step_before_a_waiting_equal_code(
     servers: list[Server], world: World, service: str, database_url: str
 ) -> None:
-    """Two equal codes have both been found right, and wait for the person's row: one makes a session."""
+    """Both equal codes are verified, and wait for the lock of the person's row: only one makes a session."""
     owner = new_owner(servers[0].client(), world, password_hash=QUICK_HASH)
     apis = [server.client() for server in servers]
     challenges, code = [challenge_of(api, owner.id, service) for api in apis], owner.app.code()
@@ -291,7 +291,7 @@ def test_a_code_spends_its_step_before_a_waiting_equal_code(
 def test_a_right_code_that_waits_behind_a_removal_makes_no_session(
     servers: list[Server], world: World, service: str, database_url: str, flask: CommandLine, way: str
 ) -> None:
-    """Otherwise that session would not be among those that the removal ends."""
+    """Such a session would begin after the removal has ended the others, and would stay."""
     api, other = servers[0].client(), servers[1].client()
     owner = new_owner(api, world, password_hash=QUICK_HASH)
     challenges = [challenge_of(api, owner.id, service) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""The terms of use: published by a command, read and accepted by users, and told by a claim."""
+"""The terms of use: published by a command, read and accepted by users, and shown by a claim."""
 
 import secrets
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from .support.world import ORIGIN, PASSWORD, World, claims
 
 
 class Site:
-    """A service whose database has no terms yet, since those of the other tests hold for all users."""
+    """A service with a database of its own: published terms would hold for the users of all other tests."""
 
     def __init__(self, url: str, config: Config) -> None:
         migrate(DirectDatabase(url))

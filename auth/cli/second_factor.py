@@ -81,7 +81,7 @@ def _keys() -> SecondFactorKeys:
 
 
 def _batches(opened: DirectDatabase) -> Iterator[tuple[list[Row], list[Row]]]:
-    """By batch, the rows that are not under the first key, each with its `new` secret, and those that no key opens."""
+    """For each batch: the rows under an old key, each with its `new` secret, and the rows that no key opens."""
     after, keys = "", _keys()
     while rows := opened.many("second_factor_list", after=after, batch=BATCH):
         after = rows[-1]["principal_id"]

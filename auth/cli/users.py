@@ -66,7 +66,7 @@ def reset_password(user_id: str, valid_for: int) -> Answer:
 
 
 def end_tokens(statement: str, user_id: str, **parameters: object) -> int:
-    """Change a person by the statement, which locks the row, and end all their tokens. Returns how many these were."""
+    """Run the statement, which must lock the person's row, and end all tokens of the person. Returns their number."""
     with database() as opened:
         with opened.transaction() as transaction:
             existing(transaction.one(statement, id=user_id, **parameters), f"user {user_id}")

@@ -114,7 +114,7 @@ def excess(password_hash: str, password_bytes: int = 0) -> str | None:
 
 
 def in_turn(deadline: float, waited: Callable[[float], object], work: Callable[..., Result], *arguments: Any) -> Result:
-    """The result of the work in its turn. `waited` gets the seconds of the wait; after too many, raises `LoginBusy`."""
+    """The result of work that waits for a thread; `waited` gets the seconds. Raises `LoginBusy` after too many."""
     asked = time.monotonic()
 
     def begin() -> Result:

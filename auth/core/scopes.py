@@ -60,7 +60,7 @@ def _metadata(text: str) -> frozenset[tuple[str, str]]:
         values = {key: base64.b64decode(encoded, validate=True).decode() for key, encoded in pairs}
     except ValueError:
         raise MalformedScope from None
-    if _text(values.items()) != text:  # a key is there twice, or a value has spare bits
+    if _text(values.items()) != text:  # a key occurs twice, or a value has spare bits
         raise MalformedScope
     return frozenset(values.items())
 

@@ -20,7 +20,7 @@ from auth.core.second_factor_models import InvalidChallenge, SecondFactorUnavail
 
 CHALLENGE_SECONDS: Final = 10 * 60
 RECENT_SECONDS: Final = 15 * 60  # in an older session, a new factor needs the password
-CODES: Final = 100  # in a row without a right one, then the factor takes none (NIST SP 800-63B-4, 3.2.2)
+CODES: Final = 100  # this many wrong ones in a row block the factor (NIST SP 800-63B-4, 3.2.2)
 STEP_SECONDS: Final = 30
 DIGITS: Final = 6
 SECRET_BYTES: Final = 20
@@ -39,11 +39,11 @@ class LoginChallenge(msgspec.Struct, tag="login"):
 
 
 class SetupChallenge(msgspec.Struct, tag="set-up"):
-    """A factor that its owner was shown. It is stored once it is confirmed."""
+    """A new factor that its owner has not confirmed yet. The database stores it only when it is confirmed."""
 
     uid: int
     password_generation: int
-    session: str  # the one that may confirm it
+    session: str  # the only session that may confirm it
     secret: str
     recovery_hash: bytes
     password_needed: bool
@@ -95,7 +95,7 @@ class SecondFactorKeys:
         return stored.secret
 
     def resealed(self, sealed: str, uid: int) -> str:
-        """The same secret under the first key: the same text, if it is already. Raises `SecondFactorUnavailable`."""
+        """The secret under the first key: `sealed` itself if it already is. Raises `SecondFactorUnavailable`."""
         self.open_secret(sealed, uid)
         try:
             self._keys[0].decrypt(sealed)
@@ -152,20 +152,20 @@ def qr_code(uri: str) -> str:
 
 
 def is_one_time_code(code: str | int) -> bool:
-    """Whether it can be a code of an app; otherwise it can only be a recovery code."""
+    """Whether it has the form of a code of an app. If not, it can only be a recovery code."""
     text = _plain(code)
     return len(text) == DIGITS and text.isascii() and text.isdigit()
 
 
 def matching_step(secret: str, code: str | int) -> int | None:
-    """The step of the code, if it is the present one or next to it. Whether it is spent, only the database knows."""
+    """The step of the code, if it is the present one or next to it. Only the database knows whether it is spent."""
     totp, now, given = _totp(secret), int(time.time()) // STEP_SECONDS, _plain(code).encode()
     steps = [step for step in (now - 1, now, now + 1) if hmac.compare_digest(totp.generate(step * STEP_SECONDS), given)]
     return max(steps, default=None)
 
 
 def claims(person: Mapping[str, Any], required_of: Collection[str]) -> dict[str, Any]:
-    """The claims that a person can earn; `auth_time` and `amr` in tokens of the person's own session only."""
+    """The claims about factor and terms; `auth_time` and `amr` only in tokens of the person's own session."""
     has_factor = person["two_factor_authentication"]
     is_required = person["role"] in required_of and person["principal_type"] == "password"
     earned = {
@@ -178,7 +178,7 @@ def claims(person: Mapping[str, Any], required_of: Collection[str]) -> dict[str,
 
 
 def allowed_scopes(described: Mapping[str, Any], scopes: Sequence[str]) -> Sequence[str]:
-    """The scopes of a token with these claims: in a session whose owner must add a factor first, `RESTRICTED`."""
+    """`RESTRICTED` for a token of a session whose owner must add a factor first, else the given scopes."""
     return RESTRICTED if "amr" in described and not described["twoFactorAuthentication"] else scopes
 
 

@@ -1,4 +1,4 @@
-"""Users list and end the grants of their own: sessions, and delegations, by which services act for them."""
+"""Users list and end their own grants: sessions, and the delegations by which services act for them."""
 
 import re
 

@@ -143,7 +143,7 @@ def _check_password(request: Request, person: Row, password: str) -> None:
 
 
 def _checked(request: Request, person: Row, code: str | int) -> dict[str, Any]:
-    """What a statement then spends: the step of a right code, or the hash of a recovery code, which it compares."""
+    """The parameters of the statement that spends the code. It still has to compare the hash of a recovery code."""
     if not second_factor.is_one_time_code(code):
         return {"step": None, "recovery_hash": second_factor.recovery_hash(str(code))}
     factor = request.db.one("second_factor_attempt", id=person["id"], codes=second_factor.CODES)
@@ -161,7 +161,7 @@ def _checked(request: Request, person: Row, code: str | int) -> dict[str, Any]:
 def _change(
     request: Request, statement: str, person: Row, bearer: Bearer, refusal: type[errors.ApiError], **factor: object
 ) -> None:
-    """Add or remove the factor. Raises `refusal` where another change, or the use of the code, came first."""
+    """Add or remove the factor. Raises `refusal` if another change came first, or the code was used meanwhile."""
     generation = {"password_generation": person["password_generation"]}
     try:
         request.live_row(statement, **generation, **factor, **bearer.parameters())

@@ -1,4 +1,4 @@
-"""Where answers differ from those of release 1.1.0 on purpose. docs/CHANGELOG.md has all but those marked with *."""
+"""Where answers differ from those of release 1.1.0 on purpose. docs/CHANGELOG.md lists all but those marked *."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Replays the requests of tests/recorded and writes the answers as text, in which only what is random is replaced.
+"""Replays the requests of tests/recorded and writes the answers as text, with placeholders for random parts.
 
     python -m tests.support.replay CHECKOUT
 
@@ -43,7 +43,7 @@ RECORDED: Final = PROJECT / "tests" / "recorded"
 ANSWERS_FILE: Final = RECORDED / "answers.txt"
 RETRIES: Final = 5
 ISSUER: Final = "cloud.sdu.dk"
-KEY: Final = ec.derive_private_key(2026, ec.SECP256R1())  # fixed, so that its `kid` is
+KEY: Final = ec.derive_private_key(2026, ec.SECP256R1())  # always the same, and so its `kid`
 STRANGERS_KEY: Final = ec.derive_private_key(2027, ec.SECP256R1())
 
 _PLACEHOLDER: Final = re.compile(rb"<([^<>\n]+)>")
@@ -71,13 +71,13 @@ def insert_rows(database_url: str) -> None:
 
 
 def forget_factors(database_url: str) -> None:
-    """The recorded release takes a claim from the column. Now it says who has a second factor, and nobody has one."""
+    """The recorded release copies the column into a claim. Now the column says who has a second factor: nobody."""
     with psycopg.connect(database_url) as connection:
         connection.execute("UPDATE principal SET two_factor_authentication = false")
 
 
 class Replay:
-    """One pass over all requests: a later one may use what an earlier one was answered."""
+    """One pass over all requests: a later request may use the answer to an earlier one."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -101,7 +101,7 @@ class Replay:
         return f"{_quoted('> ', call.request)}\n{self._described(call, received)}"
 
     def _value(self, found: re.Match[bytes]) -> bytes:
-        """The value of a placeholder, which stays as it is where no earlier answer has given one."""
+        """The value of a placeholder, or the placeholder itself if no earlier answer has given the value."""
         return self.values.get(found[1].decode(), found[0].decode()).encode("latin-1")
 
     def _learn(self, call: Call, received: bytes) -> None:
@@ -194,7 +194,7 @@ def _with_lines(answer: str) -> str:
 
 
 def _by_max_age(found: re.Match[str]) -> str:
-    """The end of a cookie, where it agrees with its Max-Age, which stays; else as it is."""
+    """A placeholder for the end of a cookie if it agrees with Max-Age; else the text as it is."""
     seconds = parsedate_to_datetime(found[1]).timestamp() - time.time() - int(found[2])
     return f"<now + Max-Age>; Max-Age={found[2]}" if abs(seconds) < 60 else found[0]
 
