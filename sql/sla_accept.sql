@@ -9,6 +9,7 @@ WITH bearer AS (
     FROM bearer
     WHERE principal.id = bearer.id
       AND bearer.is_latest
+      AND principal.accepted_sla_version < %(version)s
 )
 SELECT is_latest
 FROM bearer

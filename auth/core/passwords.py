@@ -62,15 +62,16 @@ class OriginalPbkdf2(pbkdf2_sha512):  # type: ignore[misc]
 
 argon2.get_backend()  # loads the backend: passlib cannot load it once there are two contexts
 _context = CryptContext([*CEILINGS, OriginalPbkdf2], deprecated="auto", **COST)
-# Hashes of another kind or cost than ours take up to 20 times as long. In threads of their own they do not block ours.
+# Hashes of another kind or cost than ours take up to 20 times as long. In a thread of their own they do not block ours.
 _threads = {is_foreign: ThreadPoolExecutor(CORES) for is_foreign in (False, True)}  # few: each keeps a hash's memory
 queue: Final = Places(WAITING)  # a login takes a place before it is counted, and keeps it for all its hashes
 
 
 def prepare(processes: int) -> None:
     """Called in each process before its first hash. The processes share the cores."""
-    for is_foreign in _threads:
-        _threads[is_foreign] = ThreadPoolExecutor(math.ceil(CORES / processes))
+    own = min(math.ceil(CORES / processes), max(1, CORES - 1))
+    _threads[False] = ThreadPoolExecutor(own)
+    _threads[True] = ThreadPoolExecutor(1) if own < CORES else _threads[False]
     _context.dummy_verify()  # computes the hash for unknown users now, so that their first login takes no longer
 
 

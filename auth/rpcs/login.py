@@ -78,6 +78,7 @@ def answer(request: Request, login: Row, access_token: str, refresh_token: str) 
 
 
 def _ask_for_code(request: Request, login: Row, new_hash: str | None) -> LoginContinues | Response:
+    request.details["secondFactor"] = "asked"
     if new_hash:
         request.db.run("password_rehash", new_hash=new_hash, **login)
     return _hand_over(request, login, LoginContinues(request.config.second_factor_keys.login_challenge(login)))

@@ -1,5 +1,6 @@
 """The second factor: users set it up, log in with its codes and remove it."""
 
+from contextlib import nullcontext
 from typing import Any
 
 from flask import Blueprint
@@ -41,9 +42,9 @@ def create_credentials(request: Request, bearer: Bearer) -> models.Create2FACred
     )
     challenge = keys.seal(setup)
     uri = second_factor.otp_auth_uri(secret, request.config.issuer, person["id"])
-    return models.Create2FACredentialsResponse(
-        uri, second_factor.qr_code(uri), secret, challenge, recovery_code, setup.password_needed
-    )
+    with passwords.queue:  # a QR code takes as long as a hash
+        qr_code = request.hashed(second_factor.qr_code, uri)
+    return models.Create2FACredentialsResponse(uri, qr_code, secret, challenge, recovery_code, setup.password_needed)
 
 
 @Rpc(blueprint, "twofactor.answerChallenge", "POST /auth/2fa/challenge", PUBLIC, event="second factor")
@@ -81,7 +82,7 @@ def _log_in(request: Request, challenge: LoginChallenge, code: str | int) -> Opt
         raise models.InvalidChallenge
     request.set_principal(person["id"])
     refresh_token = refresh_tokens.generate()
-    with lockout.attempt(request, person):
+    with lockout.attempt(request, person, nullcontext()):  # a code computes no hash
         spent = _checked(request, person, code)
         if spent["recovery_hash"]:
             person |= _recovered(request, person, **spent)
@@ -118,6 +119,7 @@ def _confirm(request: Request, setup: SetupChallenge, body: models.AnswerChallen
             raise models.IncorrectCode
         factor = {"secret": keys.seal(StoredSecret(setup.uid, setup.secret)), "recovery_hash": setup.recovery_hash}
         _change(request, "second_factor_insert", person, bearer, models.InvalidChallenge, step=step, **factor)
+    request.details["added"] = True
     return Unit()
 
 
@@ -151,7 +153,11 @@ def _checked(request: Request, person: Row, code: str | int) -> dict[str, Any]:
         raise models.InvalidChallenge
     if factor["is_blocked"]:
         raise models.SecondFactorBlocked
-    secret = request.config.second_factor_keys.open_secret(factor["secret"], person["uid"])
+    try:
+        secret = request.config.second_factor_keys.open_secret(factor["secret"], person["uid"])
+    except models.SecondFactorUnavailable:
+        request.db.run("second_factor_uncount", id=person["id"], secret=factor["secret"])
+        raise
     step = second_factor.matching_step(secret, code)
     if step is None:
         raise models.IncorrectCode

@@ -1,6 +1,9 @@
 -- The second factor of a person, and the terms of use. Of the existing tables only `principal` is locked. The column
 -- principal.two_factor_authentication, which nobody has set until now, says whether the person has a factor: the
 -- statements that lock the person's row read it there.
+-- The version of the terms that the person accepted last. 0: none.
+ALTER TABLE principal ADD COLUMN accepted_sla_version integer NOT NULL DEFAULT 0;
+
 CREATE TABLE second_factor (
     principal_id text PRIMARY KEY REFERENCES principal (id) ON DELETE CASCADE,
     -- The TOTP secret and its owner's uid, encrypted by a key that is not in the database.
@@ -18,9 +21,6 @@ CREATE TABLE sla (
     text text NOT NULL,
     published_at timestamptz NOT NULL DEFAULT now()
 );
-
--- The version of the terms that the person accepted last. 0: none.
-ALTER TABLE principal ADD COLUMN accepted_sla_version integer NOT NULL DEFAULT 0;
 
 -- Ends a person's sessions except `kept_reference` (NULL: all), and returns how many. Delegations live on. Called by
 -- statements that have changed the person's row, and so locked it: being VOLATILE, it sees the sessions that were
