@@ -815,6 +815,7 @@ def test_without_the_key_nobody_logs_in_without_the_factor(
     for _ in range(6):  # and this locks nobody
         answer = other.answer_challenge(foreign, owner.app.code()).refused(503, "SECOND_FACTOR_UNAVAILABLE")
         assert not answer.cookies
+    assert factor_row(database_url, owner.id) == (True, 0)  # no code was checked
     assert sessions_of(database_url, owner.id) == 1
     assert set(none.login(world.user(), PASSWORD, service).ok()) == {"accessToken", "csrfToken", "refreshToken"}
     api.answer_challenge(challenge_of(api, owner.id, service), owner.app.code()).ok()

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from auth.db import DirectDatabase
 from .support.api import Api, any_address, request_class, send_to_app
 from .support.command_line import CommandLine
 from .support.databases import NewDatabase
+from .support.locks import holding, waits_for_a_lock
 from .support.world import ORIGIN, PASSWORD, World, claims
 
 
@@ -23,6 +25,7 @@ class Site:
     """A service with a database of its own: published terms would hold for the users of all other tests."""
 
     def __init__(self, url: str, config: Config) -> None:
+        self.url = url
         migrate(DirectDatabase(url))
         self.app = create_app(replace(config, database_url=url))
         self.api = Api(send_to_app(self.app, any_address()))
@@ -77,6 +80,20 @@ def test_terms_are_published_read_and_accepted(site: Site, tmp_path: Path) -> No
     assert site.claim(session.refresh_token) is True
     assert site.flask.json("sla", "show")["text"] == "Second"
     assert site.flask.run("sla", "show").stdout == "Second\n"
+
+
+def test_terms_that_were_accepted_late_do_not_replace_newer_ones(site: Site, tmp_path: Path) -> None:
+    """The older version is published when the call begins, and then waits for the person's row."""
+    first, session = publish(site, tmp_path, b"First"), site.world.session()
+    lock = "SELECT FROM principal WHERE id = %s FOR NO KEY UPDATE"
+    with ThreadPoolExecutor(1) as pool, holding(site.url, lock, session.id) as transaction:
+        late = pool.submit(site.api.accept_sla, session.access_token, first)
+        assert waits_for_a_lock(site.url, late)
+        second = publish(site, tmp_path, b"Second")
+        transaction.execute("UPDATE principal SET accepted_sla_version = %s WHERE id = %s", [second, session.id])
+        transaction.commit()
+        late.result().ok()
+    assert site.claim(session.refresh_token) is True
 
 
 def test_every_token_of_a_person_says_whether_the_terms_are_accepted(site: Site, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ STEP_SECONDS: Final = 30
 DIGITS: Final = 6
 SECRET_BYTES: Final = 20
 RECOVERY_BYTES: Final = 15  # 24 characters of base32
-LABEL_BYTES: Final = 64  # of the id in the URI: a longer one makes the QR code dense and slow
+LABEL_BYTES: Final = 255  # of the id in the QR code, which has room for no more in the worst case
 RESTRICTED: Final = ["auth.twofactor:write", "sla:write"]  # the scopes of a person who must add a factor first
 
 
