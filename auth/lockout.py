@@ -10,13 +10,13 @@ from auth.http.request import Request
 
 
 @contextmanager
-def attempt(request: Request, login: Row, place: AbstractContextManager[object] = passwords.queue) -> Iterator[None]:
+def attempt(request: Request, login: Row, place: AbstractContextManager[object] | None = None) -> Iterator[None]:
     """Count a failed login, and take the count back after the block unless the block raised `IncorrectCredentials`.
 
     `login`: a row of `login_find` or `password_find`. Raises `TooManyAttempts`, or `LoginBusy` if the queue is full.
     """
     _refuse_blocked(login)
-    with place, ExitStack() as at_the_end:
+    with place or passwords.queue, ExitStack() as at_the_end:
         [counted] = request.db.many("login_attempt_start", **login, **LOCKOUT)
         at_the_end.callback(_take_back, request, counted)
         _refuse_blocked(counted)  # parallel logins have reached a limit since `login` was read

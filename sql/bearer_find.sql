@@ -5,6 +5,7 @@ SELECT
     bearer.id, bearer.uid, bearer.role, bearer.principal_type,
     bearer.first_names, bearer.last_name, bearer.email, bearer.org_id,
     bearer.two_factor_authentication,
+    bearer.password_hash IS NOT NULL AS has_password,
     (bearer.accepted_sla_version = (SELECT max(version) FROM sla)) IS NOT FALSE AS has_accepted_sla,
     least(%(bearer_not_after)s::double precision, (
         SELECT extract(epoch FROM expires_at)::double precision

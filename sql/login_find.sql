@@ -5,6 +5,7 @@ SELECT
     person.id, person.uid, person.role, person.principal_type,
     person.first_names, person.last_name, person.email, person.org_id,
     person.two_factor_authentication,
+    person.password_hash IS NOT NULL AS has_password,
     (person.accepted_sla_version = (SELECT max(version) FROM sla)) IS NOT FALSE AS has_accepted_sla,
     person.password_generation,
     CASE WHEN person.disabled_at IS NULL THEN person.password_hash END AS password_hash,

@@ -29,6 +29,7 @@ SELECT
     principal.id, principal.uid, principal.role, principal.principal_type,
     principal.first_names, principal.last_name, principal.email, principal.org_id,
     principal.two_factor_authentication,
+    principal.password_hash IS NOT NULL AS has_password,
     (principal.accepted_sla_version = (SELECT max(version) FROM sla)) IS NOT FALSE AS has_accepted_sla,
     CASE WHEN token.extended_by IS NULL AND principal.principal_type IN ('password', 'wayf') THEN
         floor(extract(epoch FROM token.created_at))::bigint

@@ -167,7 +167,7 @@ def matching_step(secret: str, code: str | int) -> int | None:
 def claims(person: Mapping[str, Any], required_of: Collection[str]) -> dict[str, Any]:
     """The claims about factor and terms; `auth_time` and `amr` only in tokens of the person's own session."""
     has_factor = person["two_factor_authentication"]
-    is_required = person["role"] in required_of and person["principal_type"] == "password"
+    is_required = person["role"] in required_of and person["has_password"]
     earned = {
         "twoFactorAuthentication": has_factor or not is_required,
         "serviceLicenseAgreement": person["has_accepted_sla"],
