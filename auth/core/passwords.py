@@ -69,9 +69,9 @@ queue: Final = Places(WAITING)  # a login takes a place before it is counted, an
 
 def prepare(processes: int) -> None:
     """Called in each process before its first hash. The processes share the cores."""
-    own = min(math.ceil(CORES / processes), max(1, CORES - 1))
-    _threads[False] = ThreadPoolExecutor(own)
-    _threads[True] = ThreadPoolExecutor(1) if own < CORES else _threads[False]
+    share = math.ceil(CORES / processes)
+    _threads[False] = ThreadPoolExecutor(share)
+    _threads[True] = ThreadPoolExecutor(1) if share < CORES else _threads[False]  # no more hashes at once than cores
     _context.dummy_verify()  # computes the hash for unknown users now, so that their first login takes no longer
 
 

@@ -42,6 +42,7 @@ PER_REQUEST: dict[str, dict[str, Any]] = {
     "refresh_token_delete_many": {"token_hashes": [b"x" * 32, b"y" * 32], **BEARER},
     "refresh_token_find": {"token_hash": b"x" * 32, "use_seconds": USE_SECONDS},
     "second_factor_attempt": {"id": "user-7", "codes": 100},
+    "second_factor_uncount": {"id": "user-7", "secret": "s"},
     "second_factor_delete": {"password_generation": 0, "step": 1, "recovery_hash": b"r" * 32, **BEARER},
     "second_factor_insert": {
         "password_generation": 0, "secret": "s", "step": 1, "recovery_hash": b"r" * 32, **BEARER,
