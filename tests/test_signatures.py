@@ -10,6 +10,7 @@ from auth.core.models import AccessToken
 from auth.http.rpc import RPCS
 
 from .support.api import Answer, Api, request_class
+from .support.second_factor import challenge_of, new_owner
 from .support.statements import before_each, noted
 from .support.world import ORIGIN, PASSWORD, World
 
@@ -18,6 +19,7 @@ NEW = "seventeen violet kettles"
 # extension signs before it stores: a token that is too long is not stored, and an ended grant stores nothing.
 SIGNING = {
     "passwordLogin": "session_insert",
+    "twofactor.answerChallenge": "session_insert",
     "refresh": "refresh_token_find",
     "webRefresh": "refresh_token_find",
     "requestOneTimeTokenWithAudience": "bearer_find",
@@ -60,7 +62,10 @@ def test_a_login_signs_its_token_before_a_new_password_ends_its_session(
 def call_that_signs(name: str, api: Api, world: World) -> Callable[[], Answer]:
     user, service = world.session(), world.service("files:read")
     login_service, extended = world.login_service(), (service.access_token, user.access_token, "files:read")
+    owner = new_owner(api, world)
+    challenge = challenge_of(api, owner.id, login_service)
     calls: dict[str, Callable[[], Answer]] = {
+        "twofactor.answerChallenge": lambda: api.answer_challenge(challenge, owner.app.code()),
         "passwordLogin": lambda: api.login(user.id, PASSWORD, login_service),
         "refresh": lambda: api.refresh(user.refresh_token),
         "webRefresh": lambda: api.web_refresh(user.refresh_token, user.csrf, ORIGIN),
