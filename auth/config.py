@@ -28,7 +28,7 @@ class Config:
 
 
 class Misconfigured(SystemExit):
-    """A variable is missing or wrong. If nobody catches it, the process prints a line for each mistake and ends."""
+    """Variables are missing or wrong; the text has a line for each. Uncaught, it is printed and ends the process."""
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
@@ -91,7 +91,7 @@ def _levels(lowest: str) -> frozenset[str]:
     return frozenset(LEVELS[LEVELS.index(lowest.upper()) :])
 
 
-# How each is read, and its value where it is missing or empty: in the order of `Config`, then for gunicorn.conf.py.
+# For each variable, its parser and its default. The order is that of `Config`; the last two are for gunicorn.conf.py.
 _VARIABLES: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "DATABASE_URL": (_text(is_database_url, "must be the postgresql:// URL of the database"), ""),
     "JWT_PRIVATE_KEY": (load_private_key, ""),

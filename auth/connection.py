@@ -55,12 +55,12 @@ class Connection(psycopg.Connection[Row]):
 
     @cached_property
     def cursor_of(self) -> Callable[[str], Cursor]:
-        """The cursor of a statement. It keeps its adapters and column names, since these depend on the SQL alone."""
+        """The cursor of a statement. It keeps adapters and column names, which are the same at each execution."""
         return cache(lambda statement: self.cursor(row_factory=cache(dict_row)))
 
     @cached_property
     def input_within(self) -> Callable[[int], list[Any]]:
-        """Poll for input, for so many milliseconds. An idle connection gets input only when the server closes it."""
+        """Wait so many milliseconds for input. An idle connection gets input only when the server closes it."""
         poll = select.poll()  # select.select refuses descriptors above 1,023
         poll.register(self.fileno(), select.POLLIN)
         return poll.poll
@@ -94,7 +94,7 @@ class Connection(psycopg.Connection[Row]):
 
 
 def _kind(fault: Exception) -> str:
-    """The name of the fault, for the log, which never gets its text: that may quote a value."""
+    """The name of the fault, for the log. Its text is never logged, since it may quote a value."""
     return type(fault).__name__.lstrip("_")
 
 

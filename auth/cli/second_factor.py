@@ -50,7 +50,7 @@ def reset_second_factor(user_id: str) -> Answer:
 
 
 def state(opened: DirectDatabase) -> tuple[bool, str]:
-    """Whether the keys open every secret, and a message. Secrets under an old key are no problem yet."""
+    """Whether the keys open every secret, and a message, which also counts the secrets under an old key."""
     with suppress(Misconfigured):
         old, lost = map(sum, zip((0, 0), *((len(old), len(lost)) for old, lost in _batches(opened)), strict=True))
         if lost:
@@ -60,7 +60,7 @@ def state(opened: DirectDatabase) -> tuple[bool, str]:
 
 
 def add_imported(transaction: Transaction, person: Row, totp_secret: str) -> None:
-    """Give a new person the factor of another system. Raises `ClickException`."""
+    """Store the second factor that a new person had in another system. Raises `ClickException`."""
     text = "".join(totp_secret.split()).rstrip("=").upper()
     secret = text + "=" * (-len(text) % 8)
     size = 0
@@ -81,7 +81,7 @@ def _keys() -> SecondFactorKeys:
 
 
 def _batches(opened: DirectDatabase) -> Iterator[tuple[list[Row], list[Row]]]:
-    """For each batch: the rows under an old key, each with its `new` secret, and the rows that no key opens."""
+    """Two lists for each batch: rows under an old key, with the secret to store as `new`; rows that no key opens."""
     after, keys = "", _keys()
     while rows := opened.many("second_factor_list", after=after, batch=BATCH):
         after = rows[-1]["principal_id"]

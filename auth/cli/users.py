@@ -66,7 +66,7 @@ def reset_password(user_id: str, valid_for: int) -> Answer:
 
 
 def end_tokens(statement: str, user_id: str, **parameters: object) -> int:
-    """Run the statement, which must lock the person's row, and end all tokens of the person. Returns their number."""
+    """Run the statement, then end all tokens of the person. Returns how many. The statement must lock the person."""
     with database() as opened:
         with opened.transaction() as transaction:
             existing(transaction.one(statement, id=user_id, **parameters), f"user {user_id}")

@@ -41,7 +41,7 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
 
     @property
     def grant_reference(self) -> UUID | None:
-        """The `publicSessionReference` of the stored token that this one ends with, or None where there is none."""
+        """The `publicSessionReference` of the stored token whose end also ends this one, or None."""
         return self.session_reference or self.extended_from or None
 
     @property
@@ -63,7 +63,7 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
         return {name: claim for name, claim in to_builtins(self).items() if name in kept}
 
     def parameters(self, name: str = "bearer") -> dict[str, Any]:
-        """Parameters of a statement. `not_after`: the end of tokens made from it; None: the stored token sets it."""
+        """Parameters of a statement. `not_after` limits tokens made from this one; if None, the stored token does."""
         return {
             f"{name}_id": self.principal_id,
             f"{name}_uid": self.uid or None,

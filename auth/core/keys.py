@@ -50,7 +50,7 @@ class Keyring:
 
 
 def load_private_key(pem: str) -> PrivateKey:
-    """The private key in a PEM whose newlines may be spelled `\\n`. Raises `ValueError`, which quotes nothing of it."""
+    """The private key in a PEM whose newlines may be spelled `\\n`. Raises `ValueError` without its content."""
     try:
         key = serialization.load_pem_private_key(pem.replace("\\n", "\n").encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):

@@ -15,7 +15,7 @@ SCORED_CHARACTERS: Final = 64  # zxcvbn's time grows with the square of the leng
 WAITING: Final = 8  # the most calls that wait for a score or compute it; each takes a thread
 SCORE: Final = 3  # zxcvbn gives 0 to 4; 3 means at least 10^8 guesses
 
-# zxcvbn tries each combination of l33t characters, 3 ms each. Above 4, rare ones become the digit of the same letter.
+# zxcvbn tries each combination of l33t characters, 3 ms each. Above 4, rare ones become digits for the same letters.
 _MOST_COMBINATIONS: Final = 4
 _LEET_TO_DIGIT: Final = str.maketrans("@{[<!|$+", "4(((1157")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # zxcvbn raises an error for a newline after digits

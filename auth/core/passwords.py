@@ -115,7 +115,7 @@ def excess(password_hash: str, password_bytes: int = 0) -> str | None:
 
 
 def in_turn(deadline: float, waited: Callable[[float], object], work: Callable[..., Result], *arguments: Any) -> Result:
-    """The result of work that waits for a thread; `waited` gets the seconds. Raises `LoginBusy` after too many."""
+    """The result of the work, once a thread is free. `waited` gets the seconds of the wait. Raises `LoginBusy`."""
     asked = time.monotonic()
 
     def begin() -> Result:

@@ -1,4 +1,4 @@
-"""The second factor: one-time codes (RFC 6238), recovery codes, and the keys that seal secrets and challenges."""
+"""The second factor: one-time codes (RFC 6238), recovery codes, and the keys that encrypt secrets and challenges."""
 
 import base64
 import hmac
@@ -30,7 +30,7 @@ RESTRICTED: Final = ["auth.twofactor:write", "sla:write"]  # the scopes of a per
 
 
 class LoginChallenge(msgspec.Struct, tag="login"):
-    """The password was right. The generation grows with each change of the password or the factor."""
+    """For a login with the right password. Each change of the password or the factor raises the generation."""
 
     username: str
     uid: int
@@ -39,7 +39,7 @@ class LoginChallenge(msgspec.Struct, tag="login"):
 
 
 class SetupChallenge(msgspec.Struct, tag="set-up"):
-    """A new factor that its owner has not confirmed yet. The database stores it only when it is confirmed."""
+    """A new factor that its owner has not confirmed. Only a confirmed factor is stored in the database."""
 
     uid: int
     password_generation: int
@@ -61,10 +61,10 @@ _KEY: Final = re.compile(r"[A-Za-z0-9_-]{43}=")
 
 
 class SecondFactorKeys:
-    """Fernet keys: the first one seals, all open. Without a key, every method raises `SecondFactorUnavailable`."""
+    """Fernet keys: the first encrypts, all decrypt. Without a key, all methods raise `SecondFactorUnavailable`."""
 
     def __init__(self, *keys: str) -> None:
-        """Raises `ValueError` for text that is not a key."""
+        """Raises `ValueError` if one of the texts is not a Fernet key."""
         self._keys = [Fernet(key) for key in keys]
 
     def __bool__(self) -> bool:
@@ -74,11 +74,11 @@ class SecondFactorKeys:
         return self._all.encrypt(msgspec.json.encode(content)).decode()
 
     def login_challenge(self, login: Mapping[str, Any]) -> str:
-        """The challenge for a row of `login_find`."""
+        """The encrypted challenge for the person and the login service in a row of `login_find`."""
         return self.seal(LoginChallenge(login["id"], login["uid"], login["password_generation"], login["name"]))
 
     def open_challenge(self, text: str) -> Challenge:
-        """The content of a challenge. Raises `InvalidChallenge` for any other text, and after ten minutes."""
+        """The content of a challenge. Raises `InvalidChallenge` for other texts, and after `CHALLENGE_SECONDS`."""
         try:
             return _CHALLENGE.decode(self._all.decrypt(text.encode(), CHALLENGE_SECONDS))
         except (InvalidToken, msgspec.MsgspecError):
