@@ -1,7 +1,7 @@
 """flask users import: creates users with their existing password hashes."""
 
 from codecs import BOM_UTF8
-from typing import IO, Literal
+from typing import IO, Annotated, Literal
 
 import click
 import msgspec
@@ -26,7 +26,7 @@ class ImportedUser(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     hashed_password: str | None = None
     salt: str | None = None
     totp_secret: str | None = None
-    sla_version: int = 0
+    sla_version: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] = 0  # PostgreSQL's integer
 
 
 STARTS = "\n".join(f"{system}: {starts}" for system, starts in TAKEN.items())
