@@ -77,6 +77,17 @@ def test_no_request_reads_a_table_from_end_to_end(filled: psycopg.Connection[Any
         assert "Seq Scan" not in text, text
 
 
+def test_a_login_without_a_factor_looks_for_none_and_writes_no_person(filled: psycopg.Connection[Any]) -> None:
+    row = filled.execute("SELECT uid FROM principal WHERE id = 'user-7'").fetchone()
+    assert row is not None
+    values = PER_REQUEST["session_insert"] | {"uid": row[0], "new_hash": None, "recovery_hash": None}
+    plan = explain(filled, "session_insert", values, "ANALYZE")
+    assert "rows=1" in next(line for line in plan if "Insert on refresh_token" in line)
+    scans = [line for line in plan if re.search(r"Scan using \w+ on (second_factor|principal principal_1)", line)]
+    assert len(scans) == 3
+    assert [line for line in scans if "never executed" not in line] == []
+
+
 def test_every_statement_is_one_and_says_what_it_does() -> None:
     code = "\n".join(path.read_text() for path in SQL_FOLDER.parent.glob("auth/**/*.py"))
     for path in SQL_FOLDER.glob("*.sql"):

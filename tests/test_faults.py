@@ -353,7 +353,7 @@ def confirms(site: Site) -> Person:
     ("person", "changed"),
     [
         (answers, lambda first, last: last[:3] == (True, True, 3) and last[3] > first[3]),
-        (recovers, lambda _, last: last in ((False, False, 0, 0), (False, False, 1, 0))),  # 0: the login is to do
+        (recovers, lambda _, last: last == (False, False, 1, 0)),
         (removes, lambda _, last: last == (False, False, 1, 0)),
         (confirms, lambda _, last: last[:3] == (True, True, 1) and last[3] > 0),
     ],

@@ -763,9 +763,12 @@ def test_a_requirement_holds_for_every_login_service(requiring: Api, world: Worl
 
 
 def test_a_removed_factor_is_missing_again(requiring: Api, world: World, service: str) -> None:
-    owner = new_owner(requiring, world)
+    owner, other = new_owner(requiring, world), new_owner(requiring, world)
     requiring.remove_credentials(owner.session.access_token, PASSWORD, owner.recovery_code).ok()
     assert claims(requiring.refresh(owner.session.refresh_token).ok()["accessToken"])["aud"] == RESTRICTED
+    challenge = challenge_of(requiring, other.id, service)
+    token = claims(requiring.answer_challenge(challenge, other.recovery_code).ok()["accessToken"])
+    assert (token["aud"], token["amr"], token["twoFactorAuthentication"]) == (RESTRICTED, ["pwd"], False)
 
 
 # At rest

@@ -39,7 +39,7 @@ def password_login(request: Request, form: PasswordLoginRequest) -> Tokens | Log
             raise errors.IncorrectCredentials
         if login["two_factor_authentication"]:
             return _ask_for_code(request, login, new_hash)
-        access_token = start_session(request, login, refresh_token, new_hash=new_hash, step=None)
+        access_token = start_session(request, login, refresh_token, new_hash=new_hash, step=None, recovery_hash=None)
     return answer(request, login, access_token, refresh_token)
 
 

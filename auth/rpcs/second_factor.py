@@ -84,22 +84,13 @@ def _log_in(request: Request, challenge: LoginChallenge, code: str | int) -> Opt
     refresh_token = refresh_tokens.generate()
     with lockout.attempt(request, person, nullcontext()):  # a code computes no hash
         spent = _checked(request, person, code)
-        if spent["recovery_hash"]:
-            person |= _recovered(request, person, **spent)
         try:
-            access_token = login.start_session(request, person, refresh_token, new_hash=None, step=spent["step"])
+            access_token = login.start_session(request, person, refresh_token, new_hash=None, **spent)
         except errors.IncorrectCredentials:  # the code was used meanwhile, or the person changed
             raise models.IncorrectCode from None
+    if spent["recovery_hash"]:
+        request.details = {"recovery": True, "revoked": 0, **request.details}
     return login.answer(request, person, access_token, refresh_token)
-
-
-def _recovered(request: Request, person: Row, **spent: object) -> Row:
-    """Remove the factor, and end all sessions of the person. The login then goes on as one without a factor."""
-    recovered = request.db.one("second_factor_recover", **person | spent)
-    if recovered is None:
-        raise models.IncorrectCode
-    request.details |= {"recovery": True, "revoked": recovered["revoked"]}
-    return recovered
 
 
 def _confirm(request: Request, setup: SetupChallenge, body: models.AnswerChallengeRequest) -> Unit:

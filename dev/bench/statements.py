@@ -8,12 +8,13 @@ from .service import PROJECT
 # SQL where :n is the number of a person and of a token. A colon is pgbench's own, so a scope is put together.
 KEYS: Final = {f"{name}_key": f"sha256(('{name}' || :n)::bytea)" for name in ("pair", "network", "username")}
 NUMBERS: Final = "batch claim_days memory_seconds most_severe pair_failures sessions severity_seconds window_seconds"
+NULLS: Final = "bearer_uid idle_timeout_seconds new_hash recovery_hash refresh_token_ttl_seconds step"
 VALUES: Final = {
     **KEYS,
     **dict.fromkeys((*NUMBERS.split(), "access_token_lifetime_ms", "username_window_seconds", "wide_failures"), "100"),
     **dict.fromkeys(("bearer_id", "id", "username"), "'person-' || :n"),
-    **dict.fromkeys(("address", "ip_address"), "'203.0.113.7'"),
-    **dict.fromkeys(("bearer_uid", "idle_timeout_seconds", "new_hash", "refresh_token_ttl_seconds"), "NULL"),
+    **dict.fromkeys(("address", "ip_address", "user_agent"), "'203.0.113.7'"),
+    **dict.fromkeys(NULLS.split(), "NULL"),
     "attempted_at": ":attempted_at",
     "bearer_issued_at": "4102444800",
     "bearer_grant_reference": "md5('t' || :n - 1)::uuid",
@@ -25,7 +26,6 @@ VALUES: Final = {
     "service": "'app'",
     "uid": "(SELECT uid FROM principal WHERE id = 'person-' || :n)",
     "use_seconds": "300",
-    "user_agent": "'a'",
 }
 STORED_TOKEN: Final = "sha256(('t' || lpad(:n::text, 12, '0'))::bytea)"
 NEW_TOKEN: Final = "sha256(gen_random_uuid()::text::bytea)"

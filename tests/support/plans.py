@@ -47,14 +47,13 @@ PER_REQUEST: dict[str, dict[str, Any]] = {
     "second_factor_insert": {
         "password_generation": 0, "secret": "s", "step": 1, "recovery_hash": b"r" * 32, **BEARER,
     },
-    "second_factor_recover": {"id": "user-7", "uid": 7, "password_generation": 0, "recovery_hash": b"r" * 32},
     "session_delete": {"session_reference": uuid4(), **BEARER},
     "session_delete_all": BEARER,
     "session_insert": {
         "token_hash": b"w" * 32, "id": "user-7", "uid": 7, "password_generation": 0,
         "scopes": ["a:read"], "access_token_lifetime_ms": 1, "refresh_token_ttl_seconds": None,
         "idle_timeout_seconds": None, "ip_address": None, "user_agent": None, "sessions": SESSIONS, "new_hash": "b",
-        "step": None,
+        "step": None, "recovery_hash": b"r" * 32,
     },
     "session_list": {"items_per_page": 10, "offset": 0, **BEARER},
     "sla_accept": {"version": 0, **BEARER},

@@ -102,7 +102,7 @@ class World:
         user_id = user_id or self.user()
         token = refresh_tokens.generate()
         values = {"ip_address": "203.0.113.7", "user_agent": "curl/8", "password_generation": 0, "new_hash": None}
-        values |= {"step": None, "idle_timeout_seconds": None, "sessions": SESSIONS, **columns}
+        values |= {"step": None, "recovery_hash": None, "idle_timeout_seconds": None, "sessions": SESSIONS, **columns}
         row = self.db.one(
             "session_insert",
             token_hash=refresh_tokens.digest(token),
