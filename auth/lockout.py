@@ -1,7 +1,7 @@
 """The limits on guessing: a login is counted as failed before its password is checked."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 
 from auth.core import errors, passwords
 from auth.core.limits import LOCKOUT
@@ -10,13 +10,13 @@ from auth.http.request import Request
 
 
 @contextmanager
-def attempt(request: Request, login: Row, place: AbstractContextManager[object] | None = None) -> Iterator[None]:
+def attempt(request: Request, login: Row, hashes: bool = True) -> Iterator[None]:
     """Count a failed login, and take the count back after the block unless the block raised `IncorrectCredentials`.
 
-    `login`: a row of `login_find` or `password_find`. Raises `TooManyAttempts`, or `LoginBusy` if the queue is full.
+    `login`: a row of `login_find` or `password_find`. Raises `TooManyAttempts`, or `LoginBusy` of the queue of hashes.
     """
     _refuse_blocked(login)
-    with place or passwords.queue, ExitStack() as at_the_end:
+    with passwords.queue if hashes else nullcontext(), ExitStack() as at_the_end:
         [counted] = request.db.many("login_attempt_start", **login, **LOCKOUT)
         at_the_end.callback(_take_back, request, counted)
         _refuse_blocked(counted)  # parallel logins have reached a limit since `login` was read

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from .support.api import Api
 from .support.proxy import Proxy
+from .support.second_factor import Authenticator, challenge_of, new_owner
 from .support.servers import Server, serving
 from .support.world import PASSWORD, World
 
@@ -76,6 +77,26 @@ def test_security_events_are_counted_by_outcome(server: Server, world: World) ->
         (lambda: api.claim(service.access_token, jti), "claim", "ALREADY_CLAIMED"),
         (lambda: api.extend(service.access_token, session.access_token, "files:read"), "extension", "success"),
         (lambda: api.logout(session.refresh_token), "logout", "success"),
+    ):
+        assert growth(api, act, "auth_security_events_total", event=event, outcome=outcome) == 1
+
+
+def test_events_of_the_second_factor_are_counted_by_outcome(server: Server, world: World) -> None:
+    api, name, session = server.api, world.login_service(), world.session()
+    owner, other, bearer = new_owner(api, world), new_owner(api, world), session.access_token
+    made = api.create_credentials(bearer).ok()
+    setup, app = made["challengeId"], Authenticator(made["secret"])
+    challenge, recovered = challenge_of(api, owner.id, name), challenge_of(api, other.id, name)
+    adding, removal, token = "second factor", "second factor removal", owner.session.access_token
+    for act, event, outcome in (
+        (lambda: api.answer_challenge(setup, app.wrong_code(), bearer), adding, "INCORRECT_CODE"),
+        (lambda: api.answer_challenge(setup, app.code(), bearer), adding, "success"),
+        (lambda: api.answer_challenge(setup, app.code(), bearer), adding, "SECOND_FACTOR_CONNECTED"),
+        (lambda: api.answer_challenge("x", app.code()), adding, "INVALID_CHALLENGE"),
+        (lambda: api.answer_challenge(challenge, owner.app.code()), adding, "success"),
+        (lambda: api.answer_challenge(recovered, other.recovery_code), adding, "success"),
+        (lambda: api.remove_credentials(token, "wrong", owner.recovery_code), removal, "INCORRECT_CREDENTIALS"),
+        (lambda: api.remove_credentials(token, PASSWORD, owner.recovery_code), removal, "success"),
     ):
         assert growth(api, act, "auth_security_events_total", event=event, outcome=outcome) == 1
 

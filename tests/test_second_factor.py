@@ -15,10 +15,11 @@ from cryptography.fernet import Fernet
 from flask import Flask
 
 from auth.config import Config
+from auth.core import passwords
 from auth.core.models import Role
 from auth.core.second_factor import SecondFactorKeys, StoredSecret
 
-from .support.api import COOKIE, Api, any_address, send_to_app
+from .support.api import COOKIE, Answer, Api, any_address, send_to_app
 from .support.command_line import CommandLine
 from .support.lockouts import locked, pair_key, pass_time
 from .support.second_factor import (
@@ -480,6 +481,24 @@ def test_a_right_code_takes_its_own_count_back(api: Api, world: World, service: 
         api.answer_challenge(challenge_of(api, owner.id, service), owner.app.code()).ok()
     api.answer_challenge(challenge_of(api, owner.id, service), owner.app.wrong_code()).refused(401)
     locked(api.login(owner.id, PASSWORD, service))
+
+
+def test_only_a_password_needs_a_place_in_the_queue_of_hashes(
+    api: Api, world: World, service: str, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, recent, older = new_owner(api, world), world.session(), world.session()
+    make_older(database_url, older, 3600)
+    challenge = challenge_of(api, owner.id, service)
+    made = {session.id: api.create_credentials(session.access_token).ok() for session in (recent, older)}
+
+    def confirm(session: Stored, password: str | None = None) -> Answer:
+        code = Authenticator(made[session.id]["secret"]).code()
+        return api.answer_challenge(made[session.id]["challengeId"], code, session.access_token, password)
+
+    monkeypatch.setattr(passwords, "queue", passwords.Places(0))
+    api.answer_challenge(challenge, owner.app.code()).ok()
+    confirm(recent).ok()
+    confirm(older, PASSWORD).refused(503, "LOGIN_BUSY")
 
 
 def block_factor(database_url: str, user: str, failures: int = 100) -> None:

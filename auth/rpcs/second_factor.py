@@ -1,6 +1,5 @@
 """The second factor: users set it up, log in with its codes and remove it."""
 
-from contextlib import nullcontext
 from typing import Any
 
 from flask import Blueprint
@@ -82,7 +81,7 @@ def _log_in(request: Request, challenge: LoginChallenge, code: str | int) -> Opt
         raise models.InvalidChallenge
     request.set_principal(person["id"])
     refresh_token = refresh_tokens.generate()
-    with lockout.attempt(request, person, nullcontext()):  # a code computes no hash
+    with lockout.attempt(request, person, hashes=False):
         spent = _checked(request, person, code)
         try:
             access_token = login.start_session(request, person, refresh_token, new_hash=None, **spent)
@@ -102,7 +101,7 @@ def _confirm(request: Request, setup: SetupChallenge, body: models.AnswerChallen
         raise models.InvalidChallenge
     if setup.password_needed and body.current_password is None:
         raise models.PasswordNeeded
-    with lockout.attempt(request, person):
+    with lockout.attempt(request, person, hashes=setup.password_needed):
         if setup.password_needed:
             _check_password(request, person, body.current_password or "")
         step = second_factor.matching_step(setup.secret, body.verification_code)
