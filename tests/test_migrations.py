@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib import import_module
+from subprocess import CalledProcessError
 from typing import Any
 from unittest.mock import patch
 
@@ -24,6 +25,8 @@ from .support.api import Api, send_to_app
 from .support.command_line import CommandLine
 from .support.copies import wait_until
 from .support.databases import NewDatabase
+from .support.plans import PLACEHOLDER
+from .support.releases import previous_statements
 from .support.rows import add_delegations, add_sessions
 from .support.servers import PROJECT
 from .support.world import PASSWORD
@@ -166,6 +169,31 @@ def test_the_check_finds_what_breaks_the_rule(database: Database, text: str) -> 
         problems = breaks(database, text)
     print(problems)
     assert problems
+
+
+def test_the_statements_of_the_previous_release_fit_the_new_schema(database: Database, server_url: str) -> None:
+    """A login of its servers makes a session, and all its other statements find their tables, columns and functions."""
+    try:
+        statements = previous_statements()
+    except CalledProcessError:
+        pytest.skip("this copy of the code has no history")
+    with NewDatabase(server_url) as url, psycopg.connect(url, autocommit=True) as connection:
+        migrate(DirectDatabase(url))
+        for name in statements.keys() - {"migration_keep_vacuum_away", "migration_table"}:  # which cannot be prepared
+            text = PLACEHOLDER.sub("NULL", statements[name])
+            try:
+                connection.execute(f"PREPARE {name} AS {text}".encode())
+            except psycopg.Error as fault:
+                pytest.fail(f"{name}: {fault}")
+        row = connection.execute(f"{PERSON} 'password', 'A', 'B', NULL) RETURNING uid".encode(), ["ada"]).fetchone()
+        assert row is not None
+        values = {
+            **dict.fromkeys(PLACEHOLDER.findall(statements["session_insert"])),
+            **{"principal_id": "ada", "principal_uid": row[0], "password_generation": 0, "token_hash": b"t" * 32},
+            **{"scopes": ["all:write"], "access_token_lifetime_ms": 600_000},
+        }
+        assert connection.execute(statements["session_insert"].encode(), values).fetchone() is not None
+        assert dict(connection.execute(KEPT).fetchall()) == {"ada": 1}
 
 
 PERSON = "INSERT INTO principal (id, role, principal_type, first_names, last_name, password_hash) VALUES (%s, 'USER', "

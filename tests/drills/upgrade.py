@@ -1,7 +1,6 @@
 """An upgrade from the previous release and back, on ten million refresh tokens under load (`make upgrade-drill`)."""
 
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from dev.embedded import EmbeddedPostgres
 
 from ..support.api import Api
 from ..support.copies import wait_until
+from ..support.releases import previous_code
 from ..support.rows import add_delegations, add_sessions
 from ..support.servers import BIN, PROJECT, Server
 from ..support.world import ORIGIN, PASSWORD
@@ -68,12 +68,9 @@ class Release:
 
 def previous_release(folder: Path, environment: dict[str, str]) -> Release:
     """The release that docs/CHANGELOG.md names by its commit, installed in that folder."""
-    named = re.search(r"commit `(\w{40})`", (PROJECT / "docs/CHANGELOG.md").read_text())
-    assert named is not None
     home, venv = folder / "code", folder / "venv"
     home.mkdir(parents=True)
-    archive = subprocess.run(["git", "archive", named[1]], cwd=PROJECT, stdout=subprocess.PIPE, check=True)
-    subprocess.run(["tar", "-x", "-C", home], input=archive.stdout, check=True)
+    subprocess.run(["tar", "-x", "-C", home], input=previous_code(), check=True)
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)
     install = "-m pip install --quiet --disable-pip-version-check -r requirements.txt"
     subprocess.run([venv / "bin/python", *install.split()], cwd=home, check=True)
