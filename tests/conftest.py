@@ -24,6 +24,7 @@ from .support.command_line import CommandLine
 from .support.databases import NewDatabase
 from .support.leftovers import interrupt_with_parent, supervise
 from .support.pgbouncer import pgbouncer
+from .support.servers import Server, serving
 from .support.world import ORIGIN, World
 
 
@@ -136,6 +137,19 @@ def api(app: Flask, address: str) -> Api:
 @pytest.fixture(scope="session")
 def world(app: Flask, config: Config) -> World:
     return World(request_class(app).database, request_class(app).tokens)
+
+
+@pytest.fixture
+def service(world: World) -> str:
+    """A login service's name."""
+    return world.login_service()
+
+
+@pytest.fixture(scope="module")
+def servers(environment: dict[str, str]) -> Iterator[list[Server]]:
+    """Two servers, for the tests of a file."""
+    with serving(environment, count=2) as servers:
+        yield servers
 
 
 @pytest.fixture

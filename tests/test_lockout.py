@@ -39,11 +39,6 @@ def at(app: Flask) -> At:
     return lambda address=None: Api(send_to_app(app, address or any_address()))
 
 
-@pytest.fixture
-def service(world: World) -> str:
-    return world.login_service()
-
-
 @pytest.mark.parametrize("exists", [True, False])
 def test_the_last_allowed_failure_starts_a_cooldown(
     at: At, world: World, service: str, database_url: str, exists: bool

@@ -2,7 +2,6 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
@@ -12,7 +11,7 @@ from flask import Flask
 from .support.api import Api, any_address, send_to_app
 from .support.lockouts import FAILURES, MOST_SEVERE, fail, locked, pair_key, pass_time
 from .support.locks import waits_for_a_lock
-from .support.servers import Server, serving
+from .support.servers import Server
 from .support.world import PASSWORD, World
 
 
@@ -46,17 +45,6 @@ def had_cooldowns(database_url: str, key: bytes) -> None:
             " VALUES (%s, %s, now() - interval '1 s', now() + interval '2 h')",
             [key, MOST_SEVERE - 1],
         )
-
-
-@pytest.fixture(scope="module")
-def servers(environment: dict[str, str]) -> Iterator[list[Server]]:
-    with serving(environment, count=2) as servers:
-        yield servers
-
-
-@pytest.fixture
-def service(world: World) -> str:
-    return world.login_service()
 
 
 @pytest.mark.xdist_group("servers")

@@ -171,13 +171,13 @@ def test_the_check_finds_what_breaks_the_rule(database: Database, text: str) -> 
     assert problems
 
 
-def test_the_statements_of_the_previous_release_fit_the_new_schema(database: Database, server_url: str) -> None:
+def test_the_statements_of_the_previous_release_fit_the_new_schema(postgres_url: str) -> None:
     """A login of its servers makes a session, and all its other statements find their tables, columns and functions."""
     try:
         statements = previous_statements()
     except CalledProcessError:
         pytest.skip("this copy of the code has no history")
-    with NewDatabase(server_url) as url, psycopg.connect(url, autocommit=True) as connection:
+    with NewDatabase(postgres_url) as url, psycopg.connect(url, autocommit=True) as connection:
         migrate(DirectDatabase(url))
         for name in statements.keys() - {"migration_keep_vacuum_away", "migration_table"}:  # which cannot be prepared
             text = PLACEHOLDER.sub("NULL", statements[name])

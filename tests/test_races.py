@@ -5,7 +5,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -15,16 +15,10 @@ from .support.command_line import CommandLine
 from .support.copies import wait_until
 from .support.databases import NewDatabase
 from .support.locks import holding, waits_for_a_lock
-from .support.servers import BIN, PROJECT, Server, serving
+from .support.servers import BIN, PROJECT, Server
 from .support.world import ORIGIN, PASSWORD, Stored, World
 
 pytestmark = pytest.mark.xdist_group("races")
-
-
-@pytest.fixture(scope="module")
-def servers(environment: dict[str, str]) -> Iterator[list[Server]]:
-    with serving(environment, count=2) as servers:
-        yield servers
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ from .support.second_factor import (
     forget_steps,
     make_older,
     new_owner,
+    sessions_of,
 )
 from .support.world import ORIGIN, PASSWORD, QUICK_HASH, Stored, World, claims
 
@@ -41,23 +42,9 @@ Deploy = Callable[[Config], Flask]
 
 
 @pytest.fixture
-def service(world: World) -> str:
-    return world.login_service()
-
-
-@pytest.fixture
 def requiring(deploy: Deploy, config: Config, address: str) -> Api:
     """The service where users need a second factor."""
     return Api(send_to_app(deploy(replace(config, second_factor_required=frozenset({"USER"}))), address))
-
-
-def sessions_of(database_url: str, user: str) -> int:
-    with psycopg.connect(database_url) as connection:
-        row = connection.execute(
-            "SELECT count(*) FROM refresh_token WHERE principal_id = %s AND extended_by IS NULL", [user]
-        ).fetchone()
-    assert row is not None
-    return int(row[0])
 
 
 # Setting up

@@ -4,7 +4,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -16,8 +16,17 @@ from .support.command_line import CommandLine
 from .support.copies import wait_until
 from .support.lockouts import pair_key
 from .support.locks import holding, waits_for_a_lock
-from .support.second_factor import Authenticator, Owner, add_factor, challenge_of, factor_row, forget_steps, new_owner
-from .support.servers import Server, serving
+from .support.second_factor import (
+    Authenticator,
+    Owner,
+    add_factor,
+    challenge_of,
+    factor_row,
+    forget_steps,
+    new_owner,
+    sessions_of,
+)
+from .support.servers import Server
 from .support.world import PASSWORD, QUICK_HASH, World
 from .test_lockout_races import had_cooldowns
 
@@ -25,24 +34,6 @@ pytestmark = pytest.mark.xdist_group("second factor")
 
 ROUNDS = 50 if "SOAK" in os.environ else 10  # of 20 codes
 TOKENS = {"accessToken", "csrfToken", "refreshToken"}
-
-
-@pytest.fixture(scope="module")
-def servers(environment: dict[str, str]) -> Iterator[list[Server]]:
-    with serving(environment, count=2) as servers:
-        yield servers
-
-
-@pytest.fixture
-def service(world: World) -> str:
-    return world.login_service()
-
-
-def sessions_of(database_url: str, user: str) -> int:
-    with psycopg.connect(database_url) as connection:
-        row = connection.execute("SELECT count(*) FROM refresh_token WHERE principal_id = %s", [user]).fetchone()
-    assert row is not None
-    return int(row[0])
 
 
 @pytest.mark.parametrize("spread", ["one challenge", "many challenges", "many networks"])

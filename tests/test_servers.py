@@ -6,7 +6,6 @@ import json
 import secrets
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from urllib.parse import urlencode
@@ -19,17 +18,11 @@ from auth.core import refresh_tokens
 from auth.core.models import Role
 
 from .support.api import COOKIE, Api
-from .support.servers import Server, serving
+from .support.servers import Server
 from .support.world import ORIGIN, PASSWORD, World, claims
 from .test_login import multipart
 
 pytestmark = pytest.mark.xdist_group("servers")
-
-
-@pytest.fixture(scope="module")
-def servers(environment: dict[str, str]) -> Iterator[list[Server]]:
-    with serving(environment, count=2) as servers:
-        yield servers
 
 
 @pytest.fixture
