@@ -75,7 +75,7 @@ def on_starting(master: Any) -> None:
 
 
 def pre_fork(master: Any, worker: Any) -> None:
-    """Take the lowest free slot, to name this worker's metrics: files named by processes would grow with each crash."""
+    """Give the worker the lowest free slot. The slot names its metrics files, so a crash adds no new files."""
     taken = {other.slot for other in master.WORKERS.values()}
     worker.slot = min({*range(len(taken) + 1)} - taken)
 

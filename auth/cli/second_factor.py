@@ -28,7 +28,7 @@ def generate_key() -> Answer:
     return Answer({"key": key}, [key])
 
 
-@keys.commands.command("rekey", help="Encrypt all second factors by the first of SECOND_FACTOR_KEYS.")
+@keys.commands.command("rekey", help="Encrypt every second factor again, with the first key of SECOND_FACTOR_KEYS.")
 def rekey() -> Answer:
     rekeyed, unreadable = 0, 0
     with database() as opened:

@@ -8,10 +8,10 @@ from .common import Answer, Group, database
 
 TEXT_BYTES: Final = 256 * 1024
 
-commands = Group("sla", help="The terms of use. Where none are published, none have to be accepted.")
+commands = Group("sla", help="The terms of use. Users accept them once a version is published.")
 
 
-@commands.command("publish", help="Publish the next version, which everyone has to accept: Markdown in UTF-8.")
+@commands.command("publish", help="Publish a Markdown file in UTF-8 as the next version, which all users must accept.")
 @click.argument("file", type=click.File("rb"))
 def publish(file: IO[bytes]) -> Answer:
     content = file.read(TEXT_BYTES + 1)

@@ -11,7 +11,7 @@ VerificationCode = Annotated[str, Meta(max_length=100)] | Annotated[int, Meta(ge
 
 
 class LoginContinues(Struct):
-    """Of passwordLogin: the password was right, and answerChallenge takes the code."""
+    """The answer of passwordLogin to a person with a second factor. `answerChallenge` then takes the code."""
 
     challenge_id: str = field(name="2fa")
 
@@ -62,7 +62,7 @@ class WrongSlaVersion(BadRequest):
 
 
 class InvalidChallenge(Unauthorized):
-    """This challenge is not valid any more. Begin again."""
+    """This challenge is not valid or has expired. Log in again, or set the second factor up again."""
 
 
 class IncorrectCode(IncorrectCredentials):
