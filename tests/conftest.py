@@ -24,6 +24,7 @@ from .support.command_line import CommandLine
 from .support.databases import NewDatabase
 from .support.leftovers import interrupt_with_parent, supervise
 from .support.pgbouncer import pgbouncer
+from .support.portal import driver, open_portal  # noqa: F401
 from .support.servers import Server, serving
 from .support.world import ORIGIN, World
 

@@ -20,7 +20,9 @@ import psycopg
 import pytest
 
 from .support.api import Api, send_to_server
+from .support.second_factor import add_factor, challenge_of
 from .support.servers import BIN, PROJECT, free_port
+from .support.world import Stored
 
 ONLY_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="PostgreSQL runs as another account for root alone")
 BCRYPT = "$2b$12$VvLs3C.hk6vdmN7DgJtw3u6HWQQdQ1CLjKRbVFrOYIq/a1xTMDw/O"
@@ -34,6 +36,7 @@ class Clone:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.port = free_port()
+        self.output = ""  # what `printed` has read
         home.mkdir()
         for name in ("app.py", "gunicorn.conf.py"):
             shutil.copy(PROJECT / name, home)
@@ -60,6 +63,7 @@ class Clone:
         while "DEMO_REFRESH_TOKEN" not in found:
             line = process.stdout.readline()
             assert line, "the service ended early"
+            self.output += line
             if match := re.fullmatch(r"export (\w+)=(\S+)\n", line):
                 found[match[1]] = match[2]
         return found
@@ -127,7 +131,8 @@ def test_it_runs_stops_and_survives_a_kill(clone: Clone) -> None:
     service = api.refresh(first["DEMO_REFRESH_TOKEN"]).ok()["accessToken"]
     assert api.extend(service, user["accessToken"], "files:read").status == 200
     assert b'auth_requests_total{rpc="passwordLogin",status="200"} 2.0' in api.call("GET", "/metrics").body
-    for name in ("signing-key.pem", "demo.json"):
+    owner = add_factor(api, Stored("user@dev", user["refreshToken"], user["accessToken"]))
+    for name in ("signing-key.pem", "second-factor-key", "demo.json"):
         assert stat.S_IMODE((clone.home / ".data" / name).stat().st_mode) == 0o600
 
     second = clone.run()  # while the first one runs
@@ -140,8 +145,12 @@ def test_it_runs_stops_and_survives_a_kill(clone: Clone) -> None:
     assert clone.postgres()
     process = clone.run()
     assert clone.printed(process) == first
-    assert clone.api().refresh(user["refreshToken"]).status == 200
-    stop(process)
+    api = clone.api()
+    assert api.refresh(user["refreshToken"]).status == 200
+    challenge = challenge_of(api, owner.id, "app", first["USER_PASSWORD"])
+    assert api.answer_challenge(challenge, owner.app.code()).status == 200
+    process.send_signal(signal.SIGINT)
+    assert (clone.home / ".data" / "second-factor-key").read_text() not in clone.output + process.communicate()[0]
     assert not clone.postgres()
     assert not (clone.home / ".gunicorn").exists()
 

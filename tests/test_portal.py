@@ -2,8 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 
 import psycopg
 import pytest
@@ -12,11 +11,10 @@ from selenium.webdriver.remote.webdriver import WebDriver
 
 from examples.portal import FILES, jobs
 
-from .support.browser import chromium
 from .support.command_line import CommandLine
 from .support.guide import blocks
 from .support.lockouts import FAILURES, WINDOW, block, fail, pair_key, pass_time
-from .support.portal import Portal, Site, site
+from .support.portal import OpenPortal, Portal, Site, site
 from .support.servers import PROJECT
 from .support.world import PASSWORD, World
 
@@ -33,32 +31,12 @@ AGED = """
 """
 AWAY = "The sign-in service cannot be reached. You stay signed in."
 
-OpenPortal = Callable[[], Portal]
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
-    with chromium(tmp_path_factory.mktemp("profile")) as driver:
-        yield driver
-
 
 @pytest.fixture(scope="module")
 def place(driver: WebDriver, environment: dict[str, str]) -> Iterator[Site]:
     jobs.PAUSE_SECONDS = 0.1
     with site(environment) as place:
         yield place
-
-
-@pytest.fixture
-def open_portal(driver: WebDriver, place: Site) -> Iterator[OpenPortal]:
-    """Opens the portal in a new tab of a browser that has no cookies yet."""
-    driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
-    first = driver.current_window_handle
-    yield partial(Portal, driver, place.address)
-    for tab in set(driver.window_handles) - {first}:
-        driver.switch_to.window(tab)
-        driver.close()
-    driver.switch_to.window(first)
 
 
 @pytest.fixture
@@ -292,6 +270,12 @@ def test_the_pictures_show_the_page(
     portal.size(360, 720)
     portal.run("document.getElementById('delegations-title').scrollIntoView()")
     take(portal, "phone")
+    portal.colours("light")
+    portal.size(520, 900)
+    portal.press("Set up")
+    portal.sees("Scan the QR code")
+    portal.run("document.getElementById('confirm').closest('section').scrollIntoView()")
+    take(portal, "second-factor")
 
 
 def take(portal: Portal, name: str) -> None:
@@ -305,7 +289,7 @@ def take(portal: Portal, name: str) -> None:
 
 def test_the_pictures_are_of_this_page() -> None:
     assert (PICTURES / "page.sha256").read_text().strip() == digest(), "run `make pictures`"
-    for name in ("portal", "phone"):
+    for name in ("portal", "phone", "second-factor"):
         assert 0 < (PICTURES / f"{name}.webp").stat().st_size <= PICTURE_BYTES
 
 

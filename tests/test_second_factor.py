@@ -22,10 +22,12 @@ from auth.core.second_factor import SecondFactorKeys, StoredSecret
 from .support.api import COOKIE, Answer, Api, any_address, send_to_app
 from .support.command_line import CommandLine
 from .support.lockouts import locked, pair_key, pass_time
+from .support.qr_codes import read_qr_code
 from .support.second_factor import (
     Authenticator,
     Owner,
     add_factor,
+    block_factor,
     challenge_of,
     factor_row,
     forget_steps,
@@ -71,8 +73,7 @@ def test_what_an_app_needs(api: Api, world: World, config: Config) -> None:
     assert (uri.scheme, uri.netloc, unquote(uri.path)) == ("otpauth", "totp", f"/{config.issuer}:{session.id}")
     assert (asked["secret"], asked["issuer"]) == ([made["secret"]], [config.issuer])
     assert (asked["algorithm"], asked["digits"], asked["period"]) == (["SHA1"], ["6"], ["30"])
-    picture = made["qrCodeB64Data"].removeprefix("data:image/png;base64,")
-    assert base64.b64decode(picture, validate=True).startswith(b"\x89PNG")
+    assert read_qr_code(made["qrCodeB64Data"]) == made["otpAuthUri"]
     again = api.create_credentials(session.access_token).ok()
     assert not {made[name] for name in ("secret", "recoveryCode", "challengeId")} & set(again.values())
 
@@ -84,6 +85,7 @@ def test_an_id_of_any_length_has_a_qr_code(api: Api, world: World, deploy: Deplo
         world.db.one("principal_insert", id=user, role="USER", principal_type="password", **row)
         made = api.create_credentials(world.session(user).access_token).ok()
         assert (quote(user) in made["otpAuthUri"]) is (letter == "x")
+        assert read_qr_code(made["qrCodeB64Data"]) == made["otpAuthUri"]
 
 
 @pytest.mark.parametrize("media_type", [None, "application/json", "text/plain", "application/x-www-form-urlencoded"])
@@ -486,11 +488,6 @@ def test_only_a_password_needs_a_place_in_the_queue_of_hashes(
     api.answer_challenge(challenge, owner.app.code()).ok()
     confirm(recent).ok()
     confirm(older, PASSWORD).refused(503, "LOGIN_BUSY")
-
-
-def block_factor(database_url: str, user: str, failures: int = 100) -> None:
-    with psycopg.connect(database_url) as connection:
-        connection.execute("UPDATE second_factor SET failures = %s WHERE principal_id = %s", [failures, user])
 
 
 def test_after_a_hundred_codes_without_a_right_one_the_factor_takes_none(

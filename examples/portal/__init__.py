@@ -69,8 +69,8 @@ def start_job() -> dict[str, Any]:
 def add_headers(response: Response) -> Response:
     """The page runs its own scripts only, and calls only this server and the authentication service."""
     response.headers["Content-Security-Policy"] = (
-        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self' {auth().url}; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "  # data: QR codes
+        f"connect-src 'self' {auth().url}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
     response.headers["X-Content-Type-Options"] = "nosniff"
     if request.endpoint != "static":

@@ -3,11 +3,13 @@
 import base64
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webdriver import WebDriver
@@ -16,7 +18,7 @@ from werkzeug.serving import make_server
 
 from examples.portal import create_app
 
-from .browser import SECONDS, Page
+from .browser import SECONDS, Page, chromium
 from .command_line import CommandLine
 from .programs import missing
 from .servers import BIN, Server, free_port
@@ -25,7 +27,7 @@ from .world import PASSWORD
 AXE = BIN.parent / "node_modules" / "axe-core" / "axe.min.js"
 STEPS_TO = """
 const nameOf = (element) => element.ariaLabel ?? element.labels?.[0]?.textContent ?? element.textContent;
-const all = [...document.querySelectorAll("a[href], button, input")];
+const all = [...document.querySelectorAll("a[href], button, input, [tabindex='0']")];
 const controls = all.filter((element) => element.checkVisibility());
 const target = controls.find((element) => nameOf(element).trim() === arguments[0]);
 if (!target) return null;
@@ -105,6 +107,10 @@ class Portal(Page):
         self.run("document.activeElement.select()")
         self._keys(text)
 
+    def paste(self, label: str) -> None:
+        self.go_to(label)
+        ActionChains(self.driver).key_down(Keys.CONTROL).send_keys("v").key_up(Keys.CONTROL).perform()
+
     def go_to(self, name: str) -> None:
         """Move the focus to that control, by Tab or Shift-Tab."""
         WebDriverWait(self.driver, SECONDS, 0.05).until(lambda _: self._tab_to(name), name)
@@ -175,6 +181,27 @@ class Portal(Page):
 
     def _keys(self, *keys: str) -> None:
         ActionChains(self.driver).send_keys(*keys).perform()
+
+
+OpenPortal = Callable[[], Portal]
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
+    with chromium(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
+
+
+@pytest.fixture
+def open_portal(driver: WebDriver, place: Site) -> Iterator[OpenPortal]:
+    """Opens the portal of the module's `place` in a new tab of a browser that has no cookies yet."""
+    driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
+    first = driver.current_window_handle
+    yield partial(Portal, driver, place.address)
+    for tab in set(driver.window_handles) - {first}:
+        driver.switch_to.window(tab)
+        driver.close()
+    driver.switch_to.window(first)
 
 
 def _axe() -> str:

@@ -74,6 +74,11 @@ def forget_steps(database_url: str, user: str) -> None:
         connection.execute("UPDATE second_factor SET last_step = 0 WHERE principal_id = %s", [user])
 
 
+def block_factor(database_url: str, user: str, failures: int = 100) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE second_factor SET failures = %s WHERE principal_id = %s", [failures, user])
+
+
 def make_older(database_url: str, session: Stored, seconds: int) -> None:
     """As if the session began that many seconds earlier."""
     with psycopg.connect(database_url) as connection:

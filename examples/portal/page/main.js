@@ -1,11 +1,14 @@
-// The page: who is signed in, what happens while the service is away, and the two forms.
+// The page: who is signed in, what happens while the service is away, and the forms for the password.
 
+import { askForCode, clearFactor, loadFactor, wireFactor } from "./factor.js";
 import { jobsGoOn, load, loadJobs, wire } from "./lists.js";
 import { Away, Refused, SERVICE, SignedOut, call, isSignedIn, onChangeElsewhere, signIn, signOut, user } from "./session.js";
+import { loadTerms, wireTerms } from "./terms.js";
 import { byId, clearProblem, say, showProblem } from "./view.js";
 
 const RETRY_MS = 2000;
 const JOBS_MS = 2000;
+const needsFactor = document.querySelectorAll(".needs-factor"); // hidden while a second factor is required and missing
 
 let retry = null; // the timer of the next attempt, while the service is away
 
@@ -15,10 +18,16 @@ async function attempt(action) {
     await action();
   } catch (problem) {
     if (problem instanceof SignedOut) return showForm("Your session has ended. Please sign in again.");
+    if (problem instanceof Refused && isNewlyRestricted()) return attempt(show);
     if (problem instanceof Refused) return say("That did not work. Please try again.");
     if (!(problem instanceof Away)) throw problem;
     return waitForService();
   }
+}
+
+// A second factor is required of this person since the last access token.
+function isNewlyRestricted() {
+  return isSignedIn() && !user().twoFactorAuthentication && !needsFactor[0].hidden;
 }
 
 function waitForService() {
@@ -37,6 +46,7 @@ function showForm(text, focus = byId("signed-out").querySelector("h1")) {
   byId("away").textContent = "";
   byId("signed-in").hidden = byId("account").hidden = true;
   byId("signed-out").hidden = false;
+  clearFactor();
   say(text, focus);
 }
 
@@ -44,12 +54,19 @@ function showForm(text, focus = byId("signed-out").querySelector("h1")) {
 async function show() {
   byId("signed-out").hidden = true;
   byId("signed-in").hidden = byId("account").hidden = false;
-  await load();
-  const { sub, firstNames } = user();
+  await loadFactor(); // and the access token, whose claims say what else may be loaded
+  const { sub, firstNames, twoFactorAuthentication } = user();
+  for (const part of needsFactor) part.hidden = !twoFactorAuthentication;
+  await Promise.all([loadTerms(), twoFactorAuthentication && load()]);
   byId("name").textContent = sub;
   byId("signed-in").querySelector("h1").textContent = `Welcome, ${firstNames}`;
   byId("change-password").elements.username.value = sub;
   isBack();
+}
+
+async function welcome(text = "You are signed in.") {
+  await show();
+  say(text, byId("signed-in").querySelector("h1"));
 }
 
 async function start() {
@@ -59,7 +76,7 @@ async function start() {
 
 // Backups go on by themselves, and so does their list.
 async function follow() {
-  if (jobsGoOn && !byId("signed-in").hidden && !document.hidden && !retry) await attempt(loadJobs);
+  if (jobsGoOn && byId("jobs").checkVisibility() && !document.hidden && !retry) await attempt(loadJobs);
   setTimeout(follow, JOBS_MS);
 }
 
@@ -67,6 +84,7 @@ function onSubmit(form, action) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     clearProblem(form);
+    if (!isSignedIn()) byId("away").textContent = "";
     say("");
     attempt(action);
   });
@@ -75,16 +93,16 @@ function onSubmit(form, action) {
 onSubmit(byId("sign-in"), async () => {
   const form = byId("sign-in");
   const { username, password } = form.elements;
+  let challenge;
   try {
-    await signIn(username.value, password.value);
+    challenge = await signIn(username.value, password.value);
   } catch (problem) {
     if (!(problem instanceof Refused)) throw problem;
     return showProblem(form, problem, password, { INCORRECT_CREDENTIALS: "User name or password is wrong." });
   }
   form.reset();
-  byId("away").textContent = "";
-  await show();
-  say("You are signed in.", byId("signed-in").querySelector("h1"));
+  if (challenge) return askForCode(challenge);
+  await welcome();
 });
 
 onSubmit(byId("change-password"), async () => {
@@ -110,6 +128,11 @@ byId("sign-out").addEventListener("click", () =>
 );
 
 wire(attempt);
-onChangeElsewhere(start);
+wireTerms(attempt, show);
+wireFactor({ attempt, onSubmit, show, showForm, welcome });
+onChangeElsewhere(() => {
+  clearFactor();
+  start();
+});
 start();
 follow();

@@ -5,6 +5,7 @@
 export const SERVICE = document.querySelector("meta[name=auth]").content;
 const CSRF_COOKIE = "portal-csrf";
 const MONTH = 30 * 24 * 60 * 60;
+const WRONG_INPUT = ["INCORRECT_CREDENTIALS", "INCORRECT_CODE", "INVALID_CHALLENGE"]; // a 401 that is not about the token
 const tabs = new BroadcastChannel("portal");
 
 export class SignedOut extends Error {}
@@ -31,9 +32,21 @@ export function onChangeElsewhere(callback) {
   };
 }
 
+// Returns the challenge, where the person has a second factor: `answerChallenge` then signs in.
 export async function signIn(username, password) {
-  const form = new URLSearchParams({ username, password, service: "portal" });
-  const tokens = await ask(`${SERVICE}/auth/login`, { method: "POST", body: form, headers: { Accept: "application/json" } });
+  const body = new URLSearchParams({ username, password, service: "portal" });
+  const answer = await ask(`${SERVICE}/auth/login`, { method: "POST", body, headers: { Accept: "application/json" } });
+  if (answer["2fa"]) return answer["2fa"];
+  begin(answer);
+}
+
+export async function answerChallenge(challengeId, verificationCode) {
+  const body = JSON.stringify({ challengeId, verificationCode });
+  const headers = { Accept: "application/json", "Content-Type": "application/json" };
+  begin(await ask(`${SERVICE}/auth/2fa/challenge`, { method: "POST", body, headers }));
+}
+
+function begin(tokens) {
   keep(tokens);
   tabs.postMessage("signed in");
 }
@@ -59,13 +72,14 @@ export async function call(method, url, body) {
   try {
     return await send();
   } catch (problem) {
-    if (problem.status !== 401 || problem.code === "INCORRECT_CREDENTIALS") throw problem;
+    if (problem.status !== 401 || WRONG_INPUT.includes(problem.code)) throw problem;
     await refresh();
     return send();
   }
 }
 
-function refresh() {
+// Get a new access token. Its claims say what holds now.
+export function refresh() {
   refreshing ??= webRefresh().finally(() => (refreshing = null));
   return refreshing;
 }
@@ -91,8 +105,8 @@ async function ask(url, options) {
   } catch {
     throw new Away();
   }
-  if (answer.status >= 500) throw new Away();
   const body = await answer.json().catch(() => ({}));
+  if (answer.status >= 500 && body.errorCode !== "SECOND_FACTOR_UNAVAILABLE") throw new Away();
   if (!answer.ok) throw new Refused(answer.status, body.errorCode, Number(answer.headers.get("Retry-After")));
   return body;
 }

@@ -40,7 +40,16 @@ const PROBLEMS = {
   PASSWORD_TOO_EASY: "The new password is too easy to guess. Use several unrelated words, and not your name.",
   NO_PASSWORD: "You sign in without a password here.",
   TOO_MANY_ATTEMPTS: "Too many attempts.",
+  INCORRECT_CODE: "The code is wrong, or it has been used before.",
+  INVALID_CHALLENGE: "That took too long. Please begin again.",
+  PASSWORD_NEEDED: "Your sign-in was too long ago. Please sign in again.",
+  SECOND_FACTOR_BLOCKED: "Too many wrong codes. Use the recovery code.",
+  SECOND_FACTOR_CONNECTED: "You have a second factor already.",
+  SECOND_FACTOR_NOT_CONNECTED: "You have no second factor.",
+  SECOND_FACTOR_UNAVAILABLE: "Second factors cannot be used right now. Please try again later.",
 };
+
+export const problemText = ({ code }, texts = {}) => texts[code] ?? PROBLEMS[code] ?? "That did not work.";
 
 export function clearProblem(form) {
   clearInterval(form.countdown);
@@ -51,7 +60,7 @@ export function clearProblem(form) {
 // Show why the form was refused. Where one must wait, count down beside it; only the start and the end are read aloud.
 export function showProblem(form, refused, input, texts = {}) {
   const [problem, countdown] = form.querySelectorAll(".problem span");
-  problem.textContent = texts[refused.code] ?? PROBLEMS[refused.code] ?? "That did not work.";
+  problem.textContent = problemText(refused, texts);
   if (refused.status === 429) {
     const until = Date.now() + refused.wait * 1000;
     const tick = () => {
