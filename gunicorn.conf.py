@@ -20,7 +20,7 @@ from typing import Any
 for name in [name for name in sys.modules if name.partition(".")[0] == "auth"]:
     del sys.modules[name]
 
-from auth import DEFAULTS  # noqa: E402
+from auth import DEFAULTS, text_of  # noqa: E402
 from auth.ops.log import configuration  # noqa: E402
 
 # Check the configuration in another process, since this one must not import the service. It prints the mistakes.
@@ -37,7 +37,7 @@ def addresses(port: str) -> list[str]:
     return [f"0.0.0.0:{port}"]
 
 
-variables = DEFAULTS | {name: value.strip() for name, value in os.environ.items() if value.strip()}
+variables = {name: text_of(os.environ, name) or default for name, default in DEFAULTS.items()}
 bind = addresses(variables["PORT"])
 workers = int(variables["WEB_CONCURRENCY"])
 worker_class = "auth.ops.worker.Worker"

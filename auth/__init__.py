@@ -1,6 +1,23 @@
 """UCloud's User Authentication API: password logins, refresh tokens, sessions, one-time tokens, extension."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 VERSION: Final = "1.4.0"
 DEFAULTS: Final = {"PORT": "8080", "WEB_CONCURRENCY": "2", "LOG_LEVEL": "info"}  # gunicorn.conf.py reads them too
+
+
+class Misconfigured(SystemExit):
+    """Variables are missing or wrong; the text has a line for each. Uncaught, it is printed and ends the process."""
+
+
+def text_of(environment: Mapping[str, str], name: str) -> str:
+    """The variable, or the text of the file that NAME_FILE names; empty if neither is set. Raises `Misconfigured`."""
+    text, path = (environment.get(key, "").strip() for key in (name, f"{name}_FILE"))
+    if text and path:
+        raise Misconfigured(f"{name} and {name}_FILE are both set.")
+    try:
+        return Path(path).read_text("utf-8").strip() if path else text
+    except (OSError, UnicodeError) as fault:  # not the path: it is the secret itself where somebody mixed the two up
+        raise Misconfigured(f"{name}_FILE cannot be read: {type(fault).__name__}.") from None

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from auth import DEFAULTS
+from auth import DEFAULTS, text_of
+from auth import Misconfigured as Misconfigured
 from auth.connection import is_database_url
 from auth.core.keys import Keyring, load_private_key, load_public_keys
 from auth.core.origins import origin_of
@@ -27,10 +28,6 @@ class Config:
     log_levels: frozenset[str] = frozenset(LEVELS)  # lines of other levels are not written
 
 
-class Misconfigured(SystemExit):
-    """Variables are missing or wrong; the text has a line for each. Uncaught, it is printed and ends the process."""
-
-
 def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
     """The configuration that the environment describes. Raises `Misconfigured`."""
     url, private_key, public_keys, *others, _port, _processes = read(environment, *_VARIABLES).values()
@@ -46,9 +43,11 @@ def read(environment: Mapping[str, str], *names: str) -> dict[str, Any]:
     problems = []
     for name in names:
         parse, default = _VARIABLES[name]
-        text = environment.get(name, "").strip() or default
         try:
+            text = text_of(environment, name) or default
             values[name] = parse(text)
+        except Misconfigured as problem:
+            problems.append(str(problem))
         except ValueError as error:
             problems.append(f"{name} {error}." if text else f"{name} is not set. It {error}.")
     if problems:
@@ -66,13 +65,13 @@ def _text(is_sound: Callable[[str], bool], rule: str) -> Callable[[str], str]:
 
 
 def _origins(text: str) -> frozenset[str]:
-    return frozenset(_origin(entry.strip()) for entry in text.split(",") if entry.strip())
+    return frozenset(_origin(place, entry.strip()) for place, entry in enumerate(text.split(","), 1) if entry.strip())
 
 
-def _origin(entry: str) -> str:
+def _origin(place: int, entry: str) -> str:
     origin = origin_of(entry)
     if origin is None or entry.count("/") > 2 or any(c in entry for c in "?#"):  # a path, query or fragment
-        raise ValueError(f"has an entry that is not an exact origin like https://cloud.example.org: {entry!r}")
+        raise ValueError(f"must be exact origins like https://cloud.example.org, which entry {place} is not")
     return origin
 
 

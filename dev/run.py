@@ -16,7 +16,7 @@ from cryptography.fernet import Fernet
 from gunicorn.app.wsgiapp import WSGIApplication
 
 from auth.cli import keys, migrations
-from auth.config import Misconfigured, from_environment
+from auth.config import Misconfigured, from_environment, read
 from auth.core import limits, passwords, refresh_tokens
 from auth.core.errors import DatabaseUnavailable
 from auth.db import DirectDatabase
@@ -66,15 +66,17 @@ def main() -> None:
 
 
 def _serve(database_url: str) -> None:
-    port = os.environ.get("PORT", "").strip() or "8080"
+    port = read(os.environ, "PORT")["PORT"]
     address = f"http://localhost:{port}"
     key = _kept("signing-key.pem", lambda: keys.generate_private_key("ES256"))
     second_factor_key = _kept("second-factor-key", lambda: Fernet.generate_key().decode())
     defaults = {"TRUSTED_ORIGINS": address, "COOKIE_SECURE": "0", "LOG_LEVEL": "warning"}
     defaults["SECOND_FACTOR_KEYS"] = second_factor_key
-    os.environ |= defaults | os.environ | {"DATABASE_URL": database_url, "JWT_PRIVATE_KEY": key}
+    os.environ |= {name: value for name, value in defaults.items() if not {name, f"{name}_FILE"} & {*os.environ}}
+    os.environ |= {"DATABASE_URL": database_url, "JWT_PRIVATE_KEY": key}
+    os.environ |= {"DATABASE_URL_FILE": "", "JWT_PRIVATE_KEY_FILE": ""}
     from_environment()
-    _wait_for_port(int(port))
+    _wait_for_port(port)
     migrations.migrate(DirectDatabase(database_url))
     Service.welcome = WELCOME.format(address=address, **_demo(database_url, address))
     sys.argv = ["gunicorn", "--bind", f"127.0.0.1:{port}", "--graceful-timeout", "5", "app:app"]

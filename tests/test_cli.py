@@ -266,6 +266,74 @@ def test_a_new_refresh_token_of_a_service_ends_the_last(flask: CommandLine, api:
     assert api.refresh(printed[-1]).status == 200
 
 
+def test_the_previous_refresh_token_of_a_service_works_for_a_while(
+    flask: CommandLine, api: Api, world: World, database_url: str
+) -> None:
+    service, user = world.service("files:read"), world.session()
+    rotated = flask.json("services", "rotate", service.id, "--keep", "30")
+    assert rotated == {"id": service.id, "scopes": ["files:read"], "refreshToken": ANY}
+    previous, new = (
+        api.refresh(token).ok()["accessToken"] for token in (service.refresh_token, rotated["refreshToken"])
+    )
+    delegation = api.extend(previous, user.access_token, "files:read", refreshes=True).ok()["refreshToken"]
+    assert api.extend(new, user.access_token, "files:read").status == 200
+    assert minutes_left(database_url, service.id) == [30, None]
+
+    end_first_token(database_url, service.id)
+    api.refresh(service.refresh_token).refused(401, "INVALID_TOKEN")
+    api.extend(previous, user.access_token, "files:read").refused(401, "INVALID_TOKEN")
+    api.claim(previous, "any").refused(401, "INVALID_TOKEN")
+    assert api.extend(new, user.access_token, "files:read").status == 200
+    for token in (rotated["refreshToken"], delegation):
+        assert api.refresh(token).status == 200
+
+
+def test_a_second_rotation_prolongs_no_refresh_token(
+    flask: CommandLine, api: Api, world: World, database_url: str
+) -> None:
+    service = world.service()
+    tokens = [service.refresh_token]
+    for minutes, left in ((10, [10, None]), (1440, [10, 1440, None]), (5, [5, 5, 5, None])):
+        tokens.append(flask.run("services", "rotate", service.id, "--keep", str(minutes)).stdout.splitlines()[-1])
+        assert minutes_left(database_url, service.id) == left
+        assert {api.refresh(token).status for token in tokens} == {200}
+    end_first_token(database_url, service.id)
+    flask.json("services", "rotate", service.id, "--keep", "5")
+    assert [api.refresh(token).status for token in tokens] == [401, 200, 200, 200]
+    newest = flask.json("services", "rotate", service.id)["refreshToken"]
+    assert [api.refresh(token).status for token in [*tokens, newest]] == [401, 401, 401, 401, 200]
+
+
+def test_a_previous_refresh_token_works_for_a_day_at_most(flask: CommandLine, api: Api, world: World) -> None:
+    service = world.service()
+    for minutes in ("0", "-1", "1441", "1.5", "an hour"):
+        assert "Invalid value for '--keep'" in flask.fails("services", "rotate", service.id, "--keep", minutes)
+    assert "There is no service" in flask.fails("services", "rotate", "_nobody", "--keep", "5")
+    assert api.refresh(service.refresh_token).status == 200
+
+
+def minutes_left(database_url: str, service_id: str) -> list[int | None]:
+    """Of each refresh token of the service, the oldest first. None: it does not expire."""
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute(
+            "SELECT round(extract(epoch FROM expires_at - now()) / 60) FROM refresh_token WHERE principal_id = %s "
+            "ORDER BY created_at",
+            [service_id],
+        ).fetchall()
+    return [None if minutes is None else int(minutes) for (minutes,) in rows]
+
+
+def end_first_token(database_url: str, service_id: str) -> None:
+    """Let the oldest refresh token of the service expire."""
+    with psycopg.connect(database_url) as connection:
+        ended = connection.execute(
+            "UPDATE refresh_token SET expires_at = now() WHERE token_hash = "
+            "(SELECT token_hash FROM refresh_token WHERE principal_id = %s ORDER BY created_at LIMIT 1)",
+            [service_id],
+        )
+        assert ended.rowcount == 1
+
+
 def test_only_a_service_has_a_refresh_token_to_rotate(flask: CommandLine, api: Api, world: World) -> None:
     user = world.session()
     for unknown in ("_nobody", user.id):

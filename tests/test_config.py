@@ -3,6 +3,7 @@
 import base64
 import os
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,10 +14,12 @@ import pytest
 from cryptography.fernet import Fernet
 
 from auth.cli.keys import generate_private_key
-from auth.config import Misconfigured, from_environment
+from auth.config import Config, Misconfigured, from_environment
 
 from .support.command_line import CommandLine
-from .support.servers import BIN, PROJECT
+from .support.copies import issuer, wait_until
+from .support.servers import BIN, PROJECT, serving
+from .support.world import World
 from .test_tokens import public_pem
 
 KEY = base64.urlsafe_b64encode(b"k" * 32).decode()
@@ -151,34 +154,119 @@ def test_a_missing_variable_is_told_from_a_wrong_one() -> None:
 NOISE = ["\n", "\r\n", " ", "\t", "\u00a0", " \n \n"]
 
 
+ALL = GOOD | {
+    "JWT_PUBLIC_KEYS": public_pem(generate_private_key("EdDSA")),
+    "JWT_ISSUER": "example.org",
+    "TRUSTED_ORIGINS": "https://a.example.org,capacitor://localhost",
+    "TRUSTED_PROXIES": "2",
+    "COOKIE_SECURE": "0",
+    "SECOND_FACTOR_KEYS": KEY,
+    "SECOND_FACTOR_REQUIRED": "USER",
+    "LOG_LEVEL": "warning",
+    "PORT": "9000",
+    "WEB_CONCURRENCY": "3",
+}
+
+
+def assert_same(config: Config, expected: Config) -> None:
+    keys: dict[str, Any] = {"keyring": expected.keyring, "second_factor_keys": expected.second_factor_keys}
+    assert replace(config, **keys) == expected
+    assert list(config.keyring.verifying) == list(expected.keyring.verifying)
+    assert bool(config.second_factor_keys) == bool(expected.second_factor_keys)
+
+
 @pytest.mark.parametrize("noise", NOISE, ids=map(repr, NOISE))
 def test_space_around_a_value_is_no_part_of_it(noise: str) -> None:
     """A file with a secret ends with a newline, and copied text with a space."""
-    values = GOOD | {
-        "JWT_PUBLIC_KEYS": public_pem(generate_private_key("EdDSA")),
-        "JWT_ISSUER": "example.org",
-        "TRUSTED_ORIGINS": "https://a.example.org,capacitor://localhost",
-        "TRUSTED_PROXIES": "2",
-        "COOKIE_SECURE": "0",
-        "SECOND_FACTOR_REQUIRED": "USER",
-        "SECOND_FACTOR_KEYS": KEY,
-        "PORT": "9000",
-        "WEB_CONCURRENCY": "3",
-        "LOG_LEVEL": "warning",
-    }
-    noisy = from_environment({name: f"{noise}{value}{noise}" for name, value in values.items()})
-    plain = from_environment(values)
-    apart: dict[str, Any] = {"keyring": plain.keyring, "second_factor_keys": plain.second_factor_keys}
-    assert replace(noisy, **apart) == plain
-    assert list(noisy.keyring.verifying) == list(plain.keyring.verifying)
-    empty = from_environment({name: values[name] if name in GOOD else noise for name in values})
-    assert replace(empty, **apart) == replace(from_environment(GOOD), **apart)
+    assert_same(
+        from_environment({name: f"{noise}{value}{noise}" for name, value in ALL.items()}), from_environment(ALL)
+    )
+    empty = {name: ALL[name] if name in GOOD else noise for name in ALL}
+    assert_same(from_environment(empty), from_environment(GOOD))
 
 
-def test_gunicorn_reads_its_values_the_same_way(environment: dict[str, str]) -> None:
+def as_files(folder: Path, values: dict[str, str]) -> dict[str, str]:
+    """The variables that name files with these values, each with a newline at its end."""
+    for name, value in values.items():
+        (folder / name).write_text(f"{value}\n")
+    return {f"{name}_FILE": str(folder / name) for name in values}
+
+
+def test_every_variable_may_be_a_file(tmp_path: Path) -> None:
+    files = as_files(tmp_path, ALL)
+    assert_same(from_environment(files), from_environment(ALL))
+    assert_same(from_environment(files | dict.fromkeys(ALL, " ")), from_environment(ALL))
+    assert_same(from_environment(ALL | dict.fromkeys(files, "\n")), from_environment(ALL))
+    for name in ALL.keys() - GOOD.keys():
+        (tmp_path / name).write_text("\n")
+    assert_same(from_environment(files), from_environment(GOOD))
+
+
+def test_a_variable_and_its_file_are_not_both_set(tmp_path: Path) -> None:
+    both = ALL | as_files(tmp_path, ALL)
+    with pytest.raises(Misconfigured) as refusal:
+        from_environment(both)
+    assert str(refusal.value).splitlines() == [f"{name} and {name}_FILE are both set." for name in ALL]
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("what", ["missing", "folder", "no UTF-8", "the secret itself", "a mistake in it"])
+def test_a_file_that_cannot_be_used_is_one_line(tmp_path: Path, name: str, what: str) -> None:
+    path = tmp_path / "secret-hunter2"
+    if what == "folder":
+        path.mkdir()
+    elif what in ("no UTF-8", "a mistake in it"):
+        path.write_bytes(b"hunter2 \xff" if what == "no UTF-8" else b"hunter2 \x01\n")
+    others = {other: value for other, value in ALL.items() if other != name}
+    with pytest.raises(Misconfigured) as refusal:
+        from_environment(others | {f"{name}_FILE": "hunter2" if what == "the secret itself" else str(path)})
+    [line] = str(refusal.value).splitlines()
+    assert line.startswith(f"{name} " if what == "a mistake in it" else f"{name}_FILE cannot be read: ")
+    assert "hunter2" not in line
+    assert refusal.value.__cause__ is None
+
+
+def test_a_file_without_text_is_a_missing_variable(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured) as refusal:
+        from_environment(as_files(tmp_path, dict.fromkeys(GOOD, "")))
+    assert [line.partition(" is not set.")[0] for line in str(refusal.value).splitlines()] == list(GOOD)
+
+
+def test_a_server_and_the_commands_read_files(environment: dict[str, str], tmp_path: Path, world: World) -> None:
+    files = as_files(tmp_path, environment | {"WEB_CONCURRENCY": "3"})
+    with serving(files) as [server]:
+        assert server.api.refresh(world.session().refresh_token).status == 200
+    commands = CommandLine(files)
+    findings = {row["check"]: row["message"] for row in commands.json("doctor") if row["ok"]}
+    assert findings["connections"].startswith("3 processes")
+    assert "make run" not in findings["database"]
+    assert findings.keys() == {row["check"] for row in commands.json("doctor")}
+    assert commands.json("keys", "show") == CommandLine(environment).json("keys", "show")
+
+    (tmp_path / "DATABASE_URL").unlink()
+    assert commands.fails("users", "list") == "Error: DATABASE_URL_FILE cannot be read: FileNotFoundError."
+
+
+def test_a_file_is_read_again_at_hup(environment: dict[str, str], tmp_path: Path, world: World) -> None:
+    """With a mistake in the file, the old workers go on."""
+    path, log, token = tmp_path / "JWT_ISSUER", tmp_path / "log", world.session().refresh_token
+    files = as_files(tmp_path, {"JWT_ISSUER": "first.example.org"})
+    with serving(environment | files, log=log) as [server]:
+        assert issuer(server, token) == "first.example.org"
+        path.write_text("a\x01mistake")
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "not reloaded" in log.read_text())
+        assert issuer(server, token) == "first.example.org"
+        path.write_text("second.example.org")
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: issuer(server, token) == "second.example.org")
+
+
+@pytest.mark.parametrize("in_files", [False, True], ids=["variables", "files"])
+def test_gunicorn_reads_its_values_the_same_way(environment: dict[str, str], tmp_path: Path, in_files: bool) -> None:
     noisy = {"PORT": " 9000\n", "WEB_CONCURRENCY": " 3\n", "LOG_LEVEL": "Warning\r\n", "JWT_ISSUER": "\n"}
     program = [str(BIN / "gunicorn"), "--print-config", "app:app"]
-    variables = {"PATH": os.environ["PATH"], **environment, **noisy}
+    variables = {"PATH": os.environ["PATH"], **environment, **(as_files(tmp_path, noisy) if in_files else noisy)}
     printed = subprocess.run(
         program, env=variables, cwd=PROJECT, capture_output=True, text=True, timeout=30, check=True
     )

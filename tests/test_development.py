@@ -280,3 +280,15 @@ def test_no_permission_of_another_folder_is_changed(clone: Clone) -> None:
     assert stat.S_IMODE(parent.stat().st_mode) == 0o700
     assert stat.S_IMODE(clone.data().stat().st_mode) == 0o700
     assert clone.data().parent.stat().st_uid == 0
+
+
+def test_make_run_takes_variables_as_files(clone: Clone, tmp_path: Path) -> None:
+    (tmp_path / "port").write_text(f"{clone.port}\n")
+    (tmp_path / "origins").write_text("https://a.example.org\n")
+    files = {"PORT_FILE": str(tmp_path / "port"), "TRUSTED_ORIGINS_FILE": str(tmp_path / "origins")}
+    ignored = {"DATABASE_URL_FILE": "/nowhere", "JWT_PRIVATE_KEY_FILE": "/nowhere"}  # as without _FILE
+    process = clone.run(PORT="", **files, **ignored)
+    printed = clone.printed(process)
+    answer = clone.api().call("POST", "/auth/refresh", printed["DEMO_REFRESH_TOKEN"], Origin="https://a.example.org")
+    assert (answer.status, answer.header("Access-Control-Allow-Origin")) == (200, "https://a.example.org")
+    stop(process)

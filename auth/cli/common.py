@@ -11,6 +11,7 @@ from typing import IO, Any, Final, NamedTuple, cast
 
 import click
 
+from auth import text_of
 from auth.config import Misconfigured, read
 from auth.core.claims import is_id
 from auth.core.errors import DatabaseUnavailable, InternalError
@@ -57,7 +58,7 @@ class Group(click.Group):
 @contextmanager
 def database() -> Iterator[DirectDatabase]:
     """The database of DATABASE_URL, else the embedded one."""
-    if os.environ.get("DATABASE_URL", "").strip():
+    if text_of(os.environ, "DATABASE_URL"):
         yield DirectDatabase(read(os.environ, "DATABASE_URL")["DATABASE_URL"])
         return
     if not EMBEDDED_HOME.exists():

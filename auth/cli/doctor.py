@@ -8,8 +8,8 @@ from typing import Final
 
 import click
 
-from auth import DEFAULTS, VERSION
-from auth.config import Misconfigured, from_environment
+from auth import VERSION, text_of
+from auth.config import Misconfigured, from_environment, read
 from auth.core.errors import DatabaseUnavailable
 from auth.core.limits import LEEWAY_SECONDS
 from auth.core.passwords import excess
@@ -38,7 +38,7 @@ def doctor() -> Answer:
 
 def _of_environment(url: str) -> Iterator[Row]:
     try:
-        config = from_environment({**os.environ, "DATABASE_URL": url})
+        config = from_environment({**os.environ, "DATABASE_URL": url, "DATABASE_URL_FILE": ""})
     except Misconfigured as problems:
         for line in str(problems).splitlines():
             yield finding("keys" if line.startswith(KEYS) else "environment", False, line)
@@ -59,7 +59,7 @@ def _of_database(opened: DirectDatabase) -> Iterator[Row]:
         asked = time.time()
         facts = opened.one("server_facts") or {}
         yield _clocks(asked, time.time(), facts["ms_since_epoch"] / 1000)
-        whose = "" if os.environ.get("DATABASE_URL", "").strip() else ", make run's own: DATABASE_URL is not set"
+        whose = "" if text_of(os.environ, "DATABASE_URL") else ", make run's own: DATABASE_URL is not set"
         kind = f"PostgreSQL {facts['version']}{whose}"
         yield finding("database", not facts["read_only"], kind, f"{kind}, which takes no writes")
         waiting = ", ".join(pending(opened))
@@ -84,9 +84,9 @@ def _clocks(asked: float, answered: float, theirs: float) -> Row:
 
 
 def _connections(there: int) -> Iterator[Row]:
-    processes = os.environ.get("WEB_CONCURRENCY", "").strip() or DEFAULTS["WEB_CONCURRENCY"]
-    if processes.isdecimal():  # otherwise the check of the environment has failed
-        needed = int(processes) * CONNECTIONS
+    with suppress(Misconfigured):  # the check of the environment has failed too
+        processes = read(os.environ, "WEB_CONCURRENCY")["WEB_CONCURRENCY"]
+        needed = processes * CONNECTIONS
         message = f"{processes} processes take up to {needed} connections, of {there} that the database has"
         yield finding("connections", needed <= there, message)
 

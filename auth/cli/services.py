@@ -20,9 +20,7 @@ commands = Group("services", help="Services, and the scopes they may ask for whe
 @click.option("--scope", "scopes", multiple=True, help="A scope it may ask for; can be given more than once.")
 def create(service_id: str, scopes: tuple[str, ...]) -> Answer:
     if not is_id(service_id) or not re.match("_[^_]", service_id):
-        raise click.ClickException(
-            "A service's id starts with one _ and has 2 to 255 characters, none of them a control character."
-        )
+        raise click.ClickException("A service's id starts with one _, has 2 to 255 characters, no control character.")
     policy = _canonical(scopes)
     with database() as opened, opened.transaction() as transaction:
         inserted(transaction.one("service_insert", id=service_id), f"principal {service_id}")
@@ -48,10 +46,12 @@ def scopes_command(service_id: str, add: tuple[str, ...], remove: tuple[str, ...
 
 @commands.command("rotate", help="Print a new refresh token of a service, once, and end the previous one.")
 @click.argument("service_id", metavar="_ID")
-def rotate(service_id: str) -> Answer:
+@click.option("--keep", type=click.IntRange(1, 24 * 60), metavar="MINUTES", help="Let the previous one work that long.")
+def rotate(service_id: str, keep: int | None) -> Answer:
     with database() as opened, opened.transaction() as transaction:
         service = existing(transaction.one("service_find", id=service_id), f"service {service_id}")
-        transaction.run("service_token_delete", service_id=service_id)
+        end = "service_token_expire" if keep else "service_token_delete"
+        transaction.run(end, service_id=service_id, minutes=keep)
         refresh_token = _insert_token(transaction, service_id)
     answer = service | {"refreshToken": refresh_token}
     return Answer(answer, [f"new refresh token of {service_id}, which is not kept:\n{refresh_token}"])
@@ -77,6 +77,4 @@ def _line(row: Row) -> str:
 
 
 add_list(commands, "services with their scopes", "service_list", _line)
-add_delete(
-    commands, "service", "Delete a service, and end all its tokens.", "principal_delete", principal_types=["service"]
-)
+add_delete(commands, "service", "Delete a service and end its tokens.", "principal_delete", principal_types=["service"])
