@@ -10,7 +10,7 @@ from auth.http import documents
 from auth.http.request import Request
 from auth.ops import health, metrics
 from auth.pool import Pool
-from auth.rpcs import extension, grants, login, logout, one_time, passwords, refresh, second_factor, sla
+from auth.rpcs import extension, grants, login, logout, oauth, one_time, passwords, refresh, scripts, second_factor, sla
 from auth.service import Service
 
 
@@ -23,7 +23,7 @@ def create_app(configuration: Config) -> Service:
         tokens = AccessTokens(configuration.keyring, configuration.issuer, configuration.second_factor_required)
 
     app = Service(__name__, ServiceRequest)
-    rpcs = (login, refresh, logout, grants, one_time, extension, passwords, second_factor, sla)
+    rpcs = (login, refresh, logout, grants, one_time, extension, passwords, second_factor, sla, oauth, scripts)
     for part in (*rpcs, documents, health, metrics):
         app.register_blueprint(part.blueprint)
     return app

@@ -1,7 +1,8 @@
 -- One page of the bearer's live delegations, newest first, as an array of JSON objects (empty past the last page), and
 -- their full count. No row when the bearer's grant has ended.
 WITH live AS (
-    SELECT public_session_reference, extended_by, extended_by_chain, scopes, created_at, last_used_at, expires_at
+    SELECT public_session_reference, extended_by, extended_by_chain, scopes, created_at, last_used_at, expires_at,
+        title
     FROM refresh_token
     WHERE principal_id = %(bearer_id)s
       AND extended_by IS NOT NULL
@@ -17,7 +18,8 @@ SELECT
             'scopes', scopes,
             'created_at', (extract(epoch FROM created_at) * 1000)::bigint,
             'last_used_at', (extract(epoch FROM last_used_at) * 1000)::bigint,
-            'expires_at', (extract(epoch FROM expires_at) * 1000)::bigint
+            'expires_at', (extract(epoch FROM expires_at) * 1000)::bigint,
+            'title', title
         )
         FROM live
         ORDER BY created_at DESC, public_session_reference

@@ -1,6 +1,6 @@
 -- A live refresh token and its principal, for minting; no row when the token is unknown or expired, or the principal
--- disabled. `policy` (what its holder may ask for now) and `not_after` (its expiry in seconds since the epoch) are NULL
--- unless the token is a delegation. `auth_time` (when it was made) is NULL unless the token is a person's session.
+-- disabled. `policy` (what its holder may ask for now) is NULL unless the token is a delegation to a service, `not_after`
+-- (its expiry in seconds since the epoch) unless it is a delegation or a personal token. `auth_time` (when it was made) is NULL unless the token is a person's session.
 --
 -- Its last use is noted at most once in `use_seconds`. This update waits neither for a row lock nor for a standby.
 WITH used AS (
@@ -34,7 +34,7 @@ SELECT
     CASE WHEN token.extended_by IS NULL AND principal.principal_type IN ('password', 'wayf') THEN
         floor(extract(epoch FROM token.created_at))::bigint
     END AS auth_time,
-    CASE WHEN token.extended_by IS NOT NULL THEN
+    CASE WHEN token.extended_by <> token.principal_id THEN
         ARRAY(SELECT scope FROM service_scope WHERE service_id = token.extended_by)
     END AS policy,
     CASE WHEN token.extended_by IS NOT NULL THEN

@@ -124,6 +124,20 @@ def test_a_login_body_costs_less_than_a_hash(server: Server, kind: str, size: in
     assert costs_the_server_less(server, 1, sent, body, allowed={SIZES[size]})
 
 
+@pytest.mark.parametrize("path", ["token", "introspect", "revoke"])
+@pytest.mark.parametrize("kind", ["percent-encoded form", "form of many fields", "many scopes"])
+def test_a_form_of_a_door_costs_less_than_a_hash(server: Server, path: str, kind: str) -> None:
+    """Beside a header with the longest id and secret."""
+    _, start, repeated, end = BODIES.get(
+        kind, (FORM, b"grant_type=refresh_token&refresh_token=x&scope=", b"a:read+", b"")
+    )
+    body = filled(b"token=x&" + start, repeated, end, MODEL_BODY_BYTES)
+    basic = base64.b64encode(b"%41" * (LINE // 8) + b":" + b"%41" * (LINE // 8)).decode()
+    headers = {"Content_Type": FORM, "Content_Length": str(len(body)), "Authorization": f"Basic {basic}"}
+    sent = head("POST", f"/auth/oauth/{path}", **headers)
+    assert costs_the_server_less(server, 1, sent, body, allowed={200, 400, 401})
+
+
 CHUNKED = head("POST", "/auth/login", Content_Type="application/json", Transfer_Encoding="chunked")
 LENGTH = head("POST", "/auth/login", Content_Type="application/json", Content_Length="30000")
 FRAMINGS: dict[str, tuple[bytes, ...]] = {
@@ -177,8 +191,9 @@ def test_many_cookies_cost_less_than_a_hash(server: Server, cookie: str, lines: 
 
 @pytest.mark.parametrize(("first", "last"), [("[", "]"), ('{"a":', "}"), ("[1,", "1]")])
 def test_a_nested_token_costs_less_than_a_hash(server: Server, first: str, last: str) -> None:
-    sent = head("GET", "/auth/sessions", Authorization=nested(first, last))
-    assert costs_the_server_less(server, 1, sent, allowed={401})
+    for path in ("/auth/sessions", "/auth/verify?scope=a:read"):
+        sent = head("GET", path, Authorization=nested(first, last))
+        assert costs_the_server_less(server, 1, sent, allowed={401})
 
 
 @pytest.mark.parametrize(

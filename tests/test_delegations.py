@@ -32,7 +32,7 @@ WITH RECURSIVE made AS (
 UPDATE refresh_token SET expires_at = now() WHERE token_hash IN (SELECT token_hash FROM made)
 """
 SCOPES = ("files:read", "auth:write")
-FIELDS = {"id", "extendedBy", "extendedByChain", "scopes", "createdAt", "lastUsedAt", "expiresAt"}
+FIELDS = {"id", "extendedBy", "extendedByChain", "scopes", "createdAt", "lastUsedAt", "expiresAt", "title"}
 
 
 def delegated(api: Api, world: World, user: Stored, token: str | None = None) -> dict[str, Any]:

@@ -68,6 +68,8 @@ def calls_with(api: Api, world: World, token: str) -> dict[str, Callable[[], Ans
         "twofactor.removeCredentials": lambda: api.remove_credentials(token, PASSWORD, "123456"),
         "sla.find": lambda: api.find_sla(token),
         "sla.accept": lambda: api.accept_sla(token, 0),
+        "createPersonalToken": lambda: api.create_personal_token(token, "files:read"),
+        "oauth.verify": lambda: api.verify(token),
         "invalidateSession, no id": lambda: api.invalidate_session(token, "x"),
         "invalidateDelegation, no id": lambda: api.invalidate_delegation(token, "x"),
         "invalidateSessions": lambda: api.invalidate_sessions(token),
@@ -77,7 +79,8 @@ def calls_with(api: Api, world: World, token: str) -> dict[str, Callable[[], Ans
 def test_every_call_with_an_access_token_is_tried_after_its_end(api: Api, world: World) -> None:
     of_services = {"bulkInvalidate", "claim"}  # see test_the_bearer_of_a_service_ends_too
     tried = {name.partition(",")[0] for name in calls_with(api, world, "")} | of_services
-    assert tried == {rpc.name for rpc in RPCS.values() if rpc.roles != PUBLIC}, "each RPC with roles needs a line here"
+    expected = {name for name, rpc in RPCS.items() if rpc.roles != PUBLIC or "access_token" in rpc.models}
+    assert tried == expected, "each RPC that takes an access token needs a line here"
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

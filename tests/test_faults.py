@@ -119,7 +119,7 @@ def every_call(site: Site) -> dict[str, Callable[[], Answer]]:
     user, service = world.session(), world.service("files:read")
     name, login_service, jti = world.user(), world.login_service(), secrets.token_hex(8)
     one, two, three, four = (world.session() for _ in range(4))  # each ended by a call of its own
-    five, owner = world.session(), new_owner(api, world)
+    five, seven, owner = world.session(), world.session(), new_owner(api, world)
     six = owner.session.access_token
     setup = api.create_credentials(five.access_token).ok()
     code = Authenticator(setup["secret"]).code()
@@ -150,6 +150,11 @@ def every_call(site: Site) -> dict[str, Callable[[], Answer]]:
         "twofactor.removeCredentials": lambda: api.remove_credentials(six, PASSWORD, owner.app.code()),
         "sla.find": lambda: api.find_sla(user.access_token),
         "sla.accept": lambda: api.accept_sla(user.access_token, 0),
+        "createPersonalToken": lambda: api.create_personal_token(user.access_token, "files:read"),
+        "oauth.token": lambda: api.token("client_credentials", service.client),
+        "oauth.introspect": lambda: api.introspect(service.client, user.access_token),
+        "oauth.revoke": lambda: api.revoke(seven.refresh_token),
+        "oauth.verify": lambda: api.verify(user.access_token),
         "invalidateSessions": lambda: api.invalidate_sessions(four.access_token),
     }
     assert set(calls) == set(RPCS), "each RPC needs its line here"
@@ -387,6 +392,34 @@ def test_a_link_cut_at_each_message_of_the_second_factor(
             refused += 1
     assert not was_cut
     assert refused >= 3
+
+
+@pytest.mark.parametrize("in_answer", [False, True], ids=["before", "in the answer"])
+@pytest.mark.parametrize("kind", ["session", "one-time token", "client_credentials", "verify"])
+def test_a_link_cut_at_each_message_of_a_door(site: Site, kind: str, in_answer: bool) -> None:
+    """503 until nothing is left to do: a live token is never said to be inactive, and a right client never wrong."""
+    api, user, service = site.api, site.world.session(), site.world.service()
+    one_time = api.request_one_time_token(user.access_token, "files:read").ok()["accessToken"]
+    calls: dict[str, Callable[[], Answer]] = {
+        "session": lambda: api.introspect(service.client, user.access_token),
+        "one-time token": lambda: api.introspect(service.client, one_time),
+        "client_credentials": lambda: api.token("client_credentials", service.client),
+        "verify": lambda: api.verify(user.access_token),
+    }
+    refused = 0
+    for number in range(1, 20):
+        site.proxy.cut_at(number, in_answer)
+        answer = calls[kind]()
+        was_cut = site.proxy.is_cut
+        site.proxy.heal()
+        site.wait_until_back(site.world.service().refresh_token, time.monotonic())
+        if not was_cut:
+            assert answer.ok().get("active", True)
+            break
+        unavailable(answer)
+        assert answer.json["error"] == "temporarily_unavailable"
+        refused += 1
+    assert refused >= {"session": 2, "one-time token": 3}.get(kind, 1)
 
 
 def test_a_black_hole(site: Site) -> None:

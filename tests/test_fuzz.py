@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 import psycopg
 import pytest
@@ -28,11 +29,12 @@ from app import create_app
 from auth.config import Config
 from auth.core.errors import MalformedScope
 from auth.core.models import Role
+from auth.core.oauth import EXCHANGE, WELL_KNOWN
 from auth.core.scopes import Scope
 from auth.http.documents import document
 
 from .support.api import COOKIE, any_address, request_class
-from .support.world import ORIGIN, World
+from .support.world import ORIGIN, Stored, World, claims
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "25"))
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
@@ -86,6 +88,11 @@ def headers(world: World) -> dict[str, dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
+def service(world: World) -> Stored:
+    return world.service("files:read")
+
+
+@pytest.fixture(scope="module")
 def counting(database_url: str) -> Iterator[psycopg.Connection[Any]]:
     with psycopg.connect(database_url, autocommit=True) as connection:
         yield connection
@@ -124,7 +131,7 @@ def test_calls_by_the_document(
 
 def test_every_route_was_fuzzed(site: Flask) -> None:
     paths = {str(rule).replace("<", "{").replace(">", "}") for rule in site.url_map.iter_rules()}
-    assert paths == set(document()["paths"])
+    assert paths - {f"{WELL_KNOWN}/{{path:of_issuer}}"} == set(document()["paths"])
 
 
 @fuzzed
@@ -157,6 +164,9 @@ def test_any_headers(client: FlaskClient, cookie: str, token: str, origin: str) 
     for path, method in paths.items():
         response = client.open(path, method=method, headers=sent)
         assert 400 <= response.status_code < 500
+    for scheme in ("", "Basic ", "Digest "):
+        basic = {"Authorization": scheme + token, "Content-Type": "application/x-www-form-urlencoded"}
+        assert client.post("/auth/oauth/introspect", data=b"token=x", headers=basic).status_code == 401
     trusted = client.post("/auth/refresh/web", headers=sent | {"Origin": ORIGIN, "Cookie": f"{cookie}; {COOKIE}=x"})
     assert trusted.status_code in (400, 401)
 
@@ -189,6 +199,27 @@ def test_any_json(client: FlaskClient, headers: dict[str, dict[str, str]], body:
         response = client.post(path, json=body, headers=headers["accessToken"])
         assert response.status_code in (200, 400, 401)
         assert response.status_code != 200 or path == "/auth/logout/bulk"
+
+
+PARAMETERS = st.sampled_from(
+    ["grant_type", "scope", "subject_token", "subject_token_type", "audience", "token", "other"]
+)
+VALUES = st.text(max_size=50) | st.sampled_from(
+    [EXCHANGE, "client_credentials", "refresh_token", "a:read offline_access"]
+)
+
+
+@fuzzed
+@given(st.lists(st.tuples(PARAMETERS, VALUES), max_size=8))
+def test_any_parameters(client: FlaskClient, service: Stored, pairs: list[tuple[str, str]]) -> None:
+    """With a right client, so that all parameters are read. No door makes a token but for its own client."""
+    pairs = [*pairs, ("client_id", service.id), ("client_secret", service.refresh_token)]
+    data, headers = urlencode(pairs, errors="replace"), {"Content-Type": "application/x-www-form-urlencoded"}
+    for door in ("token", "introspect", "revoke"):
+        response = client.post(f"/auth/oauth/{door}", data=data, headers=headers)
+        assert response.status_code in (200, 400)
+        made = response.get_json().get("access_token") if response.status_code == 200 else None
+        assert made is None or claims(made)["sub"] == service.id
 
 
 @fuzzed

@@ -62,7 +62,18 @@ class Race:
             lambda api: api.extend(bearer, token, "files:read").status,
             lambda api: api.request_one_time_token(token, "files:read").status,
             lambda api: api.refresh(refresh_token).status,
+            *self.questions(token),
         ]
+
+    def questions(self, token: str) -> list[Callable[[Api], int]]:
+        """What gateways and resource servers ask about it. 401: it is not active."""
+        client = self.world.service().client
+
+        def introspect(api: Api) -> int:
+            answer = api.introspect(client, token)
+            return 401 if answer.status == 200 and not answer.json["active"] else answer.status
+
+        return [lambda api: api.verify(token).status, introspect]
 
     def extend(self, api: Api, bearer: str, token: str) -> int:
         """The status of an extension with a refresh token, which is ended at once: a service may have a hundred."""
@@ -163,7 +174,8 @@ def test_nothing_begins_after_a_services_own_token_has_ended(race: Race, databas
         "bulkInvalidate": lambda: api.bulk_invalidate(other.access_token, [service.refresh_token]).ok(),
     }
     calls = race.calls(race.user.access_token, service.refresh_token, race.bearer)
-    race.run([*calls[:2], calls[3]], ends[ending])
+    own = [lambda api: api.token("client_credentials", service.client).status, *race.questions(race.bearer)]
+    race.run([*calls[:2], calls[3], *own], ends[ending])
 
 
 @some("logout", "webLogout", "bulkInvalidate", "invalidateSession", "invalidateSessions")

@@ -78,5 +78,14 @@ def test_the_table_is_the_routes(app: Flask) -> None:
 
 def test_every_route_is_declared(app: Flask) -> None:
     """Closed by default: a path is an RPC's, or one of the few that anyone may read."""
-    open_paths = {"/.well-known/jwks.json", "/livez", "/readyz", "/openapi.json", "/metrics"}
+    metadata = "/.well-known/oauth-authorization-server"
+    open_paths = {
+        metadata,
+        f"{metadata}/<path:of_issuer>",
+        "/.well-known/jwks.json",
+        "/livez",
+        "/readyz",
+        "/openapi.json",
+        "/metrics",
+    }
     assert {str(rule) for rule in app.url_map.iter_rules()} == {rpc.path for rpc in RPCS.values()} | open_paths

@@ -134,6 +134,10 @@ WITH_A_BODY = {
     "twofactor.answerChallenge": MODEL_BODY_BYTES,
     "twofactor.removeCredentials": MODEL_BODY_BYTES,
     "sla.accept": MODEL_BODY_BYTES,
+    "createPersonalToken": MODEL_BODY_BYTES,
+    "oauth.token": MODEL_BODY_BYTES,
+    "oauth.introspect": MODEL_BODY_BYTES,
+    "oauth.revoke": MODEL_BODY_BYTES,
 }
 
 

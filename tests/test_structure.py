@@ -12,13 +12,16 @@ from .support.servers import PROJECT
 
 FUNCTION_LINES = 25
 FILE_LINES = 150  # non-empty ones, as in every sum below
-README_LINES = 127  # a line for each RPC
+README_LINES = 133  # a line for each RPC
 
 ROOT = [PROJECT / "app.py", PROJECT / "gunicorn.conf.py"]
 CLI = sorted(PROJECT.glob("auth/cli/**/*.py"))
 SERVICE = [*ROOT, *sorted(set(PROJECT.glob("auth/**/*.py")) - set(CLI))]
 SECOND_FACTOR = [path for path in SERVICE if path.stem in ("second_factor", "second_factor_models", "sla")]
-ELEVEN = [path for path in SERVICE if path not in SECOND_FACTOR]  # what a newcomer reads to understand the eleven RPCs
+DOORS = [path for path in SERVICE if path.stem in ("oauth", "door", "scripts")]
+ELEVEN = [
+    path for path in SERVICE if path not in [*SECOND_FACTOR, *DOORS]
+]  # what a newcomer reads to understand the eleven RPCs
 OWN_COMMANDS = [path for path in CLI if path.stem in ("second_factor", "sla")]
 BENCH = [path for path in sorted(PROJECT.glob("dev/bench/**/*.py")) if "installed" not in path.parts]
 DEV = sorted(set(PROJECT.glob("dev/**/*.py")) - set(PROJECT.glob("dev/bench/**/*.py")))
@@ -57,6 +60,7 @@ def test_files_are_short() -> None:
         pytest.param(SERVICE, 2850, id="service"),
         pytest.param(ELEVEN, 2200 + 55, id="service without later additions"),  # 41: second factor, 14: files
         pytest.param(SECOND_FACTOR, 420, id="second factor and terms"),
+        pytest.param(DOORS, 260, id="doors and personal tokens"),
         pytest.param([path for path in CLI if path not in OWN_COMMANDS], 735, id="cli without later additions"),
         pytest.param(OWN_COMMANDS, 100, id="commands of the second factor and terms"),
         pytest.param(DEV, 280, id="dev"),

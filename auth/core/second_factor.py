@@ -14,8 +14,10 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
+from auth.core.errors import ScopeNotCovered
 from auth.core.models import Role
 from auth.core.refresh_tokens import digest
+from auth.core.scopes import Scope, all_covered
 from auth.core.second_factor_models import InvalidChallenge, SecondFactorUnavailable
 
 CHALLENGE_SECONDS: Final = 10 * 60
@@ -177,9 +179,23 @@ def claims(person: Mapping[str, Any], required_of: Collection[str]) -> dict[str,
     return earned
 
 
-def allowed_scopes(described: Mapping[str, Any], scopes: Sequence[str]) -> Sequence[str]:
-    """`RESTRICTED` for a token of a session whose owner must add a factor first, else the given scopes."""
-    return RESTRICTED if "amr" in described and not described["twoFactorAuthentication"] else scopes
+def allowed_scopes(described: Mapping[str, Any], scopes: Sequence[str], asked: Sequence[Scope]) -> Sequence[str]:
+    """The scopes of a token, narrowed to the asked ones, if any. Raises `ScopeNotCovered`.
+
+    They are `RESTRICTED` in a session whose owner must add a factor first.
+    """
+    if "amr" in described and not described["twoFactorAuthentication"]:
+        scopes = RESTRICTED
+    if not asked:
+        return scopes
+    if not all_covered(asked, [Scope.parse(text) for text in scopes]):
+        raise ScopeNotCovered
+    return [str(scope) for scope in asked]
+
+
+def is_within_restricted(scopes: Sequence[Scope]) -> bool:
+    """Whether these are at most the scopes of a restricted token. Such a token cannot be extended."""
+    return all_covered(scopes, [Scope.parse(text) for text in RESTRICTED])
 
 
 def _plain(code: str | int) -> str:

@@ -17,6 +17,8 @@ from auth.core.claims import Bearer, identity, is_id
 from auth.core.errors import InvalidRequest, InvalidToken, MalformedScope
 from auth.core.keys import ALGORITHMS, Keyring
 from auth.core.limits import LEEWAY_SECONDS, TOKEN_CHARACTERS
+from auth.core.oauth import actor
+from auth.core.scopes import Scope
 from auth.core.second_factor import allowed_scopes
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
@@ -34,12 +36,13 @@ class AccessTokens:
         self._cached = lru_cache(1024)(self._read)  # a service sends the same token many times
 
     def mint(
-        self, principal: dict[str, Any], scopes: Sequence[str], lifetime_ms: int, issued_at: int = 0, **provenance: Any
-    ) -> str:
-        """A signed access token for a row of `principal`. Claims that are None are left out.
+        self, principal: dict[str, Any], scopes: Sequence[str], lifetime_ms: int, issued_at: int = 0,
+        asked: Sequence[Scope] = (), **provenance: Any,
+    ) -> str:  # fmt: skip
+        """A signed access token for a row of `principal`, narrowed to the `asked` scopes, if any.
 
-        It ends by the row's `not_after`, in seconds since the epoch; raises `InvalidToken` when no time is left, and
-        `InvalidRequest` if the token is too long for the header of a later request.
+        It ends by the row's `not_after`, in seconds since the epoch. Raises `InvalidToken` when no time is left,
+        `ScopeNotCovered`, and `InvalidRequest` if the token is too long for the header of a later request.
         """
         iat, not_after = issued_at or int(time.time()), principal.get("not_after")
         end = math.inf if not_after is None else math.floor(not_after)
@@ -47,16 +50,23 @@ class AccessTokens:
             raise InvalidToken
         exp = min(iat + math.ceil(lifetime_ms / 1000), end)
         described = identity(principal, self._required)
-        scopes = allowed_scopes(described, scopes)
+        scopes = allowed_scopes(described, scopes, asked)
         claims = {"iss": self._issuer, "sub": principal["id"], "iat": iat, "exp": exp, "aud": scopes, **described}
         claims |= {"extendedByChain": [], **provenance}
+        if (chain := claims["extendedByChain"]) and chain[-1] != principal["id"]:  # not a personal token
+            claims["act"] = actor(chain)
+        return self._signed(claims)
+
+    def _signed(self, claims: dict[str, Any]) -> str:
+        """The token. Claims that are None are left out."""
         for absent in [name for name, value in claims.items() if value is None]:
             del claims[absent]
         payload = _encoded(claims)
         signed = self._header + b"." + payload
         token = (signed + b"." + base64url_encode(self._algorithm.sign(signed, self.keyring.private_key))).decode()
         if (excess := len(token) - TOKEN_CHARACTERS) > 0:
-            raise InvalidRequest(f"The token is too long: the first {_fitting(scopes, payload, excess):,} scopes fit.")
+            fitting = _fitting(claims["aud"], payload, excess)
+            raise InvalidRequest(f"The token is too long: the first {fitting:,} scopes fit.")
         return token
 
     def verify(self, token: str) -> Bearer:

@@ -70,4 +70,5 @@ def _refresh_cookie(request: Request) -> str:
 
 def _set_cookie(request: Request, name: str, value: str, max_age: int, http_only: bool = False) -> None:
     secure = request.config.cookie_secure
-    request.cookies_to_set += [dump_cookie(name, value, max_age, secure=secure, httponly=http_only, samesite="Strict")]
+    cookie = dump_cookie(name, value, max_age, secure=secure, httponly=http_only, samesite="Strict")
+    request.headers_to_set += [("Set-Cookie", cookie)]

@@ -10,6 +10,7 @@ from flask import Blueprint
 from auth import VERSION
 from auth.core.limits import JWKS_SECONDS
 from auth.core.models import CommonErrorMessage, Unit
+from auth.core.oauth import WELL_KNOWN
 from auth.http.request import Request
 from auth.http.responses import Response, json_response
 from auth.http.rpc import PUBLIC, RPCS, Rpc
@@ -18,16 +19,18 @@ blueprint = Blueprint("documents", __name__)
 
 TEMPLATE: Final = "#/components/schemas/{name}"
 FORM_TYPES: Final = ("application/x-www-form-urlencoded", "multipart/form-data", "application/json")
-BODIES: Final = {"body": ("application/json",), "form": FORM_TYPES}
+BODIES: Final = {"body": ("application/json",), "form": FORM_TYPES, "parameters": FORM_TYPES[:1]}
 PLAIN_PATHS: Final = {
     "/livez": ("livez", "The process serves.", "application/json"),
     "/readyz": ("readyz", "The database answers and is migrated.", "application/json"),
     "/.well-known/jwks.json": ("jwks", "The public keys.", "application/jwk-set+json"),
+    WELL_KNOWN: ("metadata", "The metadata for clients of OAuth 2.0.", "application/json"),
     "/metrics": ("metrics", "Prometheus text.", "text/plain"),
     "/openapi.json": ("openapi", "This document.", "application/json"),
 }
 SECURITY: Final[dict[str, dict[str, list[str]]]] = {  # the credentials of a call, by the parameter of its handler
     "bearer": {"accessToken": []},
+    "access_token": {"accessToken": []},
     "refresh_token": {"refreshToken": []},
     "cookie_token": {"refreshCookie": [], "csrfToken": []},
 }

@@ -70,12 +70,19 @@ def read_form(request: Request, body: bytes, model: type[msgspec.Struct]) -> msg
     """A form, of either encoding, or a JSON object as the model. Raises `InvalidRequest` and `UnsupportedMediaType`."""
     media_type, parameters = _media_type(request)
     if media_type == "application/x-www-form-urlencoded":
-        return _read("form", model, lambda: msgspec.convert(_form_fields(body), model))
+        return read_parameters(request, body, model)
     if media_type == "multipart/form-data":
         return _read("form", model, lambda: msgspec.convert(_parts(body, media_type, parameters), model))
     if media_type:
         return read_json(request, body, model)
     raise InvalidRequest("The request needs a Content-Type.")
+
+
+def read_parameters(request: Request, body: bytes, model: type[msgspec.Struct]) -> msgspec.Struct:
+    """A URL-encoded form as the model. Raises `InvalidRequest` and `UnsupportedMediaType`."""
+    if _media_type(request)[0] != "application/x-www-form-urlencoded":
+        raise UnsupportedMediaType
+    return _read("form", model, lambda: msgspec.convert(_form_fields(body), model))
 
 
 def _media_type(request: Request) -> tuple[str, dict[str, str]]:

@@ -8,7 +8,6 @@ import msgspec
 from werkzeug.http import HTTP_STATUS_CODES
 
 from auth.core.errors import ApiError, InternalError
-from auth.core.models import CommonErrorMessage
 from auth.core.origins import origin_of
 from auth.http.request import Request
 
@@ -37,7 +36,7 @@ class Response(msgspec.Struct):
         request: Request = environ["auth.request"]
         headers = [*self.headers.items(), ("Content-Length", str(len(self.body)))]
         headers += [("X-Request-Id", request.id), ("X-Content-Type-Options", "nosniff")]
-        headers += [("Set-Cookie", cookie) for cookie in request.cookies_to_set]
+        headers += request.headers_to_set
         if request.path.startswith(("/auth", "/api")):
             headers += _NO_STORE
             origin = request.header("Origin")
@@ -59,5 +58,5 @@ def error_response(request: Request, error: Exception) -> Response:
     request.record["errorCode"] = error.error_code
     if error.cause:
         request.record["cause"] = error.cause
-    body = msgspec.json.encode(CommonErrorMessage(error.why, error.error_code))
+    body = msgspec.json.encode({"why": error.why, "errorCode": error.error_code, **error.fields})
     return Response(body, {**error.headers, **JSON}, error.status)

@@ -50,7 +50,7 @@ class Rpc:
         self.models = handler.__annotations__ | {"return": self.answers[0]}  # by parameter
         for model in self.models.values():
             msgspec.json.Decoder(model)  # prepares the model: msgspec crashes where two threads are the first to use it
-        self.limit = self.body_bytes if {"body", "form"} & self.models.keys() else BODY_BYTES
+        self.limit = self.body_bytes if {"body", "form", "parameters"} & self.models.keys() else BODY_BYTES
         self.readers = {part: read for part, read in READERS.items() if part in self.models}
         bearer = [] if self.roles == PUBLIC else ["bearer"]
         expected = {"request", *bearer, *self.readers, *re.findall("<(.+?)>", self.path), "return"}
@@ -71,9 +71,9 @@ class Rpc:
         answer = handler(request, **arguments, **path)
         return answer if isinstance(answer, Response) else json_response(answer or Unit())
 
-    def admitted(self, request: Request) -> Bearer:
+    def admitted(self, request: Request, access_token: str | None = None) -> Bearer:
         """The bearer of a call, checked before anything else is read. Raises `Unauthorized` or `SessionTokenNeeded`."""
-        bearer = request.tokens.verify(reading.bearer_token(request))
+        bearer = request.tokens.verify(access_token or reading.bearer_token(request))
         request.set_principal(bearer.principal_id, bearer.session_reference or None, bearer.extended_by_chain)
         if bearer.is_one_time:
             raise errors.InvalidToken
@@ -89,10 +89,12 @@ class Rpc:
 
 RPCS: Final[dict[str, Rpc]] = {}
 READERS: Final[dict[str, Callable[..., Any]]] = {
+    "access_token": reading.bearer_token,
     "refresh_token": reading.bearer_token,
     "cookie_token": cookies.refresh_token,
     "idempotency_key": reading.idempotency_key,
-    "query": reading.read_query,  # this and the next two: a part of the request as the annotated model
+    "query": reading.read_query,  # this and those below: a part of the request as the annotated model
     "body": reading.read_json,
     "form": reading.read_form,
+    "parameters": reading.read_parameters,
 }

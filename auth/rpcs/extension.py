@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from flask import Blueprint
 
-from auth.core import errors, limits, refresh_tokens
+from auth.core import errors, limits, refresh_tokens, second_factor
 from auth.core.claims import Bearer
 from auth.core.models import OptionalAuthenticationTokens, Role, TokenExtensionRequest
 from auth.core.scopes import Scope, all_covered, parse_all
@@ -22,7 +22,8 @@ def token_extension(request: Request, bearer: Bearer, body: TokenExtensionReques
     if bearer.is_extended:  # its `sub` is a person: the chain would name that person, and not the calling service
         raise errors.InvalidToken
     user = request.tokens.verify(body.valid_jwt)
-    if user.is_one_time or user.role is Role.UNKNOWN:
+    is_personal = user.extended_by == user.principal_id  # a token of the user's own script
+    if user.is_one_time or is_personal or user.role is Role.UNKNOWN:
         raise errors.InvalidToken
     request.details["user"] = user.principal_id
     tokens = bearer.parameters() | user.parameters("user")
@@ -54,7 +55,7 @@ def _allowed_scopes(body: TokenExtensionRequest, person: Row, user: Bearer) -> l
         raise errors.ScopeNotInPolicy
     if any(scope.segments[0] in ("all", "special") for scope in scopes):
         raise errors.ScopeNotExtendable
-    if user.is_restricted or not all_covered(scopes, user.scopes):
+    if second_factor.is_within_restricted(user.scopes) or not all_covered(scopes, user.scopes):
         raise errors.ScopeNotCovered
     return [str(scope) for scope in scopes]
 

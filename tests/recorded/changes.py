@@ -63,6 +63,22 @@ ANSWERS: Final = {
         ],
         "tokens of people's sessions have auth_time and amr",
     ),
+    **dict.fromkeys(
+        [
+            *("refresh: a delegation", "refresh: a chain", "refresh: a narrowed delegation"),
+            *("one-time of an extended token", "extension", "extension, refreshes", "extension, no refreshes"),
+            *("extension, null", "extension, scopes", "extension of an extension", "extension, a day"),
+            *("extension, guest", "extension, no media type", "extension, refreshed"),
+        ],
+        "extended tokens have act",
+    ),
+    **dict.fromkeys(
+        [
+            *("HEAD with a token, delegations", "delegations of ada", "extension, in the list"),
+            "delegations that are left",
+        ],
+        "a delegation has a title",
+    ),
     "refresh/web 16": "* a header line may have 32 KiB, so that the service itself refuses a long cookie",
     "logout/web 16": "* a header line may have 32 KiB, so that the service itself refuses a long cookie",
     "extension of 8": _CHAINS,

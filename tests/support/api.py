@@ -1,5 +1,6 @@
 """The RPCs as a client calls them, over the WSGI app or over a socket to a running server."""
 
+import base64
 import http.client
 import ipaddress
 import json
@@ -8,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.cookies import SimpleCookie
 from typing import Any, cast
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, quote_plus, urlencode
 
 from flask import Flask
 
@@ -44,7 +45,8 @@ class Answer:
     def refused(self, status: int, error_code: str | None = None) -> "Answer":
         """Assert that this is an error of the contract's form with that status and code; returns itself."""
         assert self.status == status, (self.status, self.body)
-        assert set(self.json) == {f.replace("error_code", "errorCode") for f in CommonErrorMessage.__struct_fields__}
+        fields = {field.replace("error_code", "errorCode") for field in CommonErrorMessage.__struct_fields__}
+        assert set(self.json) == fields | ({"error", "error_description"} if "error" in self.json else set())
         assert self.json["why"]
         assert self.header("Content-Type") == "application/json"
         if error_code is not None:
@@ -202,6 +204,33 @@ class Api:
 
     def accept_sla(self, bearer: str | None, version: Any) -> Answer:
         return self.call("POST", "/api/sla/accept", bearer, json_body={"version": version})
+
+    def create_personal_token(self, bearer: str | None, *scopes: Any, title: Any = "a script", **days: Any) -> Answer:
+        return self.call("POST", "/auth/tokens", bearer, json_body={"title": title, "scopes": scopes, **days})
+
+    def form(self, path: str, client: tuple[str, str] | None = None, **parameters: str) -> Answer:
+        """A call of a door, with the id and the secret of a client in a Basic header."""
+        basic = client and base64.b64encode(":".join(quote_plus(text) for text in client).encode()).decode()
+        return self.call(
+            "POST",
+            path,
+            data=urlencode(parameters).encode(),
+            Content_Type="application/x-www-form-urlencoded",
+            Authorization=basic and f"Basic {basic}",
+        )
+
+    def token(self, grant_type: str, client: tuple[str, str] | None = None, **parameters: str) -> Answer:
+        return self.form("/auth/oauth/token", client, grant_type=grant_type, **parameters)
+
+    def introspect(self, client: tuple[str, str] | None, token: str) -> Answer:
+        return self.form("/auth/oauth/introspect", client, token=token)
+
+    def revoke(self, token: str) -> Answer:
+        return self.form("/auth/oauth/revoke", token=token)
+
+    def verify(self, bearer: str | None, scope: str | None = None) -> Answer:
+        query = "" if scope is None else f"?scope={quote(scope, safe='')}"
+        return self.call("GET", f"/auth/verify{query}", bearer)
 
     def jwks(self) -> Any:
         return self.call("GET", "/.well-known/jwks.json").ok()

@@ -29,6 +29,7 @@ PER_REQUEST: dict[str, dict[str, Any]] = {
     },
     "jti_claim_insert": {"jti": "new", **BEARER},
     "jti_claim_insert_with_key": {"jti": "new", "key_hash": b"k" * 32, **BEARER},
+    "jti_claim_find": {"jti": "old"},
     "login_attempt_return": {"keys": list(KEYS.values()), "attempted_at": 1},
     "login_attempt_start": {"is_known_network": False, **KEYS, **LOCKOUT},
     "login_find": {"username": "user-7", "service": "service-7", "address": "10.0.0.1"},
@@ -41,6 +42,10 @@ PER_REQUEST: dict[str, dict[str, Any]] = {
     "refresh_token_delete": {"token_hash": b"x" * 32},
     "refresh_token_delete_many": {"token_hashes": [b"x" * 32, b"y" * 32], **BEARER},
     "refresh_token_find": {"token_hash": b"x" * 32, "use_seconds": USE_SECONDS},
+    "script_token_insert": {
+        "token_hash": b"z" * 32, "scopes": ["a:read"], "title": "t", "days": 30, "tokens": 100,
+        "access_token_lifetime_ms": 1, **BEARER,
+    },
     "second_factor_attempt": {"id": "user-7", "codes": 100},
     "second_factor_uncount": {"id": "user-7", "secret": "s"},
     "second_factor_delete": {"password_generation": 0, "step": 1, "recovery_hash": b"r" * 32, **BEARER},

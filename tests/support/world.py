@@ -33,6 +33,11 @@ class Stored:
     access_token: str
 
     @property
+    def client(self) -> tuple[str, str]:
+        """The client_id and the client_secret of a service."""
+        return self.id, self.refresh_token
+
+    @property
     def csrf(self) -> str:
         return refresh_tokens.csrf_token(self.refresh_token)
 
@@ -54,9 +59,11 @@ class World:
         self.db = db
         self.tokens = tokens
 
-    def user(self, role: Role = Role.USER, password: str | None = PASSWORD, **columns: object) -> str:
+    def user(
+        self, role: Role = Role.USER, password: str | None = PASSWORD, named: str | None = None, **columns: object
+    ) -> str:
         """A new user's id."""
-        user_id = f"user-{secrets.token_hex(8)}"
+        user_id = named or f"user-{secrets.token_hex(8)}"
         row = {"first_names": "Ada", "last_name": "Lovelace", "email": None, "org_id": None}
         row["password_hash"] = None if password is None or "password_hash" in columns else _hashed(password)
         self.db.one("principal_insert", id=user_id, role=role.value, principal_type="password", **(row | columns))

@@ -1,0 +1,4 @@
+-- The claim of a one-time token, or no row.
+SELECT jti
+FROM jti_claim
+WHERE jti = %(jti)s

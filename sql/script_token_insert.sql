@@ -1,0 +1,36 @@
+-- Stores a personal token. If `is_full`, the person can have no more of them: nothing was stored. No row when the session
+-- has ended. Locks the person, then the session, so that this statement and one that ends tokens run one after the
+-- other, and each count includes the tokens before it.
+WITH person AS MATERIALIZED (
+    SELECT id
+    FROM principal
+    WHERE id = %(bearer_id)s
+      AND disabled_at IS NULL
+    FOR NO KEY UPDATE
+), session AS MATERIALIZED (
+    SELECT person.id
+    FROM person
+    JOIN refresh_token AS token ON token.principal_id = person.id
+    WHERE token.public_session_reference = %(bearer_grant_reference)s
+      AND (token.expires_at IS NULL OR token.expires_at > now())
+    FOR KEY SHARE OF token
+), allowed AS MATERIALIZED (
+    SELECT id, has_delegations(id, id, %(tokens)s) AS is_full
+    FROM session
+), stored AS (
+    INSERT INTO refresh_token (
+        token_hash, principal_id, scopes, access_token_lifetime_ms, extended_by, extended_by_chain, title, expires_at
+    )
+    SELECT
+        %(token_hash)s, id, %(scopes)s, %(access_token_lifetime_ms)s, id, ARRAY[id], %(title)s,
+        now() + make_interval(hours => 24 * %(days)s)
+    FROM allowed
+    WHERE NOT is_full
+    RETURNING public_session_reference, expires_at
+)
+SELECT
+    allowed.is_full,
+    stored.public_session_reference,
+    (extract(epoch FROM stored.expires_at) * 1000)::bigint AS expires_at
+FROM allowed
+LEFT JOIN stored ON true
