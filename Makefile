@@ -17,7 +17,7 @@ $(VENV)/run-installed: requirements.txt dev/requirements-run.txt
 
 $(VENV)/installed: $(VENV)/run-installed dev/requirements.txt
 	$(PIP) -r dev/requirements.txt
-	@if command -v npm > /dev/null; then npm install --silent --no-save --prefix $(VENV) axe-core@4.14.1 jose@6.2.18; fi
+	@if command -v npm > /dev/null; then npm install --silent --no-save --prefix $(VENV) axe-core@4.14.1 jose@6.2.18 oauth4webapi@3.8.8; fi
 	@touch $@
 
 run: $(VENV)/run-installed
