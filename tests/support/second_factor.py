@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import struct
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import psycopg
 
@@ -18,10 +18,15 @@ class Authenticator:
     """An app, by RFC 6238 alone: no code of the service is used."""
 
     secret: str
+    step: int = field(default_factory=lambda: int(time.time()) // 30)  # when it was made
 
     def code(self, steps: int = 0, now: float | None = None) -> str:
-        """The code of the present step, or of one that many steps later."""
-        counter = int(time.time() if now is None else now) // 30 + steps
+        """The code of the present step, or of one that many steps later.
+
+        The present step stays the same for 30 seconds at least, so that codes keep their order when a step ends.
+        """
+        present = max(self.step, int(time.time()) // 30 - 1) if now is None else int(now) // 30
+        counter = present + steps
         digest = hmac.digest(base64.b32decode(self.secret), struct.pack(">Q", counter), hashlib.sha1)
         [number] = struct.unpack_from(">I", digest, digest[-1] & 15)
         return f"{(number & 0x7FFFFFFF) % 1_000_000:06d}"
@@ -52,6 +57,7 @@ def add_factor(api: Api, session: Stored) -> Owner:
     app = Authenticator(made["secret"])
     answer = api.answer_challenge(made["challengeId"], app.code(-1), session.access_token)
     if answer.status == 401:  # a step ended meanwhile
+        app.step += 1
         answer = api.answer_challenge(made["challengeId"], app.code(-1), session.access_token)
     assert answer.ok() == {}
     return Owner(session, app, made["recoveryCode"])
