@@ -11,7 +11,7 @@ from auth.config import Config
 from auth.core.models import Role
 
 from .support import sla
-from .support.lockouts import FAILURES, WINDOW, pair_key, pass_time
+from .support.lockouts import FAILURES, WINDOW, fail, pair_key, pass_time
 from .support.portal import OpenPortal, Portal, Site, site
 from .support.qr_codes import read_qr_code
 from .support.second_factor import (
@@ -85,7 +85,9 @@ def enter(portal: Portal, code: str, answer: str) -> None:
 def test_people_set_a_factor_up_sign_in_with_it_and_remove_it(
     signed_in: SignIn, world: World, place: Site, service: sla.Site
 ) -> None:
+    """Each of the three wrong inputs counts as one guess, and one more would make the person wait."""
     user = world.user(Role.ADMIN)
+    fail(place.server.client("127.0.0.1"), user, "portal", FAILURES - 4)
     other = world.session(user)
     portal = signed_in(user)
     portal.sees("No second factor is set up.")
