@@ -14,20 +14,19 @@ from authlib.integrations.base_client import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
 
 from .support.api import Answer, Api, send_to_server
-from .support.gateways import Upstream, apache, nginx, running
+from .support.gateways import Upstream, apache, asking_nginx, nginx, running
 from .support.node import node
 from .support.servers import PROJECT, Server, free_port
 from .support.world import Stored, World, claims
 
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+ENDPOINTS = {"token": "token", "introspection": "introspect", "revocation": "revoke"}
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 
 
 @contextmanager
-def own_issuer(environment: dict[str, str]) -> Iterator[Server]:
-    """A server whose issuer is its own URL."""
-    port = free_port()
-    server = Server(environment | {"JWT_ISSUER": url(port)}, port=port)
+def serving_at(port: int, environment: dict[str, str], issuer: str) -> Iterator[Server]:
+    server = Server(environment | {"JWT_ISSUER": issuer}, port=port)
     try:
         server.wait_until_up()
         yield server
@@ -38,6 +37,14 @@ def own_issuer(environment: dict[str, str]) -> Iterator[Server]:
 
 def url(port: int) -> str:
     return f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def own_issuer(environment: dict[str, str]) -> Iterator[Server]:
+    """A server whose issuer is its own URL."""
+    port = free_port()
+    with serving_at(port, environment, url(port)) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -156,16 +163,30 @@ def test_authlib_is_refused_with_another_services_secret(
         client.fetch_token(grant_type="client_credentials")
 
 
-def test_oauth4webapi_accepts_every_answer(
-    metadata: Any, issuer: str, service: Stored, user: Stored, tmp_path: Path
-) -> None:
+def test_oauth4webapi_accepts_every_answer(issuer: str, service: Stored, user: Stored, tmp_path: Path) -> None:
+    check_every_answer(issuer, service, user, tmp_path)
+
+
+def test_the_issuer_may_have_a_path(environment: dict[str, str], service: Stored, user: Stored, tmp_path: Path) -> None:
+    """A proxy passes the paths below /sso, without /sso, and the metadata's path as it is (RFC 8414, 3.1)."""
+    port = free_port()
+    below = f"location /sso/ {{ proxy_pass {url(port)}/; }} location /.well-known/ {{ proxy_pass {url(port)}; }}"
+    with nginx(tmp_path, below) as front, serving_at(port, environment, f"{url(front)}/sso"):
+        check_every_answer(f"{url(front)}/sso", service, user, tmp_path)
+
+
+def check_every_answer(issuer: str, service: Stored, user: Stored, tmp_path: Path) -> None:
     code = (PROJECT / "tests/support/oauth_client.mjs").read_text()
     secrets = {"CLIENT_SECRET": service.refresh_token, "USER_REFRESH_TOKEN": user.refresh_token}
     printed = node(tmp_path, code, package="oauth4webapi", ISSUER=issuer, CLIENT_ID=service.id, **secrets)
     answers = json.loads(printed)
 
     token = {"access_token": ANY, "token_type": "bearer", "expires_in": 600}
-    assert answers["metadata"] == metadata
+    endpoints = {name: value for name, value in answers["metadata"].items() if name.endswith("_endpoint")}
+    assert (answers["metadata"]["issuer"], endpoints) == (
+        issuer,
+        {f"{name}_endpoint": f"{issuer}/auth/oauth/{path}" for name, path in ENDPOINTS.items()},
+    )
     assert answers["basic"] == token | {"scope": "all:write"}
     assert answers["post"] == token | {"scope": "files:read"}
     assert answers["refreshed"] == token | {"scope": "all:write"}
@@ -197,7 +218,7 @@ def test_nginx_asks_before_each_request(server_to_stop: Server, world: World, us
     upstream, token = Upstream(), server.api.refresh(user.refresh_token).ok()["accessToken"]
     narrow = server.api.extend(own_token(server, world.service("jobs:read")), token, "jobs:read").ok()["accessToken"]
     one_time = server.api.request_one_time_token(token, "files:read").ok()["accessToken"]
-    with running(upstream) as behind, nginx(tmp_path, behind, server.port) as port:
+    with running(upstream) as behind, asking_nginx(tmp_path, behind, server.port) as port:
         gateway = Api(send_to_server(port))
         headers = gateway.call("GET", "/any", token, X_Auth_Principal="admin", X_Auth_Role="ADMIN").ok()
         assert (headers["x-auth-principal"], headers["x-auth-role"]) == (user.id, "USER")

@@ -47,11 +47,17 @@ def running(application: Any) -> Iterator[int]:
 
 
 @contextmanager
-def nginx(home: Path, upstream: int, service: int) -> Iterator[int]:
+def asking_nginx(home: Path, upstream: int, service: int) -> Iterator[int]:
     """The port of an nginx with the configuration of docs/integrate.md, for these two ports."""
-    port = free_port()
     [locations] = blocks("nginx")
-    locations = locations.replace("9000", str(upstream)).replace("8080", str(service))
+    with nginx(home, locations.replace("9000", str(upstream)).replace("8080", str(service))) as port:
+        yield port
+
+
+@contextmanager
+def nginx(home: Path, locations: str) -> Iterator[int]:
+    """The port of an nginx with these locations."""
+    port = free_port()
     folders = " ".join(f"{name}_temp_path {home};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     (home / "nginx.conf").write_text(
         f"daemon off; master_process off; pid {home}/pid; error_log stderr; events {{}} "
