@@ -316,7 +316,7 @@ def minutes_left(database_url: str, service_id: str) -> list[int | None]:
     """Of each refresh token of the service, the oldest first. None: it does not expire."""
     with psycopg.connect(database_url) as connection:
         rows = connection.execute(
-            "SELECT round(extract(epoch FROM expires_at - now()) / 60) FROM refresh_token WHERE principal_id = %s "
+            "SELECT ceil(extract(epoch FROM expires_at - now()) / 60) FROM refresh_token WHERE principal_id = %s "
             "ORDER BY created_at",
             [service_id],
         ).fetchall()
