@@ -42,9 +42,7 @@ bind = addresses(variables["PORT"])
 workers = int(variables["WEB_CONCURRENCY"])
 worker_class = "auth.ops.worker.Worker"
 threads = 112  # 36 logins that wait for a hash, 12 database connections, 64 slow clients
-worker_connections = min(
-    1000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 128
-)  # further connections wait in the kernel
+worker_connections = min(1000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 128)  # others wait in the kernel
 limit_request_field_size = 32 * 1024  # bytes of a header line: the longest token that the service makes fits
 keepalive = 95  # seconds that a connection may be idle; Heroku's router closes it first, after 90
 forwarder_headers = ""  # a SCRIPT_NAME header would change the path after the proxy has checked it

@@ -78,8 +78,6 @@ class DirectDatabase(Database):
 
 
 class Transaction(Database):
-    """The same methods, in one transaction."""
-
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 

@@ -71,8 +71,7 @@ def _of_database(opened: DirectDatabase) -> Iterator[Row]:
             yield _hashes(opened.many("password_hash_sample"))
             yield finding("second factors", *second_factor.state(opened))
             sequence = opened.one("principal_uid_sequence") or {}
-            ahead = "principal_uid_seq is ahead of every uid"
-            yield finding("sequence", not sequence["is_behind"], ahead, sequence["repair"])
+            yield finding("sequence", not sequence["is_behind"], "it is ahead of every uid", sequence["repair"])
     except DatabaseUnavailable as fault:
         yield finding("database", False, reason(fault))
 

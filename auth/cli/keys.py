@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Final
 
 import click
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from auth.config import read
 from auth.core.keys import ALGORITHMS, Keyring, PrivateKey
@@ -39,6 +39,4 @@ def show_command() -> Answer:
 
 def generate_private_key(algorithm: str) -> str:
     """A new private key for one of `ALGORITHMS`, as PEM (PKCS #8)."""
-    key = GENERATORS[algorithm]()
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return pem.decode()
+    return GENERATORS[algorithm]().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()

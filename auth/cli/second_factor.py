@@ -18,7 +18,6 @@ from . import keys
 from .common import Answer, Command, database, existing
 
 BATCH: Final = 1000  # rows that one statement reads or writes
-RESET_HELP: Final = "Remove a user's second factor, and end all their sessions."
 SECRET_BYTES: Final = range(10, 129)  # of an imported secret; the original's have 10
 
 
@@ -41,7 +40,7 @@ def rekey() -> Answer:
     return Answer({"rekeyed": rekeyed, "unreadable": unreadable}, lines, failed=bool(unreadable))
 
 
-@click.command("reset-second-factor", cls=Command, help=RESET_HELP)
+@click.command("reset-second-factor", cls=Command, help="Remove a user's second factor, and end all their sessions.")
 @click.argument("user_id", metavar="ID")
 def reset_second_factor(user_id: str) -> Answer:
     with database() as opened:

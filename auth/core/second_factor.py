@@ -26,7 +26,6 @@ CODES: Final = 100  # this many wrong ones in a row block the factor (NIST SP 80
 STEP_SECONDS: Final = 30
 DIGITS: Final = 6
 SECRET_BYTES: Final = 20
-RECOVERY_BYTES: Final = 15  # 24 characters of base32
 LABEL_BYTES: Final = 255  # of the id in the QR code, which has room for no more in the worst case
 RESTRICTED: Final = ["auth.twofactor:write", "sla:write"]  # the scopes of a person who must add a factor first
 
@@ -133,8 +132,8 @@ def generate_secret() -> str:
 
 
 def generate_recovery_code() -> str:
-    """A new recovery code in four groups of six characters."""
-    code = base64.b32encode(secrets.token_bytes(RECOVERY_BYTES)).decode()
+    """A new recovery code: 120 random bits as base32, in four groups of six characters."""
+    code = base64.b32encode(secrets.token_bytes(15)).decode()
     return "-".join(code[place : place + 6] for place in range(0, len(code), 6))
 
 

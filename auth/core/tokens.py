@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
-from itertools import accumulate
 from typing import Any, Final
 
 import jwt
@@ -61,12 +60,10 @@ class AccessTokens:
         """The token. Claims that are None are left out."""
         for absent in [name for name, value in claims.items() if value is None]:
             del claims[absent]
-        payload = _encoded(claims)
-        signed = self._header + b"." + payload
+        signed = self._header + b"." + _encoded(claims)
         token = (signed + b"." + base64url_encode(self._algorithm.sign(signed, self.keyring.private_key))).decode()
-        if (excess := len(token) - TOKEN_CHARACTERS) > 0:
-            fitting = _fitting(claims["aud"], payload, excess)
-            raise InvalidRequest(f"The token is too long: the first {fitting:,} scopes fit.")
+        if len(token) > TOKEN_CHARACTERS:
+            raise InvalidRequest("The token is too long for the header of a later request. Ask for fewer scopes.")
         return token
 
     def verify(self, token: str) -> Bearer:
@@ -107,13 +104,6 @@ def _encoded(content: Mapping[str, Any]) -> bytes:
     if not encoded.isascii():  # msgspec does not escape other characters
         encoded = json.dumps(json.loads(encoded), separators=(",", ":")).encode()
     return base64url_encode(encoded)
-
-
-def _fitting(scopes: Sequence[str], payload: bytes, excess: int) -> int:
-    """How many scopes remain if the last ones are removed until the encoded payload is shorter by `excess`."""
-    bytes_of_json = len(payload) * 3 // 4 - (len(payload) - excess) * 3 // 4
-    freed = accumulate(len(scope) + len(',""') for scope in reversed(scopes))
-    return max(0, len(scopes) - 1 - sum(size < bytes_of_json for size in freed))
 
 
 def _strict_json(text: bytes) -> Any:

@@ -50,7 +50,6 @@ class Request:
         return value
 
     def set_principal(self, principal: str | None, session: object = None, chain: Sequence[str] = ()) -> None:
-        """Record for which principal the request acts, by which session, through which services."""
         self.record |= {"principal": principal, "session": session, "extendedByChain": chain}
 
     def hashed(self, work: Callable[..., passwords.Result], *arguments: Any) -> passwords.Result:

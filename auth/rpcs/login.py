@@ -20,6 +20,11 @@ from auth.http.rpc import PUBLIC, Rpc
 blueprint = Blueprint("login", __name__)
 
 SCOPES = ["all:write"]
+PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>Logging in</title>\
+<meta http-equiv="refresh" content="0; url={0}"></head>\
+<body><p>You are logged in. <a href="{0}">Continue</a></p></body></html>
+"""
 
 Model = TypeVar("Model", Tokens, LoginContinues)
 
@@ -85,20 +90,11 @@ def _ask_for_code(request: Request, login: Row, new_hash: str | None) -> LoginCo
 
 
 def _hand_over(request: Request, login: Row, model: Model) -> Model | Response:
+    """The model, or a page that sends the browser on: some drop cookies that come with a redirect status."""
     if "application/json" in request.header("Accept").lower():
         return model
     cookies.set_auth_state_cookie(request, model)
-    return _hand_over_page(login["endpoint"])
-
-
-def _hand_over_page(endpoint: str) -> Response:
-    """A page that sends the browser on: some browsers drop cookies that come with a redirect status."""
-    target = escape(endpoint.replace('"', "%22").replace("'", "%27"))
-    page = (
-        "<!DOCTYPE html>\n"
-        '<html lang="en"><head><meta charset="utf-8"><title>Logging in</title>'
-        f'<meta http-equiv="refresh" content="0; url={target}"></head>'
-        f'<body><p>You are logged in. <a href="{target}">Continue</a></p></body></html>\n'
-    )
+    target = escape(login["endpoint"].replace('"', "%22").replace("'", "%27"))
     policy = "default-src 'none'; frame-ancestors 'none'"
-    return Response(page.encode(), {"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer", **HTML})
+    headers = {"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer", **HTML}
+    return Response(PAGE.format(target).encode(), headers)

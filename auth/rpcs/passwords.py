@@ -7,6 +7,7 @@ from flask import Blueprint
 from auth import lockout
 from auth.core import errors, models, password_rules, passwords, refresh_tokens
 from auth.core.claims import Bearer
+from auth.db import Row
 from auth.http.request import Request
 from auth.http.rpc import PUBLIC, USERS, Rpc
 
@@ -15,21 +16,13 @@ blueprint = Blueprint("passwords", __name__)
 
 @Rpc(blueprint, "changePassword", "POST /auth/password", USERS, "password change", own_session=True)
 def change_password(request: Request, bearer: Bearer, body: models.ChangePasswordRequest) -> None:
-    passwords.check_length(body.current_password)
-    person = request.live_row("password_find", address=request.client_address, **bearer.parameters())
-    if person["password_hash"] is None:
-        raise errors.NoPassword
+    person = find_person(request, bearer)
     password_rules.check(body.new_password, *person["own_texts"])
     with lockout.attempt(request, person):
-        matches, _ = request.hashed(passwords.verify, body.current_password, person["password_hash"])
-        if not matches:
-            raise errors.IncorrectCredentials
-        parameters = {"password_generation": person["password_generation"], **bearer.parameters()}
-        try:
-            _replace(request, "password_change", body.new_password, **parameters)
-        except errors.InvalidToken:
-            request.live_row("bearer_find", **bearer.parameters())  # the grant may have ended
-            raise errors.IncorrectCredentials from None  # another change came first
+        check_password(request, person, body.current_password)
+        new = {"password_hash": request.hashed(passwords.hash_password, body.new_password)}
+        change(request, "password_change", person, bearer, errors.IncorrectCredentials, **new)
+        request.db.run("principal_mark_ended", id=person["id"])
 
 
 @Rpc(blueprint, "resetPassword", "POST /auth/password/reset", PUBLIC, event="password reset")
@@ -39,11 +32,32 @@ def reset_password(request: Request, body: models.ResetPasswordRequest) -> None:
     request.set_principal(person["id"])
     password_rules.check(body.new_password, *person["own_texts"])
     with passwords.queue:
-        _replace(request, "password_reset", body.new_password, reset_token_hash=token_hash)
+        password_hash = request.hashed(passwords.hash_password, body.new_password)
+        request.live_row("password_reset", password_hash=password_hash, reset_token_hash=token_hash)
+        request.db.run("principal_mark_ended", id=person["id"])
 
 
-def _replace(request: Request, statement: str, new_password: str, **parameters: Any) -> None:
-    """Set the password by the statement, which ends the person's other tokens. Raises `InvalidToken` without a row."""
-    password_hash = request.hashed(passwords.hash_password, new_password)
-    changed = request.live_row(statement, password_hash=password_hash, **parameters)
-    request.db.run("principal_mark_ended", id=changed["id"])
+def find_person(request: Request, bearer: Bearer) -> Row:
+    """The bearer's row of `password_find`. Raises `InvalidToken` when the grant has ended, and `NoPassword`."""
+    person = request.live_row("password_find", address=request.client_address, **bearer.parameters())
+    if person["password_hash"] is None:
+        raise errors.NoPassword
+    return person
+
+
+def check_password(request: Request, person: Row, password: str) -> None:
+    passwords.check_length(password)
+    matches, _ = request.hashed(passwords.verify, password, person["password_hash"])
+    if not matches:
+        raise errors.IncorrectCredentials
+
+
+def change(
+    request: Request, statement: str, person: Row, bearer: Bearer, refusal: type[errors.ApiError], **values: Any
+) -> None:
+    """Run the statement for the person as found. Raises `refusal` if another change came first."""
+    try:
+        request.live_row(statement, password_generation=person["password_generation"], **values, **bearer.parameters())
+    except errors.InvalidToken:
+        request.live_row("bearer_find", **bearer.parameters())  # the grant may have ended
+        raise refusal from None

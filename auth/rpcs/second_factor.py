@@ -16,6 +16,7 @@ from auth.http.request import Request
 from auth.http.responses import Response
 from auth.http.rpc import PUBLIC, RPCS, USERS, Rpc
 from auth.rpcs import login
+from auth.rpcs.passwords import change, check_password, find_person
 
 blueprint = Blueprint("second_factor", __name__)
 
@@ -60,17 +61,17 @@ def two_factor_status(request: Request, bearer: Bearer) -> models.TwoFactorStatu
     return models.TwoFactorStatus(request.live_row("bearer_find", **bearer.parameters())["two_factor_authentication"])
 
 
-@Rpc(
-    blueprint, "twofactor.removeCredentials", "POST /auth/2fa/remove", USERS, "second factor removal", own_session=True
-)
+@Rpc(blueprint, "twofactor.removeCredentials", "POST /auth/2fa/remove", USERS, REMOVAL, own_session=True)
 def remove_credentials(request: Request, bearer: Bearer, body: models.Remove2FARequest) -> None:
-    person = _person(request, bearer)
+    person = find_person(request, bearer)
     if not person["two_factor_authentication"]:
         raise models.SecondFactorNotConnected
     with lockout.attempt(request, person):
-        _check_password(request, person, body.current_password)
+        check_password(request, person, body.current_password)
         spent = _checked(request, person, body.verification_code)
-        _change(request, "second_factor_delete", person, bearer, models.IncorrectCode, **spent)
+        change(request, "second_factor_delete", person, bearer, models.IncorrectCode, **spent)
+    if spent["recovery_hash"]:
+        request.details["recovery"] = True
 
 
 def _log_in(request: Request, challenge: LoginChallenge, code: str | int) -> OptionalAuthenticationTokens | Response:
@@ -103,35 +104,21 @@ def _confirm(request: Request, setup: SetupChallenge, body: models.AnswerChallen
         raise models.PasswordNeeded
     with lockout.attempt(request, person, hashes=setup.password_needed):
         if setup.password_needed:
-            _check_password(request, person, body.current_password or "")
+            check_password(request, person, body.current_password or "")
         step = second_factor.matching_step(setup.secret, body.verification_code)
         if step is None:
             raise models.IncorrectCode
         factor = {"secret": keys.seal(StoredSecret(setup.uid, setup.secret)), "recovery_hash": setup.recovery_hash}
-        _change(request, "second_factor_insert", person, bearer, models.InvalidChallenge, step=step, **factor)
+        change(request, "second_factor_insert", person, bearer, models.InvalidChallenge, step=step, **factor)
     request.details["added"] = True
     return Unit()
 
 
-def _person(request: Request, bearer: Bearer) -> Row:
-    person = request.live_row("password_find", address=request.client_address, **bearer.parameters())
-    if person["password_hash"] is None:
-        raise errors.NoPassword
-    return person
-
-
 def _person_without_factor(request: Request, bearer: Bearer) -> Row:
-    person = _person(request, bearer)
+    person = find_person(request, bearer)
     if person["two_factor_authentication"]:
         raise models.SecondFactorConnected
     return person
-
-
-def _check_password(request: Request, person: Row, password: str) -> None:
-    passwords.check_length(password)
-    matches, _ = request.hashed(passwords.verify, password, person["password_hash"])
-    if not matches:
-        raise errors.IncorrectCredentials
 
 
 def _checked(request: Request, person: Row, code: str | int) -> dict[str, Any]:
@@ -152,17 +139,3 @@ def _checked(request: Request, person: Row, code: str | int) -> dict[str, Any]:
     if step is None:
         raise models.IncorrectCode
     return {"step": step, "recovery_hash": None}
-
-
-def _change(
-    request: Request, statement: str, person: Row, bearer: Bearer, refusal: type[errors.ApiError], **factor: object
-) -> None:
-    """Add or remove the factor. Raises `refusal` if another change came first, or the code was used meanwhile."""
-    generation = {"password_generation": person["password_generation"]}
-    try:
-        request.live_row(statement, **generation, **factor, **bearer.parameters())
-    except errors.InvalidToken:
-        request.live_row("bearer_find", **bearer.parameters())  # the grant may have ended
-        raise refusal from None
-    if factor["recovery_hash"] and refusal is models.IncorrectCode:
-        request.details["recovery"] = True

@@ -5,6 +5,7 @@ import http.client
 import ipaddress
 import json
 import secrets
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.cookies import SimpleCookie
@@ -238,3 +239,8 @@ class Api:
     def _web(self, path: str, cookie: str | None, csrf: str | None, origin: str | None) -> Answer:
         sent = None if cookie is None else f"{COOKIE}={cookie}"
         return self.call("POST", path, Cookie=sent, X_CSRFToken=csrf, Origin=origin)
+
+
+def most_of(count: int, call: Callable[[int], Answer]) -> int:
+    """The largest number, below `count`, with which the call is not refused as a request that is not valid."""
+    return bisect_left(range(1, count), True, key=lambda number: call(number).status == 400)
