@@ -99,7 +99,6 @@ def _kind(fault: Exception) -> str:
 
 
 def is_database_url(text: str) -> bool:
-    """Whether libpq understands the text as the URL of a PostgreSQL database."""
     with suppress(psycopg.Error):
         conninfo_to_dict(text)
         return text.startswith(("postgres://", "postgresql://"))

@@ -57,7 +57,6 @@ class Pool(DirectDatabase):
         return connection
 
     def _open_idle(self, slots: Slots) -> None:
-        """Open an idle connection, and free the slots that were taken for it."""
         try:
             self._idle.append(self._open(STATEMENT_SECONDS, ANSWER_SECONDS))
         finally:

@@ -19,8 +19,8 @@ from .support.locks import holding, waits_for_a_lock
 from .support.second_factor import (
     Authenticator,
     Owner,
-    add_factor,
     challenge_of,
+    confirm_factor,
     factor_row,
     forget_steps,
     new_owner,
@@ -220,10 +220,10 @@ def test_after_the_answer_of_a_set_up_no_session_without_the_factor_lives(
 ) -> None:
     """Neither sessions from before it, nor sessions of logins that had begun before it."""
     session = world.session(world.user(password_hash=QUICK_HASH))
-    logins = Logins(lambda api: api.login(session.id, PASSWORD, service))
-    logins.beside(servers, lambda: add_factor(servers[0].client(), session))
+    api, logins = servers[1].client(), Logins(lambda api: api.login(session.id, PASSWORD, service))
+    made = api.create_credentials(session.access_token).ok()
+    logins.beside(servers, lambda: confirm_factor(api, session, made))
     assert len(logins.began) > 0
-    api = servers[1].client()
     assert [token for _, token in logins.began if api.refresh(token).status != 401] == []
     assert api.refresh(session.refresh_token).status == 200
 

@@ -87,8 +87,6 @@ def _repair(fault: Exception) -> str:
 
 
 def add_list(commands: Group, things: str, statement: str, line: Callable[[Row], str]) -> None:
-    """Add a command `list` to the group, which prints the rows of the statement, one line each."""
-
     @commands.command("list", help=f"List all {things}.")
     def list_command() -> Answer:
         with database() as opened:
@@ -123,10 +121,11 @@ def existing(row: Row | None, name: str) -> Row:
     return row
 
 
-def inserted(row: Row | None, name: str) -> None:
-    """Raises `ClickException` where the statement returned no row, since the name is taken."""
+def inserted(row: Row | None, name: str) -> Row:
+    """The row. Raises `ClickException` where the statement returned none, since the name is taken."""
     if row is None:
         raise click.ClickException(f"There is a {name} already.")
+    return row
 
 
 def check_person(user_id: str, **texts: str | None) -> None:

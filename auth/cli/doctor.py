@@ -49,9 +49,8 @@ def _of_environment(url: str) -> Iterator[Row]:
     yield finding("keys", True, f"{signing.algorithm} {signing.kid} signs, {others} more verify")
     scheme = "http" if config.cookie_secure else "https"
     wrong = min((origin for origin in config.trusted_origins if origin.startswith(f"{scheme}://")), default=None)
-    sound = f"COOKIE_SECURE suits the {len(config.trusted_origins)} trusted origins"
     problem = f"COOKIE_SECURE={config.cookie_secure:d} does not suit {wrong} in TRUSTED_ORIGINS"
-    yield finding("cookies", wrong is None, sound, problem)
+    yield finding("cookies", wrong is None, "COOKIE_SECURE suits every trusted origin", problem)
 
 
 def _of_database(opened: DirectDatabase) -> Iterator[Row]:

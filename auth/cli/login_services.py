@@ -37,8 +37,7 @@ def create(name: str, endpoint: str, **settings: Any) -> Answer:
     if not (origin_of(endpoint) or "").startswith(("http://", "https://")):
         raise click.ClickException("The endpoint must be an http or https URL in ASCII, without user info and spaces.")
     with database() as opened:
-        created = opened.one("login_service_insert", name=name, endpoint=endpoint, **settings)
-    inserted(created, f"login service {name}")
+        inserted(opened.one("login_service_insert", name=name, endpoint=endpoint, **settings), f"login service {name}")
     return Answer({"name": name}, [f"created {name}"])
 
 

@@ -17,7 +17,6 @@ class Migration(NamedTuple):
 
 
 def all_migrations() -> list[Migration]:
-    """The migrations this version of the code knows, oldest first."""
     paths = sorted((SQL_FOLDER / "migrations").glob("*.sql"))
     return [Migration(int(path.stem.partition("_")[0]), path.stem, path.read_text()) for path in paths]
 

@@ -16,8 +16,7 @@ commands = Group("sessions", help="The sessions of users.")
 def list_command(user_id: str) -> Answer:
     with database() as opened:
         existing(opened.one("principal_texts", id=user_id), f"user {user_id}")
-        rows = opened.many("session_list_of", id=user_id)
-    sessions = [msgspec.to_builtins(Session(**row)) for row in rows]
+        sessions = [msgspec.to_builtins(Session(**row)) for row in opened.many("session_list_of", id=user_id)]
     return Answer(sessions, [f"{each['id']}\t{each['ipAddress']}\t{each['userAgent']}" for each in sessions])
 
 

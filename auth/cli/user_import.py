@@ -42,8 +42,7 @@ that the user has no password. Any other begins with one of these:
 
 totpSecret is the user's second factor, in base32; slaVersion is the version of the terms that the user has accepted.
 
-A hash that costs more than the ceiling of its kind is refused. A hash of another kind than ours is replaced at the
-user's next login.
+A hash above the ceiling of its kind is refused. A hash of another kind than ours is replaced at the next login.
 """
 
 
@@ -66,10 +65,9 @@ def import_command(file: IO[bytes]) -> Answer:
 
 
 def _insert(transaction: Transaction, user: Row) -> None:
-    person = transaction.one("principal_insert", principal_type="password", **user)
-    inserted(person, f"principal {user['id']}")
+    person = inserted(transaction.one("principal_insert", principal_type="password", **user), f"principal {user['id']}")
     if user["totp_secret"] is not None:
-        add_imported(transaction, person or {}, user["totp_secret"])
+        add_imported(transaction, person, user["totp_secret"])
     if user["sla_version"] and not transaction.one("sla_import", id=user["id"], version=user["sla_version"]):
         raise click.ClickException(f"No version {user['sla_version']} of the terms is published.")
 

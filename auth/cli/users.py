@@ -37,8 +37,7 @@ def create(
     row = {"id": user_id, "role": Role(role).value}
     others = {"principal_type": "password", "org_id": None, "password_hash": passwords.hash_password(password)}
     with database() as opened:
-        created = opened.one("principal_insert", **row, **own_texts, **others)
-    inserted(created, f"principal {user_id}")
+        inserted(opened.one("principal_insert", **row, **own_texts, **others), f"principal {user_id}")
     return Answer(row, [f"created {user_id}"])
 
 
@@ -96,10 +95,6 @@ def _line(row: Row) -> str:
 
 
 add_list(commands, "users", "principal_list", _line)
-add_delete(
-    commands, "user", "Delete a user with all their tokens.", "principal_delete", principal_types=["password", "wayf"]
-)
-add_verb(
-    commands, "disable", "Disable a user's login, and end all their tokens.", partial(end_tokens, "principal_disable")
-)
+add_delete(commands, "user", "Delete a user and all tokens.", "principal_delete", principal_types=["password", "wayf"])
+add_verb(commands, "disable", "Disable a user, and end all their tokens.", partial(end_tokens, "principal_disable"))
 add_verb(commands, "enable", "Allow a disabled user to log in again.", partial(end_tokens, "principal_enable"))

@@ -19,10 +19,9 @@ _PEM_BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTA
 
 
 class VerificationKey:
-    """A public key, the algorithm that it serves, and its RFC 7638 thumbprint, the `kid`."""
+    """A public key, its algorithm and its RFC 7638 thumbprint, the `kid`. Raises `ValueError` for other keys."""
 
     def __init__(self, key: object) -> None:
-        """Raises `ValueError` for a key of a kind or size that is not accepted."""
         if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
             self.algorithm = "ES256"
         elif isinstance(key, rsa.RSAPublicKey) and key.key_size >= 2048:

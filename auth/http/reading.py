@@ -86,7 +86,6 @@ def read_parameters(request: Request, body: bytes, model: type[msgspec.Struct]) 
 
 
 def _media_type(request: Request) -> tuple[str, dict[str, str]]:
-    """The media type in lower case, "" where there is none, and its parameters."""
     media_type, parameters = parse_options_header(request.environ.get("CONTENT_TYPE"))
     return media_type.lower(), parameters
 

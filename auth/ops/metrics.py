@@ -30,7 +30,6 @@ LINES_DROPPED: Final = _counter("auth_log_lines_dropped", "Lines of requests tha
 
 @blueprint.get("/metrics")
 def metrics(_: Request) -> Response:
-    """All metrics in Prometheus text. They hold no personal data."""
     shown: Any = _registry
     if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):  # more than one process
         os.makedirs(folder, 0o700, exist_ok=True)  # a clean-up may have removed it

@@ -13,6 +13,7 @@ from auth.http.rpc import USERS, Rpc
 
 blueprint = Blueprint("grants", __name__)
 
+EVENT = "revocation"
 _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -21,13 +22,13 @@ def list_user_sessions(request: Request, bearer: Bearer, query: PageRequest) -> 
     return _page(request, "session_list", bearer, query, Session)
 
 
-@Rpc(blueprint, "invalidateSessions", "DELETE /auth/sessions", USERS, "revocation", own_session=True)
+@Rpc(blueprint, "invalidateSessions", "DELETE /auth/sessions", USERS, EVENT, own_session=True)
 def invalidate_sessions(request: Request, bearer: Bearer) -> None:
     request.live_row("session_delete_all", **bearer.parameters())
     cookies.expire_refresh_cookie(request)
 
 
-@Rpc(blueprint, "invalidateSession", "DELETE /auth/sessions/<session_id>", USERS, "revocation", own_session=True)
+@Rpc(blueprint, "invalidateSession", "DELETE /auth/sessions/<session_id>", USERS, EVENT, own_session=True)
 def invalidate_session(request: Request, bearer: Bearer, session_id: str) -> None:
     _end(request, "session_delete", bearer, session_id, NoSuchSession)
     if session_id == str(bearer.session_reference):
@@ -39,15 +40,13 @@ def list_delegations(request: Request, bearer: Bearer, query: PageRequest) -> Pa
     return _page(request, "delegation_list", bearer, query, Delegation)
 
 
-@Rpc(blueprint, "invalidateDelegations", "DELETE /auth/delegations", USERS, "revocation", own_session=True)
+@Rpc(blueprint, "invalidateDelegations", "DELETE /auth/delegations", USERS, EVENT, own_session=True)
 def invalidate_delegations(request: Request, bearer: Bearer) -> None:
     request.live_row("delegation_delete_all", **bearer.parameters())
     request.db.run("principal_mark_ended", id=bearer.principal_id)
 
 
-@Rpc(
-    blueprint, "invalidateDelegation", "DELETE /auth/delegations/<delegation_id>", USERS, "revocation", own_session=True
-)
+@Rpc(blueprint, "invalidateDelegation", "DELETE /auth/delegations/<delegation_id>", USERS, EVENT, own_session=True)
 def invalidate_delegation(request: Request, bearer: Bearer, delegation_id: str) -> None:
     _end(request, "delegation_delete", bearer, delegation_id, NoSuchDelegation)
 

@@ -6,6 +6,7 @@ import hmac
 import struct
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import psycopg
 
@@ -52,8 +53,12 @@ class Owner:
 
 
 def add_factor(api: Api, session: Stored) -> Owner:
-    """Set up a factor in the session. The step before the present one is spent."""
-    made = api.create_credentials(session.access_token).ok()
+    """Set up a factor in the session."""
+    return confirm_factor(api, session, api.create_credentials(session.access_token).ok())
+
+
+def confirm_factor(api: Api, session: Stored, made: dict[str, Any]) -> Owner:
+    """Confirm the set-up that `createCredentials` has answered. The step before the present one is spent."""
     app = Authenticator(made["secret"])
     answer = api.answer_challenge(made["challengeId"], app.code(-1), session.access_token)
     if answer.status == 401:  # a step ended meanwhile
