@@ -32,9 +32,8 @@ def check(password: str, *own_texts: str | None) -> None:
     if len(password.encode()) > PASSWORD_BYTES:
         raise PasswordTooLong
     with _queue, _scoring:
-        score = _score(_CONTROL.sub("", password)[:SCORED_CHARACTERS], *filter(None, own_texts))
-    if score < SCORE:
-        raise PasswordTooEasy
+        if _score(_CONTROL.sub("", password)[:SCORED_CHARACTERS], *filter(None, own_texts)) < SCORE:
+            raise PasswordTooEasy
 
 
 def _score(scored: str, *own_texts: str) -> int:

@@ -92,8 +92,7 @@ def verify(password: str, password_hash: str | None) -> tuple[bool, str | None]:
     # bcrypt and sha_crypt refuse NUL; PBKDF2 and scrypt ignore it at the end
     if password_hash is None or excess(password_hash, len(secret)) or (scheme != "argon2" and b"\0" in secret):
         return _context.dummy_verify(), None  # the time does not reveal unknown users
-    readable = secret[:BCRYPT_BYTES] if scheme == "bcrypt" else secret
-    matches = _context.verify(readable, password_hash)
+    matches = _context.verify(secret[:BCRYPT_BYTES] if scheme == "bcrypt" else secret, password_hash)
     return matches, hash_password(password) if matches and _context.needs_update(password_hash) else None
 
 

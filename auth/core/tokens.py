@@ -35,15 +35,14 @@ class AccessTokens:
         self._cached = lru_cache(1024)(self._read)  # a service sends the same token many times
 
     def mint(
-        self, principal: dict[str, Any], scopes: Sequence[str], lifetime_ms: int, issued_at: int = 0,
-        asked: Sequence[Scope] = (), **provenance: Any,
-    ) -> str:  # fmt: skip
-        """A signed access token for a row of `principal`, narrowed to the `asked` scopes, if any.
+        self, principal: dict[str, Any], scopes: Sequence[str], lifetime_ms: int, asked: Sequence[Scope] = (), **more: Any
+    ) -> str:
+        """A signed access token for a row of `principal`, narrowed to the `asked` scopes, if any, with `more` claims.
 
-        It ends by the row's `not_after`, in seconds since the epoch. Raises `InvalidToken` when no time is left,
-        `ScopeNotCovered`, and `InvalidRequest` if the token is too long for the header of a later request.
+        It is issued at the row's `issued_at`, or now, and ends by its `not_after`, both in seconds since the epoch. Raises
+        `InvalidToken` when no time is left, `ScopeNotCovered`, and `InvalidRequest` if the token is too long.
         """
-        iat, not_after = issued_at or int(time.time()), principal.get("not_after")
+        iat, not_after = principal.get("issued_at") or int(time.time()), principal.get("not_after")
         end = math.inf if not_after is None else math.floor(not_after)
         if end <= iat:
             raise InvalidToken
@@ -51,7 +50,7 @@ class AccessTokens:
         described = identity(principal, self._required)
         scopes = allowed_scopes(described, scopes, asked)
         claims = {"iss": self._issuer, "sub": principal["id"], "iat": iat, "exp": exp, "aud": scopes, **described}
-        claims |= {"extendedByChain": [], **provenance}
+        claims |= {"extendedByChain": [], **more}
         if (chain := claims["extendedByChain"]) and chain[-1] != principal["id"]:  # not a personal token
             claims["act"] = actor(chain)
         return self._signed(claims)

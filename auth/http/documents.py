@@ -70,12 +70,9 @@ def document() -> dict[str, Any]:
         paths.setdefault(path, {})[declared.method.lower()] = _call(declared)
     for path, (name, description, media_type) in PLAIN_PATHS.items():
         paths[path] = {"get": _operation(name, "operations", [], description, {media_type: {"schema": {}}})}
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "User Authentication", "version": VERSION},
-        "paths": paths,
-        "components": {"schemas": schemas, "securitySchemes": SCHEMES},
-    }
+    info = {"title": "User Authentication", "version": VERSION}
+    components = {"schemas": schemas, "securitySchemes": SCHEMES}
+    return {"openapi": "3.1.0", "info": info, "paths": paths, "components": components}
 
 
 def _call(declared: Rpc) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 
 from auth.config import Config
 from auth.core import passwords
-from auth.core.errors import InvalidToken
+from auth.core.errors import ApiError, InvalidToken
 from auth.core.tokens import AccessTokens
 from auth.db import Row
 from auth.pool import Pool, RequestDatabase
@@ -56,11 +56,11 @@ class Request:
         """The result of a function of `passwords`, in its turn. Raises `LoginBusy`."""
         return passwords.in_turn(self.db.deadline, partial(setattr, self, "hash_wait_seconds"), work, *arguments)
 
-    def live_row(self, statement: str, **parameters: object) -> Row:
-        """The row of the statement; its `revoked` is recorded. Raises `InvalidToken` where the grant has ended."""
+    def live_row(self, statement: str, refusal: type[ApiError] = InvalidToken, /, **parameters: object) -> Row:
+        """The row of the statement; its `revoked` is recorded. Raises `refusal` if there is no row."""
         row = self.db.one(statement, **parameters)
         if row is None:
-            raise InvalidToken
+            raise refusal
         if "revoked" in row:
             self.details["revoked"] = row["revoked"]
         return row

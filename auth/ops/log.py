@@ -50,12 +50,8 @@ def _standard_output() -> FileIO:
 
 class Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        line = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
+        time = datetime.fromtimestamp(record.created, UTC).isoformat()
+        line = {"time": time, "level": record.levelname, "logger": record.name, "message": record.getMessage()}
         if record.exc_info:
             line["exc_info"] = traceback_without_messages(record.exc_info[1])
         write(line, lambda value: json.dumps(value).encode())

@@ -37,7 +37,7 @@ def token_extension(request: Request, bearer: Bearer, body: TokenExtensionReques
     mint = partial(request.tokens.mint, person, scopes, body.expires_in, **provenance)
     if not body.allow_refreshes:
         source = user.grant_reference if user.is_extended else None
-        return OptionalAuthenticationTokens(mint(issued_at=person["issued_at"], extendedFrom=source), None, None)
+        return OptionalAuthenticationTokens(mint(extendedFrom=source), None, None)
     refresh_token = refresh_tokens.generate()
     session_reference = str(uuid4())
     access_token = mint(publicSessionReference=session_reference)  # nothing is stored if it is too long

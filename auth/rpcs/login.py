@@ -34,9 +34,8 @@ def password_login(request: Request, form: PasswordLoginRequest) -> Tokens | Log
     cookies.check_origin(request, may_be_absent=True)
     passwords.check_length(form.password)
     refresh_token = refresh_tokens.generate()
-    login = request.db.one("login_find", username=form.username, service=form.service, address=request.client_address)
-    if login is None:
-        raise errors.UnknownLoginService
+    names = {"username": form.username, "service": form.service}
+    login = request.live_row("login_find", errors.UnknownLoginService, address=request.client_address, **names)
     request.set_principal(login["id"])
     with lockout.attempt(request, login):
         matches, new_hash = request.hashed(passwords.verify, form.password, login["password_hash"])
@@ -50,24 +49,20 @@ def password_login(request: Request, form: PasswordLoginRequest) -> Tokens | Log
 
 def start_session(request: Request, login: Row, refresh_token: str, **verified: object) -> str:
     """Store the session and sign its access token at once: a later call may end the session and be answered."""
-    agent = request.header("User-Agent").replace("\0", "")
-    session = request.db.one(
+    session = request.live_row(
         "session_insert",
+        errors.IncorrectCredentials,  # the person was disabled, deleted or given a new password meanwhile
         sessions=limits.SESSIONS,
         token_hash=refresh_tokens.digest(refresh_token),
         scopes=SCOPES,
         access_token_lifetime_ms=limits.ACCESS_TOKEN_MS,
         ip_address=request.client_address,
-        user_agent=agent[: limits.USER_AGENT_CHARACTERS] or None,
+        user_agent=request.header("User-Agent").replace("\0", "")[: limits.USER_AGENT_CHARACTERS] or None,
         **verified,
         **login,
     )
-    if session is None:  # the person was disabled, deleted or given a new password meanwhile, or the code was used
-        raise errors.IncorrectCredentials
     session_reference = str(session["public_session_reference"])
     request.set_principal(login["id"], session_reference)
-    if session["revoked"]:
-        request.details["revoked"] = session["revoked"]
     described = login | session
     return request.tokens.mint(described, SCOPES, limits.ACCESS_TOKEN_MS, publicSessionReference=session_reference)
 
@@ -78,8 +73,7 @@ def answer(request: Request, login: Row, access_token: str, refresh_token: str) 
         request.db.one("expired_delete", batch=limits.PURGE_ROWS, claim_days=limits.CLAIM_DAYS)
     visible = refresh_token if login["mode"] == "APPLICATION" else None
     cookies.set_refresh_cookie(request, refresh_token, login["refresh_token_ttl_seconds"])
-    csrf_token = refresh_tokens.csrf_token(refresh_token)
-    return _hand_over(request, login, Tokens(access_token, csrf_token, visible))
+    return _hand_over(request, login, Tokens(access_token, refresh_tokens.csrf_token(refresh_token), visible))
 
 
 def _ask_for_code(request: Request, login: Row, new_hash: str | None) -> LoginContinues | Response:

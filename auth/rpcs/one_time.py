@@ -33,6 +33,5 @@ def claim(request: Request, bearer: Bearer, query: ClaimOneTimeToken, idempotenc
     request.details["jtiHash"] = digest(query.jti).hex()
     key_hash = idempotency_key and digest(idempotency_key)
     statement = "jti_claim_insert_with_key" if key_hash else "jti_claim_insert"
-    claimed = request.live_row(statement, jti=query.jti, key_hash=key_hash, **bearer.parameters())
-    if not claimed["is_first"]:
+    if not request.live_row(statement, jti=query.jti, key_hash=key_hash, **bearer.parameters())["is_first"]:
         raise errors.AlreadyClaimed

@@ -9,7 +9,7 @@ from auth.core import errors, passwords, refresh_tokens, second_factor
 from auth.core import second_factor_models as models
 from auth.core.claims import Bearer
 from auth.core.models import OptionalAuthenticationTokens, Unit
-from auth.core.second_factor import LoginChallenge, SetupChallenge, StoredSecret
+from auth.core.second_factor import CODES, LoginChallenge, SetupChallenge, StoredSecret
 from auth.db import Row
 from auth.http import cookies
 from auth.http.request import Request
@@ -89,7 +89,7 @@ def _log_in(request: Request, challenge: LoginChallenge, code: str | int) -> Opt
         except errors.IncorrectCredentials:  # the code was used meanwhile, or the person changed
             raise models.IncorrectCode from None
     if spent["recovery_hash"]:
-        request.details = {"recovery": True, "revoked": 0, **request.details}
+        request.details["recovery"] = True
     return login.answer(request, person, access_token, refresh_token)
 
 
@@ -125,9 +125,7 @@ def _checked(request: Request, person: Row, code: str | int) -> dict[str, Any]:
     """The parameters of the statement that spends the code. It still has to compare the hash of a recovery code."""
     if not second_factor.is_one_time_code(code):
         return {"step": None, "recovery_hash": second_factor.recovery_hash(str(code))}
-    factor = request.db.one("second_factor_attempt", id=person["id"], codes=second_factor.CODES)
-    if factor is None:  # removed meanwhile
-        raise models.InvalidChallenge
+    factor = request.live_row("second_factor_attempt", models.InvalidChallenge, id=person["id"], codes=CODES)
     if factor["is_blocked"]:
         raise models.SecondFactorBlocked
     try:
