@@ -14,12 +14,8 @@ from passlib.hash import argon2, pbkdf2_sha512
 from auth.core.errors import InvalidRequest, LoginBusy
 from auth.core.limits import PASSWORD_BYTES
 
-# The least that OWASP's Password Storage Cheat Sheet accepts for argon2id.
-COST: Final = {
-    "argon2__memory_cost": 19 * 1024,  # KiB
-    "argon2__time_cost": 2,  # passes
-    "argon2__parallelism": 1,  # lanes
-}
+# The least that OWASP's Password Storage Cheat Sheet accepts for argon2id: KiB, passes and lanes.
+COST: Final = {"argon2__memory_cost": 19 * 1024, "argon2__time_cost": 2, "argon2__parallelism": 1}
 
 CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 WAITING: Final = 36  # the most threads in which calls wait for a hash; gunicorn.conf.py has more
