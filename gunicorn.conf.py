@@ -20,7 +20,7 @@ from typing import Any
 for name in [name for name in sys.modules if name.partition(".")[0] == "auth"]:
     del sys.modules[name]
 
-from auth import DEFAULTS, text_of  # noqa: E402
+from auth import DEFAULTS, VARIABLES, text_of  # noqa: E402
 from auth.ops.log import configuration  # noqa: E402
 
 # Check the configuration in another process, since this one must not import the service. It prints the mistakes.
@@ -37,7 +37,7 @@ def addresses(port: str) -> list[str]:
     return [f"0.0.0.0:{port}"]
 
 
-variables = {name: text_of(os.environ, name) or default for name, default in DEFAULTS.items()}
+variables = DEFAULTS | {name: text for name in VARIABLES if (text := text_of(os.environ, name))}
 bind = addresses(variables["PORT"])
 workers = int(variables["WEB_CONCURRENCY"])
 worker_class = "auth.ops.worker.Worker"
@@ -81,6 +81,9 @@ def pre_fork(master: Any, worker: Any) -> None:
 def post_fork(master: Any, worker: Any) -> None:
     """Handle SIGTERM from the fork on, and one sent before. Otherwise an early stop would take `graceful_timeout`."""
     use_metrics_folder(master.metrics, worker.slot)
+    for name in VARIABLES:  # files may change, but all workers must have the same values
+        os.environ.pop(f"{name}_FILE", None)
+    os.environ.update(variables)
     signal.signal(signal.SIGTERM, lambda *_: setattr(worker, "alive", False))
     with suppress(queue.Empty):  # the worker's copy of the master's queue
         while worker.alive:

@@ -5,6 +5,10 @@ from pathlib import Path
 from typing import Final
 
 VERSION: Final = "1.5.0"
+VARIABLES: Final = (
+    "DATABASE_URL", "JWT_PRIVATE_KEY", "JWT_PUBLIC_KEYS", "JWT_ISSUER", "TRUSTED_ORIGINS", "TRUSTED_PROXIES",
+    "COOKIE_SECURE", "SECOND_FACTOR_KEYS", "SECOND_FACTOR_REQUIRED", "LOG_LEVEL", "PORT", "WEB_CONCURRENCY",
+)  # fmt: skip
 DEFAULTS: Final = {"PORT": "8080", "WEB_CONCURRENCY": "2", "LOG_LEVEL": "info"}  # gunicorn.conf.py reads them too
 
 

@@ -1,4 +1,4 @@
--- Stores a personal token. If `is_full`, the person can have no more of them: nothing was stored. No row when the session
+-- Stores a personal token. If `is_full`, the person can have no more of them: nothing was stored. No row if the session
 -- has ended. Locks the person, then the session, so that this statement and one that ends tokens run one after the
 -- other, and each count includes the tokens before it.
 WITH person AS MATERIALIZED (

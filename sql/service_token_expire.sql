@@ -1,5 +1,5 @@
--- Lets a service's own refresh tokens expire in so many minutes, and none later than it would have. Its delegations live
--- on, since they are rows of people. The tokens are locked in the order of their hashes, against deadlocks.
+-- Lets a service's own refresh tokens expire in so many minutes, and none later than it would have. Its delegations
+-- live on, since they are rows of people. The tokens are locked in the order of their hashes, against deadlocks.
 WITH previous AS (
     SELECT token_hash
     FROM refresh_token

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
+from auth import VARIABLES
 from auth.cli.keys import generate_private_key
 from auth.config import Config, Misconfigured, from_environment
 
@@ -190,6 +191,11 @@ def as_files(folder: Path, values: dict[str, str]) -> dict[str, str]:
     for name, value in values.items():
         (folder / name).write_text(f"{value}\n")
     return {f"{name}_FILE": str(folder / name) for name in values}
+
+
+def test_workers_get_the_files_of_every_variable() -> None:
+    """gunicorn.conf.py reads them by this list, since it cannot import auth.config."""
+    assert set(VARIABLES) == ALL.keys()
 
 
 def test_every_variable_may_be_a_file(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -111,6 +112,15 @@ def test_a_policy_that_covers_nothing_more_is_an_invalid_grant(api: Api, world: 
     refused(api.token("refresh_token", refresh_token=delegation["refreshToken"]), "invalid_grant", "INVALID_TOKEN")
 
 
+def test_a_narrowed_token_is_no_restricted_one(api: Api, world: World) -> None:
+    """Also if its scopes are those of a restricted token: it would add a factor, and end the other sessions."""
+    session = world.session()
+    for scope in ("auth.twofactor:write sla:write", "auth.twofactor:write"):
+        made = api.token("refresh_token", refresh_token=session.refresh_token, scope=scope).ok()["access_token"]
+        api.create_credentials(made).refused(403, "SESSION_TOKEN_NEEDED")
+        api.two_factor_status(made).refused(403, "SESSION_TOKEN_NEEDED")
+
+
 def test_an_unknown_grant_is_refused(api: Api, world: World) -> None:
     for grant in ("password", "authorization_code", "implicit", "CLIENT_CREDENTIALS", "a" * 1000):
         refused(api.token(grant, world.service().client), "unsupported_grant_type", "UNSUPPORTED_GRANT_TYPE")
@@ -169,12 +179,23 @@ def test_offline_access_asks_for_a_refresh_token(api: Api, world: World) -> None
     refused(exchange(api, service, user.access_token, "offline_access"), "invalid_scope", "MALFORMED_SCOPE")
 
 
-def test_what_only_an_exchange_has_is_refused(api: Api, world: World) -> None:
+def test_a_token_for_one_audience_is_refused_by_each_grant(api: Api, world: World) -> None:
+    """Otherwise a client that asks for a token that only one server accepts would get one for all."""
+    service, user = world.service("files:write"), world.session()
+    wrong = {"actor_token": user.access_token, "audience": "files", "resource": "https://files.example.org"}
+    for name, value in wrong.items():
+        parameter: dict[str, Any] = {name: value}
+        for answer in (
+            api.token("client_credentials", service.client, **parameter),
+            api.token("refresh_token", refresh_token=user.refresh_token, **parameter),
+            exchange(api, service, user.access_token, **parameter),
+        ):
+            refused(answer, "invalid_request", "INVALID_REQUEST")
+
+
+def test_other_types_of_tokens_are_refused(api: Api, world: World) -> None:
     service, user = world.service("files:write"), world.session()
     wrong: list[dict[str, str]] = [
-        {"actor_token": user.access_token},
-        {"audience": "files"},
-        {"resource": "https://files.example.org"},
         {"subject_token": ""},
         {"subject_token_type": ""},
         {"subject_token_type": "urn:ietf:params:oauth:token-type:refresh_token"},
@@ -183,7 +204,9 @@ def test_what_only_an_exchange_has_is_refused(api: Api, world: World) -> None:
     ]
     for parameters in wrong:
         refused(exchange(api, service, user.access_token, **parameters), "invalid_request", "INVALID_REQUEST")
-    exchange(api, service, user.access_token, requested_token_type=ACCESS_TOKEN).ok()
+    for asked, issued in (("", ACCESS_TOKEN), (ACCESS_TOKEN, ACCESS_TOKEN), (JWT, JWT)):
+        made = exchange(api, service, user.access_token, requested_token_type=asked).ok()
+        assert made["issued_token_type"] == issued
 
 
 def test_the_checks_of_an_extension_keep_their_order_and_codes(api: Api, world: World, database_url: str) -> None:
@@ -269,9 +292,10 @@ def test_wrong_clients_get_one_answer(api: Api, world: World, flask: CommandLine
 
 @pytest.mark.parametrize("header", ["Basic", "Basic !", "Basic eA==", "Basic /w==", "Basic \u00e9", "basic  "])
 def test_a_basic_header_that_cannot_be_read_is_an_invalid_client(api: Api, world: World, header: str) -> None:
-    answer = api.call(
-        "POST", TOKEN, data=b"grant_type=client_credentials", Content_Type=FORM, Authorization=header
-    )  # fmt: skip
+    """Also beside right credentials in the form: where both come, the header counts."""
+    service = world.service()
+    body = f"grant_type=client_credentials&client_id={service.id}&client_secret={service.refresh_token}"
+    answer = api.call("POST", TOKEN, data=body.encode(), Content_Type=FORM, Authorization=header)
     refused(answer, "invalid_client", "INVALID_CLIENT", 401)
 
 
@@ -288,11 +312,15 @@ def test_a_client_may_use_the_form_instead_of_the_header(api: Api, world: World)
     assert api.call("POST", TOKEN, "x", data=body, Content_Type=FORM).status == 200
 
 
-def test_ids_in_the_header_are_percent_decoded(api: Api, world: World) -> None:
+def test_ids_and_secrets_in_the_header_are_percent_decoded(api: Api, world: World) -> None:
     """RFC 6749, 2.3.1. `quote_plus` of `Api.form` writes a blank as `+`."""
     service = world.service(named=f"_\u00e5 b+%:/{world.service().id}")
     made = api.token("client_credentials", service.client).ok()
     assert claims(made["access_token"])["sub"] == service.id
+    encoded = "".join(f"%{byte:02X}" for byte in service.refresh_token.encode())
+    basic = base64.b64encode(f"{quote(service.id)}:{encoded}".encode()).decode()
+    body = b"grant_type=client_credentials"
+    api.call("POST", TOKEN, data=body, Content_Type=FORM, Authorization=f"Basic {basic}").ok()
 
 
 # Requests.
@@ -392,7 +420,11 @@ def test_other_tokens_are_not_active(api: Api, world: World, flask: CommandLine)
     flask.json("users", "disable", disabled.id)
     head, payload, signature = user.access_token.split(".")
     inactive = ["x", "a.b.c", "\u00e9", user.refresh_token, service.refresh_token, ended.access_token]
+    unknown_role = world.tokens.mint({**world.principal(user.id), "role": "AUDITOR"}, ["all:write"], 600_000)
+    one_time = api.request_one_time_token(world.session(ended.id).access_token, "files:read").ok()["accessToken"]
+    api.invalidate_sessions(world.session(ended.id).access_token).ok()
     inactive += [disabled.access_token, f"{head}.{payload}.{signature[::-1]}", expired(world, user.id)]
+    inactive += [unknown_role, one_time]
     for token in inactive:
         assert api.introspect(service.client, token).ok() == {"active": False}
     refused(api.form(INTROSPECT, service.client), "invalid_request", "INVALID_REQUEST")

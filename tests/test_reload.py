@@ -52,6 +52,24 @@ def test_hup_loads_all_code_anew(environment: dict[str, str], world: World, home
         assert server.process.poll() is None
 
 
+def test_a_changed_file_of_a_variable_is_read_at_hup_and_not_before(
+    environment: dict[str, str], world: World, tmp_path: Path
+) -> None:
+    """Not by a worker that replaces a dead one: the workers of a server would have different values."""
+    token, file = world.session().refresh_token, tmp_path / "issuer"
+    file.write_text("https://old.example.org\n")
+    with serving({**environment, "JWT_ISSUER_FILE": str(file)}, workers=1) as [server]:
+        assert issuer(server, token) == "https://old.example.org"
+        file.write_text("https://new.example.org")
+        [worker] = children(server.process.pid)
+        worker.kill()
+        wait_until(lambda: any(child.pid != worker.pid for child in children(server.process.pid)))
+        server.wait_until_up()
+        assert issuer(server, token) == "https://old.example.org"
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: issuer(server, token) == "https://new.example.org")
+
+
 @pytest.mark.parametrize(
     ("name", "mistake"),
     [

@@ -12,10 +12,10 @@ import pytest
 from flask import Flask as App
 
 from auth.config import Config
-from auth.core import scripts
 from auth.core.models import Role
 from auth.core.refresh_tokens import digest
 from auth.db import DirectDatabase
+from auth.rpcs import scripts
 
 from .support.api import Api, any_address, send_to_app
 from .support.command_line import CommandLine
@@ -158,7 +158,11 @@ def test_its_access_tokens_only_read_and_write_elsewhere(api: Api, world: World)
         answer.refused(401, "SCOPE_NOT_COVERED")  # it has no scope of `auth`
     api.find_sla(token).refused(403, "SESSION_TOKEN_NEEDED")
     with_all = world.access_token(owner.id, extended_by=owner.id)  # as if it could have the scopes
-    for answer in (api.sessions(with_all), api.delegations(with_all), api.create_personal_token(with_all, "a:read")):
+    for answer in (
+        *(api.sessions(with_all), api.delegations(with_all), api.create_personal_token(with_all, "a:read")),
+        *(api.invalidate_sessions(with_all), api.invalidate_delegations(with_all), api.create_credentials(with_all)),
+        api.change_password(with_all, PASSWORD, NEW_PASSWORD),
+    ):
         answer.refused(403, "SESSION_TOKEN_NEEDED")
     for refreshes in (False, True):
         for bearer in (token, with_all):
@@ -174,7 +178,8 @@ def test_no_policy_narrows_it(api: Api, world: World) -> None:
     assert claims(api.refresh(token).ok()["accessToken"])["aud"] == ["files:write", "jobs:read"]
 
 
-ENDINGS = ["changePassword", "resetPassword", "set-password", "disable", "invalidateDelegations", "logout of itself"]
+ENDINGS = ["changePassword", "resetPassword", "set-password", "disable", "invalidateDelegations", "logout of itself",
+           "bulkInvalidate", "sessions end", "delete"]  # fmt: skip
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -190,6 +195,9 @@ def test_what_ends_it(api: Api, world: World, flask: CommandLine, ending: str) -
         "set-password": lambda: flask.json("users", "set-password", owner.id, *stdin, stdin=NEW_PASSWORD),
         "disable": lambda: flask.json("users", "disable", owner.id),
         "invalidateDelegations": lambda: api.invalidate_delegations(owner.access_token).ok(),
+        "bulkInvalidate": lambda: api.bulk_invalidate(world.service().access_token, [token]).ok(),
+        "sessions end": lambda: flask.json("sessions", "end", owner.id, "--delegations"),
+        "delete": lambda: flask.json("users", "delete", owner.id),
         "logout of itself": lambda: api.logout(token).ok(),
     }
     calls[ending]()

@@ -60,9 +60,20 @@ def test_only_live_access_tokens_pass(api: Api, world: World) -> None:
     user, ended = world.session(), world.session()
     one_time = api.request_one_time_token(user.access_token, "files:read").ok()["accessToken"]
     api.logout(ended.refresh_token).ok()
-    for token in (None, "", "x", user.refresh_token, ended.access_token, one_time):
+    unknown_role = world.tokens.mint({**world.principal(user.id), "role": "AUDITOR"}, ["all:write"], 600_000)
+    for token in (None, "", "x", user.refresh_token, ended.access_token, one_time, unknown_role):
         refused(api.verify(token), "INVALID_TOKEN")
         refused(api.verify(token, "files:read"), "INVALID_TOKEN")
+
+
+@pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_a_gateway_may_ask_by_any_method(api: Api, world: World, method: str) -> None:
+    """Some ask with the method of the request that they let pass. None of them passes without a token."""
+    user, path = world.session(), "/auth/verify?scope=files:read"
+    answer = api.call(method, path, user.access_token)
+    assert (answer.status, answer.header("X-Auth-Principal")) == (200, user.id)
+    for token in (None, "x", user.refresh_token):
+        assert api.call(method, path, token).status == 401
 
 
 @pytest.mark.parametrize("text", ["a b", "Å", "\U0001f600", "a%20b", 'a"b\\c', "50%,x", "a,b"])

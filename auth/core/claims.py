@@ -32,6 +32,7 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
     session_reference: UUID | UnsetType = field(name="publicSessionReference", default=UNSET)
     extended_by: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
     extended_by_chain: list[str] = []
+    two_factor_authentication: bool = True
     extended_from: UUID | UnsetType = UNSET  # the delegation behind a token that is not stored
 
     @cached_property
@@ -50,7 +51,7 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
 
     @property
     def is_restricted(self) -> bool:
-        return self.aud == second_factor.RESTRICTED
+        return self.aud == second_factor.RESTRICTED and not self.two_factor_authentication
 
     @property
     def is_extended(self) -> bool:

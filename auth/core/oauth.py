@@ -1,27 +1,28 @@
 """OAuth 2.0 beside the RPCs: the forms, answers and errors of its endpoints, and its metadata."""
 
 import re
+from base64 import b64decode
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
-from urllib.parse import quote
+from contextlib import suppress
+from typing import Any, Final
+from urllib.parse import unquote_plus
 
 import jwt
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from auth.core import errors
 from auth.core.models import TokenExtensionRequest
 
 EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS_TOKEN_TYPE: Final = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - RFC 8693, 3
-TOKEN_TYPES: Final = (ACCESS_TOKEN_TYPE, "urn:ietf:params:oauth:token-type:jwt")
+TOKEN_TYPES: Final = {ACCESS_TOKEN_TYPE, "urn:ietf:params:oauth:token-type:jwt"}
 OFFLINE_ACCESS: Final = "offline_access"  # the scope that asks for a refresh token
 EXCHANGED_TOKEN_MS: Final = 600_000
 CLIENT_METHODS: Final = ["client_secret_basic", "client_secret_post"]
 WELL_KNOWN: Final = "/.well-known/oauth-authorization-server"
 _ISSUER: Final = re.compile(r"(?:https://[^/?#]+|http://(?:localhost|127\.[0-9.]+|\[::1\])(?::[0-9]+)?)(/[^?#]*)?")
-_VISIBLE: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in "%,")
-
-Given = Annotated[str, Meta(min_length=1)]  # an empty parameter counts as left out (RFC 6749, 3.1)
+# Visible ASCII without `%` and `,`, so that no two ids, and no two chains of ids, are percent-encoded alike.
+VISIBLE: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in "%,")
 
 
 class ClientForm(Struct):
@@ -30,23 +31,23 @@ class ClientForm(Struct):
 
 
 class TokenForm(ClientForm, kw_only=True):
-    grant_type: Given
+    grant_type: str
     scope: str = ""
     refresh_token: str = ""
     subject_token: str = ""
     subject_token_type: str = ""
-    requested_token_type: str = ""
+    requested_token_type: str = ACCESS_TOKEN_TYPE
     actor_token: str = ""
     audience: str = ""
     resource: str = ""
 
 
-class IntrospectionForm(ClientForm, kw_only=True):
-    token: Given
+class TokenIntrospection(ClientForm, kw_only=True):
+    token: str
 
 
-class RevocationForm(Struct):
-    token: Given
+class TokenRevocation(Struct):
+    token: str
 
 
 class VerifyRequest(Struct):
@@ -83,12 +84,17 @@ CODES: Final[dict[str, Any]] = {  # RFC 6749, 5.2. The first one that fits count
 }
 
 
+def basic_credentials(encoded: str) -> ClientForm:
+    """The id and the secret of a Basic header (RFC 6749, 2.3.1), empty if it cannot be read."""
+    with suppress(ValueError):
+        client_id, _, secret = b64decode(encoded, validate=True).decode().partition(":")
+        return ClientForm(unquote_plus(client_id), unquote_plus(secret))
+    return ClientForm()
+
+
 def extension_request(form: TokenForm) -> TokenExtensionRequest:
-    """The token exchange (RFC 8693) as an extension. Raises `InvalidRequest` for what only an exchange has."""
-    if form.actor_token or form.audience or form.resource:
-        raise errors.InvalidRequest("A token exchange takes no actor_token, audience or resource here.")
-    asked_type = form.requested_token_type or ACCESS_TOKEN_TYPE
-    if not form.subject_token or form.subject_token_type not in TOKEN_TYPES or asked_type not in TOKEN_TYPES:
+    """The token exchange (RFC 8693) as an extension. Raises `InvalidRequest` for other types of tokens."""
+    if not form.subject_token or not {form.subject_token_type, form.requested_token_type} <= TOKEN_TYPES:
         raise errors.InvalidRequest(f"A token exchange needs a subject_token of the type {ACCESS_TOKEN_TYPE}.")
     scopes = form.scope.split()
     asked = [scope for scope in scopes if scope != OFFLINE_ACCESS]
@@ -112,11 +118,6 @@ def actor(chain: Sequence[str]) -> dict[str, Any]:
     """The claim `act` (RFC 8693, 4.1): the last service of the chain, and inside of it the one before."""
     *others, last = chain
     return {"sub": last} | ({"act": actor(others)} if others else {})
-
-
-def header_value(text: str) -> str:
-    """Percent-encoded where it is not visible ASCII. `%` and `,` too, so that no two ids have one spelling."""
-    return quote(text, safe=_VISIBLE)
 
 
 def metadata(issuer: str, path: str) -> dict[str, Any]:

@@ -179,22 +179,12 @@ def claims(person: Mapping[str, Any], required_of: Collection[str]) -> dict[str,
 
 
 def allowed_scopes(described: Mapping[str, Any], scopes: Sequence[str], asked: Sequence[Scope]) -> Sequence[str]:
-    """The scopes of a token, narrowed to the asked ones, if any. Raises `ScopeNotCovered`.
-
-    They are `RESTRICTED` in a session whose owner must add a factor first.
-    """
+    """The scopes, or `RESTRICTED` if a factor is missing; of these the asked ones, if any. Raises `ScopeNotCovered`."""
     if "amr" in described and not described["twoFactorAuthentication"]:
         scopes = RESTRICTED
-    if not asked:
-        return scopes
-    if not all_covered(asked, [Scope.parse(text) for text in scopes]):
+    if asked and not all_covered(asked, [Scope.parse(text) for text in scopes]):
         raise ScopeNotCovered
-    return [str(scope) for scope in asked]
-
-
-def is_within_restricted(scopes: Sequence[Scope]) -> bool:
-    """Whether these are at most the scopes of a restricted token. Such a token cannot be extended."""
-    return all_covered(scopes, [Scope.parse(text) for text in RESTRICTED])
+    return [str(scope) for scope in asked] or scopes
 
 
 def _plain(code: str | int) -> str:

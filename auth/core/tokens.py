@@ -20,6 +20,7 @@ from auth.core.oauth import actor
 from auth.core.scopes import Scope
 from auth.core.second_factor import allowed_scopes
 
+Row = Mapping[str, Any]
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 CACHED_CHARACTERS: Final = 4096  # longer tokens are not cached, since they take too much memory
 
@@ -35,11 +36,11 @@ class AccessTokens:
         self._cached = lru_cache(1024)(self._read)  # a service sends the same token many times
 
     def mint(
-        self, principal: dict[str, Any], scopes: Sequence[str], lifetime_ms: int, asked: Sequence[Scope] = (), **more: Any
+        self, principal: Row, scopes: Sequence[str], lifetime_ms: int, asked: Sequence[Scope] = (), **more: Any
     ) -> str:
         """A signed access token for a row of `principal`, narrowed to the `asked` scopes, if any, with `more` claims.
 
-        It is issued at the row's `issued_at`, or now, and ends by its `not_after`, both in seconds since the epoch. Raises
+        Issued at the row's `issued_at`, or now, it ends by its `not_after`, both in seconds since the epoch. Raises
         `InvalidToken` when no time is left, `ScopeNotCovered`, and `InvalidRequest` if the token is too long.
         """
         iat, not_after = principal.get("issued_at") or int(time.time()), principal.get("not_after")

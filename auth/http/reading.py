@@ -102,7 +102,7 @@ def _read(part: str, model: type[msgspec.Struct], read: Callable[[], msgspec.Str
 
 
 def _query_fields(query: str) -> dict[str, Any]:
-    fields: dict[str, Any] = _form_fields(query.encode("latin-1"))
+    fields: dict[str, Any] = _form_fields(query.encode("latin-1"), keep_empty=True)
     for name in _NUMBERS & fields.keys():
         if not _NUMBER.fullmatch(fields[name]):
             raise InvalidRequest(f"{name!r} must be a whole number.")
@@ -110,8 +110,8 @@ def _query_fields(query: str) -> dict[str, Any]:
     return fields
 
 
-def _form_fields(encoded: bytes) -> dict[str, str]:
-    pairs = parse_qsl(encoded.decode(), keep_blank_values=True, errors="strict", max_num_fields=_FORM_FIELDS)
+def _form_fields(encoded: bytes, keep_empty: bool = False) -> dict[str, str]:
+    pairs = parse_qsl(encoded.decode(), keep_empty, errors="strict", max_num_fields=_FORM_FIELDS)
     return dict(reversed(pairs))
 
 

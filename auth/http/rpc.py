@@ -39,6 +39,7 @@ class Rpc:
     event: str | None = None  # the event's name in the log
     body_bytes: int = MODEL_BODY_BYTES  # the longest body, where the handler takes one
     own_session: bool = False  # only with a token of the user's own session and all:write, else 403
+    other_methods: tuple[str, ...] = ()  # that the path takes too
     restricted: bool = False  # own_session, and also with a token of those who must add a second factor first
 
     def __call__(self, handler: Callable[..., Any]) -> Callable[..., Any]:
@@ -58,7 +59,8 @@ class Rpc:
             raise TypeError(f"{self.name} cannot get the parameters {self.models.keys() ^ expected}")
         RPCS[self.name] = self
         endpoint = self.name.replace(".", ":")  # a blueprint takes no dot
-        self.blueprint.add_url_rule(self.path, endpoint, partial(self._serve, handler), methods=[self.method])
+        methods = [self.method, *self.other_methods]
+        self.blueprint.add_url_rule(self.path, endpoint, partial(self._serve, handler), methods=methods)
         return handler
 
     def _serve(self, handler: Callable[..., Any], request: Request, **path: str) -> Response:

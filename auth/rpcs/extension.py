@@ -6,10 +6,11 @@ from uuid import uuid4
 
 from flask import Blueprint
 
-from auth.core import errors, limits, refresh_tokens, second_factor
+from auth.core import errors, limits, refresh_tokens
 from auth.core.claims import Bearer
 from auth.core.models import OptionalAuthenticationTokens, Role, TokenExtensionRequest
 from auth.core.scopes import Scope, all_covered, parse_all
+from auth.core.second_factor import RESTRICTED
 from auth.db import Row
 from auth.http.request import Request
 from auth.http.rpc import PRIVILEGED, Rpc
@@ -22,8 +23,7 @@ def token_extension(request: Request, bearer: Bearer, body: TokenExtensionReques
     if bearer.is_extended:  # its `sub` is a person: the chain would name that person, and not the calling service
         raise errors.InvalidToken
     user = request.tokens.verify(body.valid_jwt)
-    is_personal = user.extended_by == user.principal_id  # a token of the user's own script
-    if user.is_one_time or is_personal or user.role is Role.UNKNOWN:
+    if user.is_one_time or user.extended_by == user.principal_id or user.role is Role.UNKNOWN:  # 2nd: a personal token
         raise errors.InvalidToken
     request.details["user"] = user.principal_id
     tokens = bearer.parameters() | user.parameters("user")
@@ -55,7 +55,7 @@ def _allowed_scopes(body: TokenExtensionRequest, person: Row, user: Bearer) -> l
         raise errors.ScopeNotInPolicy
     if any(scope.segments[0] in ("all", "special") for scope in scopes):
         raise errors.ScopeNotExtendable
-    if second_factor.is_within_restricted(user.scopes) or not all_covered(scopes, user.scopes):
+    if all_covered(user.scopes, parse_all(RESTRICTED)) or not all_covered(scopes, user.scopes):
         raise errors.ScopeNotCovered
     return [str(scope) for scope in scopes]
 
