@@ -9,12 +9,14 @@ import pytest
 from selenium.common.exceptions import JavascriptException
 from selenium.webdriver.remote.webdriver import WebDriver
 
+from auth.core import scripts
 from examples.portal import FILES, jobs
 
 from .support.command_line import CommandLine
 from .support.guide import blocks
 from .support.lockouts import FAILURES, WINDOW, block, fail, pair_key, pass_time
 from .support.portal import OpenPortal, Portal, Site, site
+from .support.rows import add_delegations
 from .support.servers import PROJECT
 from .support.world import PASSWORD, World
 
@@ -191,6 +193,45 @@ def test_a_job_goes_on_after_sign_out_until_its_owner_ends_it(signed_in: Portal)
     signed_in.wait_until("return document.querySelector('#jobs .ended')")
 
 
+def make_token(portal: Portal, title: str, answer: str, focus: str) -> None:
+    portal.type("Title", title)
+    portal.press("Make a token")
+    portal.sees(answer)
+    assert portal.focus == focus
+
+
+def test_people_make_a_token_for_a_script_and_end_it(signed_in: Portal, place: Site) -> None:
+    signed_in.type("Days until it expires", "7")
+    make_token(signed_in, "nightly backup", "The token is ready.", "Copy the token")
+    token = signed_in.run("return document.getElementById('token').textContent")
+    signed_in.press("Copy the token")
+    signed_in.sees("The token is copied.")
+    signed_in.paste("Title")
+    assert signed_in.run("return document.getElementById('token-title').value") == token
+    place.server.api.refresh(token).ok()
+    make_token(signed_in, "x" * 101, "The title is too long.", "Title")
+    assert token not in signed_in.html
+    signed_in.reload()
+    signed_in.sees("nightly backup files:read script\nsince just now · last used just now · expires in 7 days")
+    signed_in.press("End what nightly backup does for me")
+    signed_in.sees("Nobody acts for you.")
+    assert signed_in.focus == "Who acts for me"
+    place.server.api.refresh(token).refused(401)
+
+
+def test_nobody_after_them_sees_a_new_token(signed_in: Portal, open_portal: OpenPortal, database_url: str) -> None:
+    """Not even where another tab signs out. The token is their last one."""
+    make_token(signed_in, "another", "The token is ready.", "Copy the token")
+    assert "uap_" in signed_in.html
+    other = open_portal()
+    other.sees("another files:read script")
+    add_delegations(database_url, signed_in.user, signed_in.user, scripts.TOKENS - 1)
+    make_token(other, "one too many", "You have as many tokens as one person may have.", "Title")
+    other.press("Sign out")
+    signed_in.sees("User name")
+    assert "uap_" not in signed_in.html
+
+
 def test_people_change_their_password(signed_in: Portal, place: Site) -> None:
     """A wrong current password counts as one guess, and one more would make them wait."""
     fail(place.server.client("127.0.0.1"), signed_in.user, "portal", FAILURES - 2)
@@ -242,6 +283,7 @@ def test_everybody_can_use_it(open_portal: OpenPortal, world: World, scheme: str
     portal.sees("_portal files.list:read")
     portal.press("Create a link to bread-recipe.txt")
     portal.sees("Open once")
+    make_token(portal, "a-script-with-a-very-long-title-without-any-spaces", "The token is ready.", "Copy the token")
     assert portal.violations() == []
     assert portal.overflow() == 0
 
@@ -261,6 +303,7 @@ def test_the_pictures_show_the_page(
     portal.sign_in(ADA)
     portal.sees("You are signed in.")
     portal.sees("Safari on iPhone")
+    make_token(portal, "nightly backup", "The token is ready.", "Copy the token")
     portal.press("Start a backup")
     portal.sees("_portal files.list:read")
     portal.press("Create a link to travel-plan.txt")

@@ -128,6 +128,11 @@ class Portal(Page):
         return str(self.run("return document.body.innerText"))
 
     @property
+    def html(self) -> str:
+        """All of the page, also what is hidden."""
+        return str(self.run("return document.documentElement.outerHTML"))
+
+    @property
     def user(self) -> str:
         """Who is signed in."""
         return str(self.run("return document.getElementById('name').textContent"))

@@ -1,7 +1,7 @@
 // The second factor: the code at sign-in, and the card where people set a factor up and remove it.
 
 import { Refused, SERVICE, answerChallenge, call, refresh, user } from "./session.js";
-import { byId, clearProblem, problemText, say, showProblem } from "./view.js";
+import { byId, clearProblem, copy, problemText, say, showProblem } from "./view.js";
 
 // Refusals of what the page offers: the factor has changed since it was shown.
 const CHANGED = ["INVALID_CHALLENGE", "SECOND_FACTOR_CONNECTED", "SECOND_FACTOR_NOT_CONNECTED"];
@@ -78,7 +78,7 @@ async function beginSetUp() {
   byId("otp-link").href = made.otpAuthUri;
   byId("secret").textContent = made.secret.match(/.{1,4}/g).join(" ");
   byId("recovery-code").textContent = made.recoveryCode;
-  byId("copy").addEventListener("click", () => copy(made.recoveryCode));
+  byId("copy").addEventListener("click", () => copy(made.recoveryCode, "recovery code"));
   if (!made.passwordNeeded) byId("confirm-password").remove();
   page.onSubmit(byId("confirm"), () => confirm(made.challengeId));
   say("", byId("factor-title"));
@@ -86,15 +86,6 @@ async function beginSetUp() {
 
 function endSetUp() {
   byId("set-up-steps").replaceChildren();
-}
-
-async function copy(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    say("The recovery code is copied.");
-  } catch {
-    say("The recovery code could not be copied. Please select it and copy it.");
-  }
 }
 
 async function confirm(challengeId) {

@@ -58,18 +58,20 @@ async function startJob() {
   say("The backup has started. It is listed under “Who acts for me”.", byId("jobs-title"));
 }
 
-async function loadDelegations() {
+export async function loadDelegations() {
   const { items } = await call("GET", `${SERVICE}/auth/delegations?itemsPerPage=250`);
   byId("no-delegations").hidden = items.length > 0;
   byId("delegations").replaceChildren(
     ...items.map((item) => {
-      const service = item.extendedByChain.join(", then ");
+      const name = item.title ?? item.extendedByChain.join(", then ");
+      const mark = item.title === null ? null : element("span", { class: "mark" }, "script");
       const scopes = item.scopes.flatMap((scope) => [element("code", {}, scope), " "]);
       const used = item.lastUsedAt ? ["last used ", ago(item.lastUsedAt)] : ["never used"];
       const end = buttonAction(() => endDelegation(item.id));
-      const button = element("button", { class: "quiet", "aria-label": `End what ${service} does for me`, click: end }, "End");
+      const button = element("button", { class: "quiet", "aria-label": `End what ${name} does for me`, click: end }, "End");
       const times = ["since ", ago(item.createdAt), " · ", ...used, " · expires ", ago(item.expiresAt)];
-      return row(element("span", {}, element("strong", {}, service), " ", ...scopes), times, button);
+      const parts = [element("strong", {}, name), " ", ...scopes, mark];
+      return row(element("span", {}, ...parts), times, button);
     }),
   );
 }

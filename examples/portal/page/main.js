@@ -2,6 +2,7 @@
 
 import { askForCode, clearFactor, loadFactor, wireFactor } from "./factor.js";
 import { jobsGoOn, load, loadJobs, wire } from "./lists.js";
+import { clearToken, wireScripts } from "./scripts.js";
 import { Away, Refused, SERVICE, SignedOut, call, isSignedIn, onChangeElsewhere, signIn, signOut, user } from "./session.js";
 import { loadTerms, wireTerms } from "./terms.js";
 import { byId, clearProblem, say, showProblem } from "./view.js";
@@ -46,8 +47,13 @@ function showForm(text, focus = byId("signed-out").querySelector("h1")) {
   byId("away").textContent = "";
   byId("signed-in").hidden = byId("account").hidden = true;
   byId("signed-out").hidden = false;
-  clearFactor();
+  clearSecrets();
   say(text, focus);
+}
+
+function clearSecrets() {
+  clearFactor();
+  clearToken();
 }
 
 // What the signed-in person sees. While the service is away that is what was there before.
@@ -129,9 +135,10 @@ byId("sign-out").addEventListener("click", () =>
 
 wire(attempt);
 wireTerms(attempt, show);
+wireScripts(onSubmit);
 wireFactor({ attempt, onSubmit, show, showForm, welcome });
 onChangeElsewhere(() => {
-  clearFactor();
+  clearSecrets();
   start();
 });
 start();

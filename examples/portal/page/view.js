@@ -26,6 +26,15 @@ export function say(text, focus) {
   focus?.focus();
 }
 
+export async function copy(text, name) {
+  try {
+    await navigator.clipboard.writeText(text);
+    say(`The ${name} is copied.`);
+  } catch {
+    say(`The ${name} could not be copied. Please select it and copy it.`);
+  }
+}
+
 export function ago(milliseconds) {
   const seconds = (milliseconds - Date.now()) / 1000;
   const [unit, length] = [["day", 86400], ["hour", 3600], ["minute", 60]].find(([, length]) => Math.abs(seconds) >= length) ?? [];
@@ -46,6 +55,7 @@ const PROBLEMS = {
   SECOND_FACTOR_BLOCKED: "Too many wrong codes. Use the recovery code.",
   SECOND_FACTOR_CONNECTED: "You have a second factor already.",
   SECOND_FACTOR_NOT_CONNECTED: "You have no second factor.",
+  TOO_MANY_TOKENS: "You have as many tokens as one person may have. End one of them first.",
   SECOND_FACTOR_UNAVAILABLE: "Second factors cannot be used right now. Please try again later.",
 };
 
