@@ -9,7 +9,7 @@ import pytest
 from selenium.common.exceptions import JavascriptException
 from selenium.webdriver.remote.webdriver import WebDriver
 
-from auth.core import scripts
+from auth.rpcs import scripts
 from examples.portal import FILES, jobs
 
 from .support.command_line import CommandLine

@@ -82,7 +82,7 @@ async function start() {
 
 // Backups go on by themselves, and so does their list.
 async function follow() {
-  if (jobsGoOn && byId("jobs").checkVisibility() && !document.hidden && !retry) await attempt(loadJobs);
+  if (jobsGoOn && byId("jobs").checkVisibility() && !document.hidden) await attempt(loadJobs);
   setTimeout(follow, JOBS_MS);
 }
 
