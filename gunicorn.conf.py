@@ -79,9 +79,9 @@ def pre_fork(master: Any, worker: Any) -> None:
 
 
 def post_fork(master: Any, worker: Any) -> None:
-    """Handle SIGTERM from the fork on, and one sent before. Otherwise an early stop would take `graceful_timeout`."""
+    """Set the master's values of the variables. Handle SIGTERM from now on: an early stop took `graceful_timeout`."""
     use_metrics_folder(master.metrics, worker.slot)
-    for name in VARIABLES:  # files may change, but all workers must have the same values
+    for name in VARIABLES:  # a file may have changed, and all workers must have the same values
         os.environ.pop(f"{name}_FILE", None)
     os.environ.update(variables)
     signal.signal(signal.SIGTERM, lambda *_: setattr(worker, "alive", False))

@@ -23,5 +23,5 @@ def text_of(environment: Mapping[str, str], name: str) -> str:
         raise Misconfigured(f"{name} and {name}_FILE are both set.")
     try:
         return Path(path).read_text("utf-8").strip() if path else text
-    except (OSError, UnicodeError) as fault:  # not the path: it is the secret itself where somebody mixed the two up
+    except (OSError, UnicodeError) as fault:  # the path is not shown: it may be the secret, set by mistake
         raise Misconfigured(f"{name}_FILE cannot be read: {type(fault).__name__}.") from None

@@ -13,7 +13,8 @@ from auth.http.request import Request
 def attempt(request: Request, login: Row, hashes: bool = True) -> Iterator[None]:
     """Count a failed login, and take the count back after the block unless the block raised `IncorrectCredentials`.
 
-    `login`: a row of `login_find` or `password_find`. Raises `TooManyAttempts`, or `LoginBusy` of the queue of hashes.
+    `login`: a row of `login_find` or `password_find`. `hashes`: whether the block computes a hash. Raises
+    `TooManyAttempts`, and `LoginBusy` if the queue for hashes is full.
     """
     _refuse_blocked(login)
     with passwords.queue if hashes else nullcontext(), ExitStack() as at_the_end:

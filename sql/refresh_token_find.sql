@@ -1,6 +1,6 @@
 -- A live refresh token and its principal, for minting; no row when the token is unknown or expired, or the principal
 -- disabled. Three columns may be NULL. `policy` (what its holder may ask for now) is set if the token is a delegation to
--- a service, `not_after` (its expiry in seconds since the epoch) if it is a delegation or a personal token, and
+-- a service, `not_after` (its expiry in seconds since the epoch) if it is a delegation, personal tokens included, and
 -- `auth_time` (when it was made) if it is a person's session.
 --
 -- Its last use is noted at most once in `use_seconds`. This update waits neither for a row lock nor for a standby.

@@ -1,6 +1,6 @@
--- Stores a personal token. If `is_full`, the person can have no more of them: nothing was stored. No row if the session
--- has ended. Locks the person, then the session, so that this statement and one that ends tokens run one after the
--- other, and each count includes the tokens before it.
+-- Stores a personal token. `is_full`: the person has `tokens` of them already, and nothing was stored. No row if the
+-- session has ended. Locks the person first, so that parallel calls count each other's tokens, then the session, so
+-- that a statement which ends the session's tokens runs before or after this one.
 WITH person AS MATERIALIZED (
     SELECT id
     FROM principal

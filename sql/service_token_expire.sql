@@ -1,4 +1,4 @@
--- Lets a service's own refresh tokens expire in so many minutes, and none later than it would have. Its delegations
+-- Lets a service's own refresh tokens expire after `minutes`, or at their own time if that is earlier. Its delegations
 -- live on, since they are rows of people. The tokens are locked in the order of their hashes, against deadlocks.
 WITH previous AS (
     SELECT token_hash

@@ -1,4 +1,4 @@
-"""The doors of OAuth 2.0: token, introspection, revocation, metadata. test_verify.py has that for gateways."""
+"""The doors of OAuth 2.0: token, introspection, revocation, metadata. test_verify.py tests /auth/verify."""
 
 import base64
 import json
@@ -105,7 +105,7 @@ def test_what_refresh_refuses_is_an_invalid_grant(api: Api, world: World, flask:
         refused(api.token("refresh_token", refresh_token=token), "invalid_grant", "INVALID_TOKEN")
 
 
-def test_a_policy_that_covers_nothing_more_is_an_invalid_grant(api: Api, world: World, flask: CommandLine) -> None:
+def test_a_delegation_without_allowed_scopes_is_an_invalid_grant(api: Api, world: World, flask: CommandLine) -> None:
     session, service = world.session(), world.service("files:read")
     delegation = api.extend(service.access_token, session.access_token, "files:read", refreshes=True).ok()
     flask.json("services", "scopes", service.id, "--remove", "files:read")
@@ -113,7 +113,7 @@ def test_a_policy_that_covers_nothing_more_is_an_invalid_grant(api: Api, world: 
 
 
 def test_a_narrowed_token_is_no_restricted_one(api: Api, world: World) -> None:
-    """Also if its scopes are those of a restricted token: it would add a factor, and end the other sessions."""
+    """Even with the scopes of a restricted token: otherwise it could add a factor, and end the other sessions."""
     session = world.session()
     for scope in ("auth.twofactor:write sla:write", "auth.twofactor:write"):
         made = api.token("refresh_token", refresh_token=session.refresh_token, scope=scope).ok()["access_token"]
@@ -180,7 +180,7 @@ def test_offline_access_asks_for_a_refresh_token(api: Api, world: World) -> None
 
 
 def test_a_token_for_one_audience_is_refused_by_each_grant(api: Api, world: World) -> None:
-    """Otherwise a client that asks for a token that only one server accepts would get one for all."""
+    """Otherwise a client that asks for a token for one server would get one that every server accepts."""
     service, user = world.service("files:write"), world.session()
     wrong = {"actor_token": user.access_token, "audience": "files", "resource": "https://files.example.org"}
     for name, value in wrong.items():
@@ -430,7 +430,7 @@ def test_other_tokens_are_not_active(api: Api, world: World, flask: CommandLine)
     refused(api.form(INTROSPECT, service.client), "invalid_request", "INVALID_REQUEST")
 
 
-def test_a_client_is_looked_at_before_the_token(api: Api, world: World) -> None:
+def test_the_client_is_checked_before_the_token(api: Api, world: World) -> None:
     refused(api.introspect(("_x", "y"), "unknown"), "invalid_client", "INVALID_CLIENT", 401)
 
 
@@ -447,7 +447,7 @@ def test_whoever_has_a_refresh_token_may_end_it(api: Api, world: World) -> None:
     assert api.sessions(user.access_token).status == 401
 
 
-def test_an_unknown_token_has_ended_already(api: Api, world: World) -> None:
+def test_revoking_an_unknown_token_succeeds(api: Api, world: World) -> None:
     user = world.session()
     for token in ("unknown", user.access_token, "\u00e9"):
         assert api.revoke(token).ok() == {}
@@ -477,7 +477,7 @@ WELL_KNOWN = "/.well-known/oauth-authorization-server"
         ("http://[::1]:8080", ""),
     ],
 )
-def test_the_metadata_are_where_the_issuer_says(with_issuer: Callable[[str], Api], issuer: str, path: str) -> None:
+def test_the_metadata_is_at_the_path_of_the_issuer(with_issuer: Callable[[str], Api], issuer: str, path: str) -> None:
     api = with_issuer(issuer)
     answer = api.call("GET", WELL_KNOWN + path)
     found: dict[str, Any] = answer.ok()

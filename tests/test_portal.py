@@ -189,7 +189,7 @@ def test_a_job_goes_on_after_sign_out_until_its_owner_ends_it(signed_in: Portal)
     signed_in.press("End what _portal does for me")
     signed_in.sees("Ended. It no longer acts for you.")
     assert signed_in.focus == "Who acts for me"
-    signed_in.sees("Nobody acts for you.")
+    signed_in.sees("No service and no script acts for you.")
     signed_in.wait_until("return document.querySelector('#jobs .ended')")
 
 
@@ -214,7 +214,7 @@ def test_people_make_a_token_for_a_script_and_end_it(signed_in: Portal, place: S
     signed_in.reload()
     signed_in.sees("nightly backup files:read script\nsince just now · last used just now · expires in 7 days")
     signed_in.press("End what nightly backup does for me")
-    signed_in.sees("Nobody acts for you.")
+    signed_in.sees("No service and no script acts for you.")
     assert signed_in.focus == "Who acts for me"
     place.server.api.refresh(token).refused(401)
 
@@ -226,7 +226,7 @@ def test_nobody_after_them_sees_a_new_token(signed_in: Portal, open_portal: Open
     other = open_portal()
     other.sees("another files:read script")
     add_delegations(database_url, signed_in.user, signed_in.user, scripts.TOKENS - 1)
-    make_token(other, "one too many", "You have as many tokens as one person may have.", "Title")
+    make_token(other, "one too many", "You have 100 tokens, which is the most.", "Title")
     other.press("Sign out")
     signed_in.sees("User name")
     assert "uap_" not in signed_in.html

@@ -166,7 +166,7 @@ def test_why_a_code_is_refused(open_portal: OpenPortal, world: World, place: Sit
         connection.execute("UPDATE second_factor SET secret = 'x' WHERE principal_id = %s", [user])
     enter(portal, app.code(), "Second factors cannot be used right now. Please try again later.")
     service.flask.run("users", "reset-second-factor", user)
-    enter(portal, app.code(), "That took too long. Please begin again.")
+    enter(portal, app.code(), "This step has expired, or your account has changed. Please begin again.")
     assert portal.focus == "Sign in"
     portal.sign_in(user)
     portal.sees("You are signed in.")

@@ -112,7 +112,7 @@ def test_it_expires(api: Api, world: World, database_url: str, days: dict[str, i
         ({"days": 1.5}, 400, "INVALID_REQUEST"),
     ],
 )
-def test_what_is_refused_stores_nothing(
+def test_a_refused_request_stores_no_token(
     api: Api, world: World, body: dict[str, Any], status: int, error_code: str
 ) -> None:  # fmt: skip
     owner = world.session()
@@ -141,7 +141,9 @@ def test_only_people_with_a_session_make_them(api: Api, world: World) -> None:
     api.create_personal_token(one_time, "files:read").refused(401, "INVALID_TOKEN")
 
 
-def test_who_must_add_a_factor_first_makes_none(config: Config, deploy: Callable[[Config], App], world: World) -> None:
+def test_a_person_who_must_add_a_factor_first_makes_none(
+    config: Config, deploy: Callable[[Config], App], world: World
+) -> None:
     required = replace(config, second_factor_required=frozenset({Role.USER}))
     api, owner = Api(send_to_app(deploy(required), any_address())), world.session()
     token = api.refresh(owner.refresh_token).ok()["accessToken"]
@@ -149,8 +151,8 @@ def test_who_must_add_a_factor_first_makes_none(config: Config, deploy: Callable
         api.create_personal_token(token, scope).refused(401, "SCOPE_NOT_COVERED")
 
 
-def test_its_access_tokens_only_read_and_write_elsewhere(api: Api, world: World) -> None:
-    """It is refused by the calls about sessions, and no service gets another token for it."""
+def test_this_service_refuses_its_access_tokens(api: Api, world: World) -> None:
+    """No RPC accepts them, and no service can extend them."""
     owner = world.session(world.user(Role.ADMIN))
     service = world.service("files:read", "auth:write", "sla:write")
     token = api.refresh(made(api, owner, "files:write", "sla:write")["token"]).ok()["accessToken"]
@@ -183,7 +185,7 @@ ENDINGS = ["changePassword", "resetPassword", "set-password", "disable", "invali
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_what_ends_it(api: Api, world: World, flask: CommandLine, ending: str) -> None:
+def test_these_calls_end_it(api: Api, world: World, flask: CommandLine, ending: str) -> None:
     owner = world.session()
     token = made(api, owner)["token"]
     access_token = api.refresh(token).ok()["accessToken"]
@@ -205,7 +207,7 @@ def test_what_ends_it(api: Api, world: World, flask: CommandLine, ending: str) -
     assert api.verify(access_token).status == 401
 
 
-def test_what_does_not_end_it(api: Api, world: World) -> None:
+def test_ended_sessions_and_a_new_factor_do_not_end_it(api: Api, world: World) -> None:
     """The end of the session that made it, of all sessions, and a new second factor."""
     owner = world.session()
     other = world.session(owner.id)
@@ -217,7 +219,7 @@ def test_what_does_not_end_it(api: Api, world: World) -> None:
     assert api.refresh(token).status == 200
 
 
-def test_a_person_has_a_hundred(api: Api, world: World, database_url: str) -> None:
+def test_a_person_has_at_most_a_hundred(api: Api, world: World, database_url: str) -> None:
     """Delegations to services do not count, nor do tokens that have expired."""
     owner, service = world.session(), world.service("files:read")
     add_delegations(database_url, owner.id, service.id, 3)
@@ -229,7 +231,7 @@ def test_a_person_has_a_hundred(api: Api, world: World, database_url: str) -> No
     made(api, owner)
 
 
-def test_at_once_a_person_gets_a_hundred_too(api: Api, world: World, database_url: str) -> None:
+def test_parallel_calls_stop_at_a_hundred_too(api: Api, world: World, database_url: str) -> None:
     owner = world.session()
     add_delegations(database_url, owner.id, owner.id, scripts.TOKENS - 2)
     with ThreadPoolExecutor(16) as pool:

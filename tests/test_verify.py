@@ -68,7 +68,7 @@ def test_only_live_access_tokens_pass(api: Api, world: World) -> None:
 
 @pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 def test_a_gateway_may_ask_by_any_method(api: Api, world: World, method: str) -> None:
-    """Some ask with the method of the request that they let pass. None of them passes without a token."""
+    """Some ask with the method of the request that they check. Without a token, each method is 401."""
     user, path = world.session(), "/auth/verify?scope=files:read"
     answer = api.call(method, path, user.access_token)
     assert (answer.status, answer.header("X-Auth-Principal")) == (200, user.id)

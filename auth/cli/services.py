@@ -46,7 +46,7 @@ def scopes_command(service_id: str, add: tuple[str, ...], remove: tuple[str, ...
 
 @commands.command("rotate", help="Print a new refresh token of a service, once, and end the previous one.")
 @click.argument("service_id", metavar="_ID")
-@click.option("--keep", type=click.IntRange(1, 24 * 60), metavar="MINUTES", help="Let the previous one work that long.")
+@click.option("--keep", type=click.IntRange(1, 24 * 60), metavar="MINUTES", help="How long the previous one works.")
 def rotate(service_id: str, keep: int | None) -> Answer:
     with database() as opened, opened.transaction() as transaction:
         service = existing(transaction.one("service_find", id=service_id), f"service {service_id}")
@@ -54,7 +54,7 @@ def rotate(service_id: str, keep: int | None) -> Answer:
         transaction.run(end, service_id=service_id, minutes=keep)
         refresh_token = _insert_token(transaction, service_id)
     answer = service | {"refreshToken": refresh_token}
-    return Answer(answer, [f"new refresh token of {service_id}, which is not kept:\n{refresh_token}"])
+    return Answer(answer, [f"new refresh token of {service_id}, shown only now:\n{refresh_token}"])
 
 
 def _insert_token(transaction: Transaction, service_id: str) -> str:

@@ -8,7 +8,7 @@ class ApiError(Exception):
     status: int
     error_code: str
     headers: Mapping[str, str] = {}
-    fields: Mapping[str, str] = {}  # more fields of the answer
+    fields: Mapping[str, str] = {}  # further members of the JSON body
 
     def __init__(self, why: str | None = None, *, cause: str | None = None, headers: Mapping[str, str] = {}) -> None:
         self.why = why or type(self).__doc__ or ""

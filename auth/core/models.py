@@ -81,7 +81,7 @@ class Delegation(Struct, rename="camel"):
     created_at: int  # milliseconds since the epoch
     last_used_at: int | None  # when it last refreshed, exact to `USE_SECONDS`
     expires_at: int
-    title: str | None  # of a personal token
+    title: str | None  # None unless it is a personal token
 
 
 class PasswordLoginRequest(Struct):

@@ -1,4 +1,4 @@
-"""OAuth 2.0 beside the RPCs: the forms, answers and errors of its endpoints, and its metadata."""
+"""OAuth 2.0: the forms, answers, error codes and metadata of its endpoints."""
 
 import re
 from base64 import b64decode
@@ -17,11 +17,11 @@ EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS_TOKEN_TYPE: Final = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - RFC 8693, 3
 TOKEN_TYPES: Final = {ACCESS_TOKEN_TYPE, "urn:ietf:params:oauth:token-type:jwt"}
 OFFLINE_ACCESS: Final = "offline_access"  # the scope that asks for a refresh token
-EXCHANGED_TOKEN_MS: Final = 600_000
+EXCHANGED_TOKEN_MS: Final = 600_000  # the lifetime of an exchanged access token
 CLIENT_METHODS: Final = ["client_secret_basic", "client_secret_post"]
 WELL_KNOWN: Final = "/.well-known/oauth-authorization-server"
 _ISSUER: Final = re.compile(r"(?:https://[^/?#]+|http://(?:localhost|127\.[0-9.]+|\[::1\])(?::[0-9]+)?)(/[^?#]*)?")
-# Visible ASCII without `%` and `,`, so that no two ids, and no two chains of ids, are percent-encoded alike.
+# Not percent-encoded. Without `%` and `,`, two ids, or two chains of ids, never have the same spelling.
 VISIBLE: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in "%,")
 
 
@@ -74,7 +74,7 @@ class UnsupportedGrantType(errors.BadRequest):
 
 
 _SCOPES: Final = (errors.MalformedScope, errors.ScopeNotCovered, errors.ScopeNotExtendable, errors.ScopeNotInPolicy)
-CODES: Final[dict[str, Any]] = {  # RFC 6749, 5.2. The first one that fits counts.
+CODES: Final[dict[str, Any]] = {  # RFC 6749, 5.2. The first one that fits counts, so the base class is last.
     "invalid_client": InvalidClient,
     "unsupported_grant_type": UnsupportedGrantType,
     "invalid_scope": _SCOPES,
@@ -107,7 +107,7 @@ def token_answer(access_token: str, *others: str | None) -> TokenAnswer:
 
 
 def introspection(access_token: str) -> dict[str, Any]:
-    """What is known of a live access token (RFC 7662, 2.2)."""
+    """The answer about a live access token (RFC 7662, 2.2)."""
     claims: Any = jwt.decode(access_token, options={"verify_signature": False})
     client = {"client_id": chain[-1]} if (chain := claims.get("extendedByChain")) else {}
     names = {"username": claims["sub"], "scope": " ".join(claims["aud"])}
@@ -115,7 +115,7 @@ def introspection(access_token: str) -> dict[str, Any]:
 
 
 def actor(chain: Sequence[str]) -> dict[str, Any]:
-    """The claim `act` (RFC 8693, 4.1): the last service of the chain, and inside of it the one before."""
+    """The claim `act` (RFC 8693, 4.1): the last service of the chain outermost, the first one innermost."""
     *others, last = chain
     return {"sub": last} | ({"act": actor(others)} if others else {})
 

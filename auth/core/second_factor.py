@@ -179,7 +179,7 @@ def claims(person: Mapping[str, Any], required_of: Collection[str]) -> dict[str,
 
 
 def allowed_scopes(described: Mapping[str, Any], scopes: Sequence[str], asked: Sequence[Scope]) -> Sequence[str]:
-    """The scopes, or `RESTRICTED` if a factor is missing; of these the asked ones, if any. Raises `ScopeNotCovered`."""
+    """The asked ones (none: all) of the scopes, or of `RESTRICTED` if a factor is missing. Raises `ScopeNotCovered`."""
     if "amr" in described and not described["twoFactorAuthentication"]:
         scopes = RESTRICTED
     if asked and not all_covered(asked, [Scope.parse(text) for text in scopes]):

@@ -38,10 +38,10 @@ class AccessTokens:
     def mint(
         self, principal: Row, scopes: Sequence[str], lifetime_ms: int, asked: Sequence[Scope] = (), **more: Any
     ) -> str:
-        """A signed access token for a row of `principal`, narrowed to the `asked` scopes, if any, with `more` claims.
+        """A signed access token for a row of `principal`, with the `asked` scopes (none: all) and `more` claims.
 
-        Issued at the row's `issued_at`, or now, it ends by its `not_after`, both in seconds since the epoch. Raises
-        `InvalidToken` when no time is left, `ScopeNotCovered`, and `InvalidRequest` if the token is too long.
+        The row's `issued_at` (default: now) and `not_after` are seconds since the epoch. The token ends by `not_after`.
+        Raises `InvalidToken` if that has passed, `ScopeNotCovered`, and `InvalidRequest` if the token is too long.
         """
         iat, not_after = principal.get("issued_at") or int(time.time()), principal.get("not_after")
         end = math.inf if not_after is None else math.floor(not_after)

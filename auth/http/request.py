@@ -42,7 +42,7 @@ class Request:
         self.set_principal(None)
         self.details: dict[str, Any] = {}  # the event's details; never a token, a password or a jti
         self.db = RequestDatabase(self.database)
-        self.headers_to_set: list[tuple[str, str]] = []  # any answer gets them
+        self.headers_to_set: list[tuple[str, str]] = []  # of every answer, errors too
 
     def header(self, name: str) -> str:
         """The value of that header, or "" where there is none."""

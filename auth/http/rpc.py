@@ -39,7 +39,7 @@ class Rpc:
     event: str | None = None  # the event's name in the log
     body_bytes: int = MODEL_BODY_BYTES  # the longest body, where the handler takes one
     own_session: bool = False  # only with a token of the user's own session and all:write, else 403
-    other_methods: tuple[str, ...] = ()  # that the path takes too
+    other_methods: tuple[str, ...] = ()  # further HTTP methods of the route
     restricted: bool = False  # own_session, and also with a token of those who must add a second factor first
 
     def __call__(self, handler: Callable[..., Any]) -> Callable[..., Any]:
@@ -95,7 +95,7 @@ READERS: Final[dict[str, Callable[..., Any]]] = {
     "refresh_token": reading.bearer_token,
     "cookie_token": cookies.refresh_token,
     "idempotency_key": reading.idempotency_key,
-    "query": reading.read_query,  # this and those below: a part of the request as the annotated model
+    "query": reading.read_query,  # from here on: a part of the request as the annotated model
     "body": reading.read_json,
     "form": reading.read_form,
     "parameters": reading.read_parameters,

@@ -23,7 +23,7 @@ def token_extension(request: Request, bearer: Bearer, body: TokenExtensionReques
     if bearer.is_extended:  # its `sub` is a person: the chain would name that person, and not the calling service
         raise errors.InvalidToken
     user = request.tokens.verify(body.valid_jwt)
-    if user.is_one_time or user.extended_by == user.principal_id or user.role is Role.UNKNOWN:  # 2nd: a personal token
+    if user.is_one_time or user.extended_by == user.principal_id or user.role is Role.UNKNOWN:  # or a personal one
         raise errors.InvalidToken
     request.details["user"] = user.principal_id
     tokens = bearer.parameters() | user.parameters("user")

@@ -1,4 +1,4 @@
-"""The doors for software that speaks OAuth 2.0. They translate: nothing is decided here that no RPC decides."""
+"""The endpoints of OAuth 2.0, and /auth/verify for gateways. docs/architecture.md calls them doors."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,7 +19,7 @@ from auth.rpcs import extension, logout, refresh
 
 blueprint = Blueprint("oauth", __name__)
 
-METHODS = ("POST", "PUT", "PATCH", "DELETE", "OPTIONS")  # some gateways ask with the method of the request itself
+METHODS = ("POST", "PUT", "PATCH", "DELETE", "OPTIONS")  # some gateways ask with the method of the checked request
 
 
 class Door(Rpc):
@@ -33,7 +33,7 @@ class Door(Rpc):
             if isinstance(error, errors.Unauthorized) and "access_token" in self.models:
                 code = "invalid_token"  # RFC 6750, 3.1
             elif isinstance(error, errors.Unauthorized):
-                error.status, error.headers = 400, {}  # RFC 6749, 5.2: 401 is for clients
+                error.status, error.headers = 400, {}  # RFC 6749, 5.2: 401 only for a wrong client
             error.fields = {"error": code, "error_description": error.why}
             raise
 
@@ -41,7 +41,7 @@ class Door(Rpc):
 @Door(blueprint, "oauth.token", "POST /auth/oauth/token", PUBLIC, event="oauth token")
 def token(request: Request, parameters: oauth.TokenForm) -> oauth.TokenAnswer:
     if parameters.actor_token or parameters.audience or parameters.resource:
-        raise errors.InvalidRequest("There is no actor_token, audience or resource here.")
+        raise errors.InvalidRequest("actor_token, audience and resource are not supported.")
     if parameters.grant_type == oauth.EXCHANGE:
         return _exchange(request, parameters)
     if parameters.grant_type == "client_credentials":
@@ -78,13 +78,13 @@ def introspect(request: Request, parameters: oauth.TokenIntrospection) -> dict[s
 
 @Door(blueprint, "oauth.revoke", "POST /auth/oauth/revoke", PUBLIC, event="logout")
 def revoke(request: Request, parameters: oauth.TokenRevocation) -> None:
-    with suppress(errors.InvalidToken):  # RFC 7009, 2.2: the token is of no use either way
+    with suppress(errors.InvalidToken):  # RFC 7009, 2.2: an unknown token is no error
         logout.logout(request, parameters.token)
 
 
 @Door(blueprint, "oauth.verify", "GET /auth/verify", PUBLIC, other_methods=METHODS)
 def verify(request: Request, access_token: str, query: oauth.VerifyRequest) -> None:
-    """For gateways, which ask before they let a request pass. The headers of the answer say whose it is."""
+    """A gateway asks before it lets a request pass. The headers name the principal, role, scopes and chain."""
     bearer = _live(request, access_token)
     request.set_principal(bearer.principal_id, bearer.session_reference or None, bearer.extended_by_chain)
     if bearer.is_one_time:
@@ -116,7 +116,7 @@ def _live(request: Request, access_token: str) -> Bearer:
 
 
 def _client(request: Request, form: oauth.ClientForm) -> Row:
-    """The service whose id and refresh token the request carries. Raises `InvalidClient`, for all defects the same."""
+    """The service whose id and refresh token the request carries. Raises `InvalidClient`, whatever is wrong."""
     scheme, _, encoded = request.header("Authorization").partition(" ")
     if scheme.lower() == "basic":
         form = oauth.basic_credentials(encoded.strip())

@@ -33,7 +33,7 @@ def find(request: Request, refresh_token: str) -> Row:
 
 
 def mint(request: Request, stored: Row, asked: Sequence[Scope] = ()) -> str:
-    """An access token for a row of `find`, narrowed to the asked scopes, if any. Raises `Unauthorized`."""
+    """An access token for a row of `find`, with the asked scopes (none: all). Raises as `AccessTokens.mint` does."""
     granted = stored["scopes"]
     if stored["policy"] is not None:  # a delegation: the policy of today narrows it
         policy = [Scope.parse(scope) for scope in stored["policy"]]

@@ -1,4 +1,4 @@
-"""createPersonalToken: users make refresh tokens for their own"""
+"""createPersonalToken: a user makes a refresh token for a script, as a delegation to themselves."""
 
 from typing import Annotated, Final
 

@@ -1,4 +1,4 @@
-// Tokens for scripts: people make them here. The list of all that acts for them shows them, and ends them.
+// Tokens for scripts: this card makes them. The list "Who acts for me" shows and ends them.
 
 import { loadDelegations } from "./lists.js";
 import { Refused, SERVICE, call } from "./session.js";

@@ -50,12 +50,12 @@ const PROBLEMS = {
   NO_PASSWORD: "You sign in without a password here.",
   TOO_MANY_ATTEMPTS: "Too many attempts.",
   INCORRECT_CODE: "The code is wrong, or it has been used before.",
-  INVALID_CHALLENGE: "That took too long. Please begin again.",
+  INVALID_CHALLENGE: "This step has expired, or your account has changed. Please begin again.",
   PASSWORD_NEEDED: "Your sign-in was too long ago. Please sign in again.",
   SECOND_FACTOR_BLOCKED: "Too many wrong codes. Use the recovery code.",
   SECOND_FACTOR_CONNECTED: "You have a second factor already.",
   SECOND_FACTOR_NOT_CONNECTED: "You have no second factor.",
-  TOO_MANY_TOKENS: "You have as many tokens as one person may have. End one of them first.",
+  TOO_MANY_TOKENS: "You have 100 tokens, which is the most. End one of them first.",
   SECOND_FACTOR_UNAVAILABLE: "Second factors cannot be used right now. Please try again later.",
 };
 
