@@ -1,5 +1,6 @@
 """The log: one line for each request, with its security event, and no secret in any line."""
 
+import base64
 import fcntl
 import json
 import logging
@@ -42,6 +43,9 @@ from .support.world import ORIGIN, PASSWORD, Stored, World, claims
 pytestmark = pytest.mark.xdist_group("log")
 
 Line = dict[str, Any]
+
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+EXCHANGED = "urn:ietf:params:oauth:token-type:access_token"
 
 
 class Logged:
@@ -203,13 +207,9 @@ def second_factors(api: Api, world: World, user: str) -> list[Call]:
 
 
 def doors(api: Api, session: Stored, service: Stored) -> list[Call]:
-    exchange = {
-        "subject_token": session.access_token,
-        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
-        "scope": "files:read offline_access",
-    }
-    grant, refused = "urn:ietf:params:oauth:grant-type:token-exchange", (service.id, session.refresh_token)
-    exchanged = api.token(grant, service.client, **exchange)
+    exchange = {"subject_token": session.access_token, "subject_token_type": EXCHANGED}
+    refused = (service.id, session.refresh_token)
+    exchanged = api.token(EXCHANGE, service.client, **exchange, scope="files:read offline_access")
     made = api.create_personal_token(session.access_token, "files:read")
     return [
         Call(made, "createPersonalToken", session.id, "personal token"),
@@ -339,7 +339,7 @@ def test_no_line_and_no_answer_contains_a_secret(logged: Logged, world: World) -
     api.reset_password(reset, new)
     secret = [password, one_time["jti"], service.refresh_token, service.access_token, one_time["accessToken"]]
     secret += [made[key] for made in (tokens, extended) for key in ("accessToken", "refreshToken", "csrfToken")]
-    secret += [key, new, reset, *second_factor_secrets(api, world)]
+    secret += [key, new, reset, *second_factor_secrets(api, world), *door_secrets(api, world)]
     api.call("POST", f"/auth/{secret[2]}?jti={one_time['jti']}", X_Request_Id=f"{secret[3]}!")
     for broken in (
         b"GET /auth/claim?jti=%s HTP/1.1\r\n\r\n",
@@ -373,6 +373,31 @@ def second_factor_secrets(api: Api, world: World) -> list[str]:
     api.answer_challenge(challenge[1:], made["recoveryCode"]).refused(401)
     api.answer_challenge(challenge, made["recoveryCode"]).ok()
     return [made["secret"], made["recoveryCode"], made["challengeId"], challenge]
+
+
+def door_secrets(api: Api, world: World) -> list[str]:
+    """The secrets that doors get and give, in right and in wrong places. None is in an error either."""
+    session, service = world.session(), world.service("files:write")
+    personal = api.create_personal_token(session.access_token, "files:read", title=session.refresh_token).ok()["token"]
+    header = base64.b64encode(":".join(service.client).encode()).decode()
+    exchange = {"subject_token": session.access_token, "subject_token_type": EXCHANGED, "scope": "files:read"}
+    made = api.token(EXCHANGE, service.client, **exchange | {"scope": "files:read offline_access"}).ok()
+    secret = [*(session.refresh_token, session.access_token, service.refresh_token, header, personal)]
+    secret += [made["access_token"], made["refresh_token"]]
+    wrong = [
+        *(api.token(text, service.client) for text in secret),
+        *(api.token("client_credentials", (text, text), scope=text) for text in secret),
+        *(api.token("refresh_token", refresh_token=text, scope=text) for text in secret),
+        *(api.token(EXCHANGE, service.client, **exchange | {name: text}) for text in secret for name in exchange),
+        *(api.verify(text, text) for text in secret),
+    ]
+    for answer in wrong:
+        assert answer.status == 200 or not any(text in answer.body.decode() for text in secret)
+    for text in secret:
+        api.introspect(service.client, text).ok()
+    for text in secret:
+        api.revoke(text).ok()
+    return secret
 
 
 def raw(port: int, request: bytes) -> bytes:
