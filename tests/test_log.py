@@ -36,7 +36,7 @@ from auth.ops.log import LINE_BYTES, Lines, traceback_without_messages
 
 from .support.api import Answer, Api, any_address, request_class, send_to_app
 from .support.lockouts import FAILURES, fail
-from .support.second_factor import Authenticator, challenge_of, new_owner
+from .support.second_factor import Authenticator, challenge_of, new_owner, wait_for_a_long_step
 from .support.servers import PROJECT, Server, serving
 from .support.world import ORIGIN, PASSWORD, Stored, World, claims
 
@@ -182,6 +182,7 @@ def passwords(api: Api, world: World, user: str) -> list[Call]:
 def second_factors(api: Api, world: World, user: str) -> list[Call]:
     session, service = world.session(user), world.login_service()
     created = api.create_credentials(session.access_token)
+    wait_for_a_long_step()
     app, setup = Authenticator(created.json["secret"]), created.json["challengeId"]
     confirmed = api.answer_challenge(setup, app.code(-1), session.access_token)
     asked = api.login(user, PASSWORD, service)

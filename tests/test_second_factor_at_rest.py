@@ -21,7 +21,7 @@ from dev.embedded import INSTALLED
 from .support.api import Api
 from .support.command_line import CommandLine
 from .support.databases import NewDatabase
-from .support.second_factor import Authenticator, challenge_of
+from .support.second_factor import Authenticator, challenge_of, wait_for_a_long_step
 from .support.servers import serving
 from .support.world import PASSWORD, QUICK_HASH, World
 
@@ -45,6 +45,7 @@ def live(api: Api, world: World, flask: CommandLine) -> tuple[list[str], list[st
     """Use factors in every way, right and wrong. Returns the secrets and the codes."""
     session, service = world.session(world.user(password_hash=QUICK_HASH)), world.login_service()
     made = [api.create_credentials(session.access_token).ok()]
+    wait_for_a_long_step()
     app = Authenticator(made[0]["secret"])
     codes = [app.wrong_code(), app.code(-1), app.code(), app.code(1)]
     api.answer_challenge(made[0]["challengeId"], codes[0], session.access_token).refused(401)
@@ -57,6 +58,7 @@ def live(api: Api, world: World, flask: CommandLine) -> tuple[list[str], list[st
     api.answer_challenge(challenges[0], codes[2]).ok()
     api.remove_credentials(session.access_token, PASSWORD, codes[3]).ok()
     made.append(api.create_credentials(session.access_token).ok())
+    wait_for_a_long_step()
     app = Authenticator(made[1]["secret"])
     codes += [app.code(-1), app.code()]
     api.answer_challenge(made[1]["challengeId"], codes[-2], session.access_token).ok()

@@ -12,7 +12,7 @@ from .support.servers import PROJECT
 
 FUNCTION_LINES = 25
 FILE_LINES = 150  # non-empty ones, as in every sum below
-README_LINES = 133  # a line for each RPC
+README_LINES = 134  # a line for each RPC
 
 ROOT = [PROJECT / "app.py", PROJECT / "gunicorn.conf.py"]
 CLI = sorted(PROJECT.glob("auth/cli/**/*.py"))
