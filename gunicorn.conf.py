@@ -79,7 +79,7 @@ def pre_fork(master: Any, worker: Any) -> None:
 
 
 def post_fork(master: Any, worker: Any) -> None:
-    """Set the master's values of the variables. Handle SIGTERM from now on: an early stop took `graceful_timeout`."""
+    """Take the master's variables. Handle SIGTERM at once: otherwise an early stop would take `graceful_timeout`."""
     use_metrics_folder(master.metrics, worker.slot)
     for name in VARIABLES:  # a file may have changed, and all workers must have the same values
         os.environ.pop(f"{name}_FILE", None)

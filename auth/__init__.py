@@ -13,11 +13,11 @@ DEFAULTS: Final = {"PORT": "8080", "WEB_CONCURRENCY": "2", "LOG_LEVEL": "info"} 
 
 
 class Misconfigured(SystemExit):
-    """Variables are missing or wrong; the text has a line for each. Uncaught, it is printed and ends the process."""
+    """Variables are missing or wrong. The text has a line for each. Uncaught, it ends the process and is printed."""
 
 
 def text_of(environment: Mapping[str, str], name: str) -> str:
-    """The variable, or the text of the file that NAME_FILE names; empty if neither is set. Raises `Misconfigured`."""
+    """The variable, or the content of the file that NAME_FILE names, "" if neither is set. Raises `Misconfigured`."""
     text, path = (environment.get(key, "").strip() for key in (name, f"{name}_FILE"))
     if text and path:
         raise Misconfigured(f"{name} and {name}_FILE are both set.")

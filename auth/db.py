@@ -23,6 +23,7 @@ class Database:
     """Runs statements by name. Raises `DatabaseUnavailable`, or `InternalError` for what PostgreSQL cannot store."""
 
     def one(self, name: str, /, **parameters: object) -> Row | None:
+        """The statement's only row, or None if it returns none."""
         return self._execute(name, parameters, lambda cursor: cursor.fetchone())
 
     def many(self, name: str, /, **parameters: object) -> list[Row]:
@@ -39,6 +40,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator["Transaction"]:
+        """One transaction for statements that must agree. It is rolled back if the block raises."""
         with self._lease(writes=True) as connection, connection.transaction():
             yield Transaction(connection)
 

@@ -122,7 +122,7 @@ def existing(row: Row | None, name: str) -> Row:
 
 
 def inserted(row: Row | None, name: str) -> Row:
-    """The row. Raises `ClickException` where the statement returned none, since the name is taken."""
+    """The row. Raises `ClickException` if there is none: the name is taken."""
     if row is None:
         raise click.ClickException(f"There is a {name} already.")
     return row

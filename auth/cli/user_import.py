@@ -81,6 +81,8 @@ def _row(line: bytes) -> Row:
 
 
 def _decoded(line: bytes) -> ImportedUser:
+    if b"\0" in line:
+        raise click.ClickException("The file is not in UTF-8. Convert it: iconv -f UTF-16 -t UTF-8 FILE")
     if line.lstrip().startswith(b"["):
         raise click.ClickException("This is a JSON array. Write each user on a line of its own: jq -c '.[]' FILE")
     try:

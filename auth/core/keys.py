@@ -19,7 +19,7 @@ _PEM_BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTA
 
 
 class VerificationKey:
-    """A public key, its algorithm and its RFC 7638 thumbprint, the `kid`. Raises `ValueError` for other keys."""
+    """A public key, its algorithm and its RFC 7638 thumbprint, the `kid`. Raises `ValueError` if it is not accepted."""
 
     def __init__(self, key: object) -> None:
         if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):

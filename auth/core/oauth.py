@@ -21,7 +21,7 @@ EXCHANGED_TOKEN_MS: Final = 600_000  # the lifetime of an exchanged access token
 CLIENT_METHODS: Final = ["client_secret_basic", "client_secret_post"]
 WELL_KNOWN: Final = "/.well-known/oauth-authorization-server"
 _ISSUER: Final = re.compile(r"(?:https://[^/?#]+|http://(?:localhost|127\.[0-9.]+|\[::1\])(?::[0-9]+)?)(/[^?#]*)?")
-# Not percent-encoded. Without `%` and `,`, two ids, or two chains of ids, never have the same spelling.
+# These characters are not percent-encoded. All others are, `%` and `,` too: two ids, or two chains, never look alike.
 VISIBLE: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in "%,")
 
 
@@ -85,7 +85,7 @@ CODES: Final[dict[str, Any]] = {  # RFC 6749, 5.2. The first one that fits count
 
 
 def basic_credentials(encoded: str) -> ClientForm:
-    """The id and the secret of a Basic header (RFC 6749, 2.3.1), empty if it cannot be read."""
+    """The id and the secret of a Basic header (RFC 6749, 2.3.1). Both are empty if it cannot be read."""
     with suppress(ValueError):
         client_id, _, secret = b64decode(encoded, validate=True).decode().partition(":")
         return ClientForm(unquote_plus(client_id), unquote_plus(secret))

@@ -21,4 +21,5 @@ def csrf_token(refresh_token: str) -> str:
 
 
 def is_pair(refresh_token: str, csrf: str) -> bool:
+    """Whether the CSRF token is that of the refresh token. Compares in constant time."""
     return hmac.compare_digest(csrf_token(refresh_token).encode(), csrf.encode())

@@ -179,12 +179,12 @@ def claims(person: Mapping[str, Any], required_of: Collection[str]) -> dict[str,
 
 
 def allowed_scopes(described: Mapping[str, Any], scopes: Sequence[str], asked: Sequence[Scope]) -> Sequence[str]:
-    """The asked ones (none: all) of the scopes, or of `RESTRICTED` if a factor is missing. Raises `ScopeNotCovered`."""
+    """`RESTRICTED` if the owner must add a factor, else `scopes`; of these the asked ones. Raises `ScopeNotCovered`."""
     if "amr" in described and not described["twoFactorAuthentication"]:
         scopes = RESTRICTED
     if asked and not all_covered(asked, [Scope.parse(text) for text in scopes]):
         raise ScopeNotCovered
-    return [str(scope) for scope in asked] or scopes
+    return [str(scope) for scope in asked] if asked else scopes
 
 
 def _plain(code: str | int) -> str:

@@ -17,13 +17,15 @@ from auth.http.rpc import PRIVILEGED, Rpc
 
 blueprint = Blueprint("extension", __name__)
 
+RESTRICTED_SCOPES = parse_all(RESTRICTED)
+
 
 @Rpc(blueprint, "tokenExtension", "POST /auth/extend", PRIVILEGED, event="extension")
 def token_extension(request: Request, bearer: Bearer, body: TokenExtensionRequest) -> OptionalAuthenticationTokens:
     if bearer.is_extended:  # its `sub` is a person: the chain would name that person, and not the calling service
         raise errors.InvalidToken
     user = request.tokens.verify(body.valid_jwt)
-    if user.is_one_time or user.extended_by == user.principal_id or user.role is Role.UNKNOWN:  # or a personal one
+    if user.is_one_time or user.is_personal or user.role is Role.UNKNOWN:
         raise errors.InvalidToken
     request.details["user"] = user.principal_id
     tokens = bearer.parameters() | user.parameters("user")
@@ -55,7 +57,7 @@ def _allowed_scopes(body: TokenExtensionRequest, person: Row, user: Bearer) -> l
         raise errors.ScopeNotInPolicy
     if any(scope.segments[0] in ("all", "special") for scope in scopes):
         raise errors.ScopeNotExtendable
-    if all_covered(user.scopes, parse_all(RESTRICTED)) or not all_covered(scopes, user.scopes):
+    if all_covered(user.scopes, RESTRICTED_SCOPES) or not all_covered(scopes, user.scopes):
         raise errors.ScopeNotCovered
     return [str(scope) for scope in scopes]
 
