@@ -4,3 +4,4 @@ SELECT min(password_hash) AS password_hash, count(*) AS users, min(id) AS first_
 FROM principal
 WHERE password_hash IS NOT NULL
 GROUP BY substring(password_hash FROM '^(?:[^$]*\$\$?2[abxy]?\$[0-9]+|.*(?=\$[^$]*\$))')
+ORDER BY first_id

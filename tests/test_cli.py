@@ -346,8 +346,8 @@ def test_mistakes_of_services(flask: CommandLine, world: World) -> None:
     assert "already" in flask.fails("services", "create", taken.id)
     for service_id in ("a", "_", "__a", "_" + "a" * ID_CHARACTERS, "_\n"):
         assert "starts with one _" in flask.fails("services", "create", service_id)
-    assert "scope looks like" in flask.fails("services", "create", "_fresh", "--scope", "files")
-    assert "scope looks like" in flask.fails("services", "scopes", taken.id, "--add", "files")
+    assert "scope is malformed" in flask.fails("services", "create", "_fresh", "--scope", "files")
+    assert "scope is malformed" in flask.fails("services", "scopes", taken.id, "--add", "files")
     assert "_fresh" not in flask.run("services", "list").stdout
 
 
@@ -420,7 +420,7 @@ def test_a_value_that_cannot_be_stored_is_one_line(flask: CommandLine, world: Wo
 
 def test_a_password_is_utf_8(flask: CommandLine, world: World) -> None:
     finished = flask.process("users", "set-password", world.user(), "--password-stdin", stdin=b"not \xff utf-8")
-    assert (finished.returncode, finished.stderr) == (1, b"Error: A password is text in UTF-8.\n")
+    assert (finished.returncode, finished.stderr) == (1, b"Error: The text is not in UTF-8.\n")
 
 
 def test_a_database_in_another_encoding_is_refused(server_url: str) -> None:

@@ -99,7 +99,7 @@ def test_terms_are_text_of_a_bounded_size(site: Site, tmp_path: Path) -> None:
     for content, message in (
         (b"", "The terms have 1 to 262,144 bytes."),
         (b"x" * (256 * 1024 + 1), "The terms have 1 to 262,144 bytes."),
-        (b"\xff\xfe", "The terms are not in UTF-8."),
+        (b"\xff\xfe", "The text is not in UTF-8."),
         (b"a\0b", "The database cannot store this."),
     ):
         path.write_bytes(content)

@@ -14,7 +14,7 @@ import click
 from auth import text_of
 from auth.config import Misconfigured, read
 from auth.core.claims import is_id
-from auth.core.errors import DatabaseUnavailable, InternalError
+from auth.core.errors import ApiError, DatabaseUnavailable, InternalError
 from auth.core.limits import ID_CHARACTERS, NAME_CHARACTERS
 from auth.db import DirectDatabase, Row
 
@@ -40,12 +40,8 @@ class Command(click.Command):
         as_json = context.params.pop("as_json")
         try:
             answer = super().invoke(context)
-        except Misconfigured as problem:
-            raise click.ClickException(" ".join(str(problem).splitlines())) from None
-        except DatabaseUnavailable as fault:
-            raise click.ClickException(reason(fault)) from None
-        except (InternalError, UnicodeError) as fault:
-            raise click.ClickException(f"The database cannot store this{_repair(fault)}") from None
+        except (ApiError, Misconfigured, UnicodeError) as problem:
+            raise click.ClickException(message(problem)) from None
         for line in [json.dumps(answer.data)] if as_json else answer.lines:
             click.echo(line)
         context.exit(int(answer.failed))
@@ -72,18 +68,18 @@ def database() -> Iterator[DirectDatabase]:
         yield DirectDatabase(url)
 
 
-def reason(fault: DatabaseUnavailable) -> str:
-    """The error message for an operator; unlike a client, an operator may see the driver's text."""
-    cause = " ".join(str(fault.__cause__).split())
-    return f"The database cannot be used: {cause or type(fault.__cause__).__name__}"
-
-
-def _repair(fault: Exception) -> str:
-    if getattr(fault, "cause", "") != "UniqueViolation":
-        return "."
-    with database() as opened:
-        sequence = opened.one("principal_uid_sequence") or {}
-    return f": {sequence['repair']}" if sequence["is_behind"] else "."
+def message(problem: BaseException) -> str:
+    """The problem in one line. Unlike a client, an operator may see the driver's text."""
+    text = f"{problem.why} {problem.cause or ''}" if isinstance(problem, ApiError) else str(problem)
+    if isinstance(problem, DatabaseUnavailable):
+        text = f"The database cannot be used: {str(problem.__cause__) or problem.cause}"
+    elif isinstance(problem, InternalError):
+        text = "The database cannot store this."
+        if problem.cause == "UniqueViolation":
+            text += " The sequence principal_uid_seq is behind. `flask doctor` prints the statement that repairs it."
+    elif isinstance(problem, UnicodeError):
+        text = "The text is not in UTF-8."
+    return " ".join(text.split())
 
 
 def add_list(commands: Group, things: str, statement: str, line: Callable[[Row], str]) -> None:
@@ -109,22 +105,15 @@ def add_delete(commands: Group, thing: str, about: str, statement: str, key: str
 
     def delete(name: str) -> None:
         with database() as opened:
-            existing(opened.one(statement, **{key: name}, **parameters), f"{thing} {name}")
+            existing(opened.one(statement, **{key: name}, **parameters), f"There is no {thing} {name}.")
 
     add_verb(commands, "delete", about, delete, key)
 
 
-def existing(row: Row | None, name: str) -> Row:
-    """The row. Raises `ClickException` where the statement returned none."""
+def existing(row: Row | None, problem: str) -> Row:
+    """The row. Raises `ClickException` with the problem if the statement returned none."""
     if row is None:
-        raise click.ClickException(f"There is no {name}.")
-    return row
-
-
-def inserted(row: Row | None, name: str) -> Row:
-    """The row. Raises `ClickException` if there is none: the name is taken."""
-    if row is None:
-        raise click.ClickException(f"There is a {name} already.")
+        raise click.ClickException(problem)
     return row
 
 

@@ -17,7 +17,7 @@ from auth.db import DirectDatabase, Row
 from auth.pool import CONNECTIONS
 
 from . import second_factor
-from .common import Answer, Command, database, reason
+from .common import Answer, Command, database, message
 from .migrations import pending
 
 KEYS: Final = ("JWT_PRIVATE_KEY", "JWT_PUBLIC_KEYS")
@@ -56,7 +56,7 @@ def _of_environment(url: str) -> Iterator[Row]:
 def _of_database(opened: DirectDatabase) -> Iterator[Row]:
     try:
         asked = time.time()
-        facts = opened.one("server_facts") or {}
+        [facts] = opened.many("server_facts")
         yield _clocks(asked, time.time(), facts["ms_since_epoch"] / 1000)
         whose = "" if text_of(os.environ, "DATABASE_URL") else ", make run's own: DATABASE_URL is not set"
         kind = f"PostgreSQL {facts['version']}{whose}"
@@ -69,10 +69,10 @@ def _of_database(opened: DirectDatabase) -> Iterator[Row]:
         if not waiting:
             yield _hashes(opened.many("password_hash_sample"))
             yield finding("second factors", *second_factor.state(opened))
-            sequence = opened.one("principal_uid_sequence") or {}
+            [sequence] = opened.many("principal_uid_sequence")
             yield finding("sequence", not sequence["is_behind"], "it is ahead of every uid", sequence["repair"])
     except DatabaseUnavailable as fault:
-        yield finding("database", False, reason(fault))
+        yield finding("database", False, message(fault))
 
 
 def _clocks(asked: float, answered: float, theirs: float) -> Row:
@@ -85,19 +85,17 @@ def _connections(there: int) -> Iterator[Row]:
     with suppress(Misconfigured):  # the check of the environment has failed too
         processes = read(os.environ, "WEB_CONCURRENCY")["WEB_CONCURRENCY"]
         needed = processes * CONNECTIONS
-        message = f"{processes} processes take up to {needed} connections, of {there} that the database has"
-        yield finding("connections", needed <= there, message)
+        text = f"{processes} processes take up to {needed} connections, of {there} that the database has"
+        yield finding("connections", needed <= there, text)
 
 
 def _hashes(samples: list[Row]) -> Row:
     """Whether users have a hash above its ceiling. The service never computes such a hash, so they cannot log in."""
-    dear = list[Row]()
+    users, example = 0, ""
     for row in samples:
         with suppress(ValueError):  # the text is not a hash
-            dear += [row] if excess(row["password_hash"]) else []
-    if not dear:
-        return finding("password hashes", True, "none is above the ceiling of its kind")
-    users = sum(row["users"] for row in dear)
-    example = min(row["first_id"] for row in dear)
-    message = f"{users} users cannot log in, {example} for example: {excess(dear[0]['password_hash'])}"
-    return finding("password hashes", False, f"{message}. Run `flask users reset-password` for each.")
+            if kind := excess(row["password_hash"]):
+                users += row["users"]
+                example = example or f"{row['first_id']} for example: {kind}"
+    problem = f"{users} users cannot log in, {example}. Run `flask users reset-password` for each."
+    return finding("password hashes", not users, "none is above the ceiling of its kind", problem)

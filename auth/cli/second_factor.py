@@ -4,6 +4,7 @@ import base64
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain
 from typing import Final
 
 import click
@@ -29,13 +30,12 @@ def generate_key() -> Answer:
 
 @keys.commands.command("rekey", help="Encrypt every second factor again, with the first key of SECOND_FACTOR_KEYS.")
 def rekey() -> Answer:
-    rekeyed, unreadable = 0, 0
+    rekeyed = unreadable = 0
     with database() as opened:
-        for old, lost in _batches(opened):
-            texts = {"old": [row["secret"] for row in old], "new": [row["new"] for row in old]}
-            ids = [row["principal_id"] for row in old]
-            rekeyed += opened.run("second_factor_rekey", principal_ids=ids, **texts) if old else 0
-            unreadable += len(lost)
+        for rows in _batches(opened):
+            columns = {name: [row[name] for row in rows] for name in rows[0]}
+            rekeyed += opened.run("second_factor_rekey", **columns)
+            unreadable += sum(row["new"] is None for row in rows)
     lines = [f"rekeyed {rekeyed}", *([f"no key opens {unreadable}"] if unreadable else [])]
     return Answer({"rekeyed": rekeyed, "unreadable": unreadable}, lines, failed=bool(unreadable))
 
@@ -44,22 +44,27 @@ def rekey() -> Answer:
 @click.argument("user_id", metavar="ID")
 def reset_second_factor(user_id: str) -> Answer:
     with database() as opened:
-        user = existing(opened.one("second_factor_reset", id=user_id), f"user {user_id} with a second factor")
-    return Answer({"id": user_id, "ended": user["revoked"]}, [f"removed the second factor of {user_id}"])
+        user = opened.one("second_factor_reset", id=user_id)
+        ended = existing(user, f"There is no user {user_id} with a second factor.")["revoked"]
+    return Answer({"id": user_id, "ended": ended}, [f"removed the second factor of {user_id}"])
 
 
 def state(opened: DirectDatabase) -> tuple[bool, str]:
     """Whether the keys open every secret, and a message, which also counts the secrets under an old key."""
-    with suppress(Misconfigured):
-        old, lost = map(sum, zip((0, 0), *((len(old), len(lost)) for old, lost in _batches(opened)), strict=True))
-        if lost:
-            return False, f"no key opens {lost}: repair SECOND_FACTOR_KEYS, or run `flask users reset-second-factor`"
-        return True, f"{old} are under an old key: run `flask keys rekey`" if old else "all are under the first key"
-    return False, "not checked: SECOND_FACTOR_KEYS is wrong"
+    unreadable = old = 0
+    try:
+        for row in chain.from_iterable(_batches(opened)):
+            unreadable += row["new"] is None
+            old += row["new"] != row["secret"]
+    except Misconfigured:
+        return False, "not checked: SECOND_FACTOR_KEYS is wrong"
+    if unreadable:
+        return False, f"no key opens {unreadable}: repair SECOND_FACTOR_KEYS, or `flask users reset-second-factor`"
+    return True, f"{old} are under an old key: run `flask keys rekey`" if old else "all are under the first key"
 
 
 def add_imported(transaction: Transaction, person: Row, totp_secret: str) -> None:
-    """Store the second factor that a new person had in another system. Raises `ClickException`."""
+    """Store the second factor that a new person had in another system. Raises `ClickException`, or `ApiError`."""
     text = "".join(totp_secret.split()).rstrip("=").upper()
     secret = text + "=" * (-len(text) % 8)
     size = 0
@@ -67,10 +72,7 @@ def add_imported(transaction: Transaction, person: Row, totp_secret: str) -> Non
         size = len(base64.b32decode(secret))
     if size not in SECRET_BYTES:
         raise click.ClickException("A totpSecret is base32 of 10 to 128 bytes.")
-    try:
-        sealed = _keys().seal(StoredSecret(person["uid"], secret))
-    except ApiError as fault:
-        raise click.ClickException(f"A totpSecret cannot be encrypted: {fault.cause}.") from None
+    sealed = _keys().seal(StoredSecret(person["uid"], secret))
     transaction.run("second_factor_import", id=person["id"], secret=sealed)
 
 
@@ -79,16 +81,13 @@ def _keys() -> SecondFactorKeys:
     return keys
 
 
-def _batches(opened: DirectDatabase) -> Iterator[tuple[list[Row], list[Row]]]:
-    """Two lists for each batch: rows under an old key, with the secret to store as `new`; rows that no key opens."""
+def _batches(opened: DirectDatabase) -> Iterator[list[Row]]:
+    """All second factors. `new` is the secret under the first key, `secret` itself if it already is, or None."""
     after, keys = "", _keys()
     while rows := opened.many("second_factor_list", after=after, batch=BATCH):
         after = rows[-1]["principal_id"]
-        old, unreadable = list[Row](), list[Row]()
         for row in rows:
-            try:
-                new = keys.resealed(row["secret"], row["uid"])
-                old += [row | {"new": new}] if new != row["secret"] else []
-            except ApiError:
-                unreadable.append(row)
-        yield old, unreadable
+            row["new"] = None
+            with suppress(ApiError):  # no key opens it
+                row["new"] = keys.resealed(row["secret"], row["uid"])
+        yield rows

@@ -6,28 +6,25 @@ import click
 
 from auth.core import limits, refresh_tokens
 from auth.core.claims import is_id
-from auth.core.errors import MalformedScope
 from auth.core.scopes import Scope
 from auth.db import Row, Transaction
 
-from .common import Answer, Group, add_delete, add_list, database, existing, inserted
+from .common import Answer, Group, add_delete, add_list, database, existing
 
 commands = Group("services", help="Services, and the scopes they may ask for when they extend a user's token.")
 
 
 @commands.command("create", help="Create a service. Prints its refresh token once.")
 @click.argument("service_id", metavar="_ID")
-@click.option("--scope", "scopes", multiple=True, help="A scope it may ask for; can be given more than once.")
+@click.option("--scope", "scopes", multiple=True, help="A scope it may ask for; any number of times.")
 def create(service_id: str, scopes: tuple[str, ...]) -> Answer:
     if not is_id(service_id) or not re.match("_[^_]", service_id):
         raise click.ClickException("A service's id starts with one _, has 2 to 255 characters, no control character.")
     policy = _canonical(scopes)
     with database() as opened, opened.transaction() as transaction:
-        inserted(transaction.one("service_insert", id=service_id), f"principal {service_id}")
-        transaction.run("service_scope_insert", service_id=service_id, scopes=policy)
-        refresh_token = _insert_token(transaction, service_id)
-    answer = {"id": service_id, "scopes": sorted(policy), "refreshToken": refresh_token}
-    return Answer(answer, [f"created {service_id}; its refresh token, which is not kept:\n{refresh_token}"])
+        created = transaction.one("service_insert", id=service_id, scopes=policy)
+        existing(created, f"There is a principal {service_id} already.")
+        return _with_new_token(transaction, {"id": service_id, "scopes": sorted(policy)})
 
 
 @commands.command("scopes", help="Show what a service may ask for, after adding to it and removing from it.")
@@ -35,12 +32,9 @@ def create(service_id: str, scopes: tuple[str, ...]) -> Answer:
 @click.option("--add", multiple=True, metavar="SCOPE")
 @click.option("--remove", multiple=True, metavar="SCOPE")
 def scopes_command(service_id: str, add: tuple[str, ...], remove: tuple[str, ...]) -> Answer:
-    added, removed = _canonical(add), _canonical(remove)
-    with database() as opened, opened.transaction() as transaction:
-        existing(transaction.one("service_find", id=service_id), f"service {service_id}")
-        transaction.run("service_scope_insert", service_id=service_id, scopes=added)
-        transaction.run("service_scope_delete", service_id=service_id, scopes=removed)
-        service = transaction.one("service_find", id=service_id) or {}
+    changes = {"added": _canonical(add), "removed": _canonical(remove)}
+    with database() as opened:
+        service = existing(opened.one("service_scope_change", id=service_id, **changes), _missing(service_id))
     return Answer(service, [_line(service)])
 
 
@@ -49,27 +43,25 @@ def scopes_command(service_id: str, add: tuple[str, ...], remove: tuple[str, ...
 @click.option("--keep", type=click.IntRange(1, 24 * 60), metavar="MINUTES", help="How long the previous one works.")
 def rotate(service_id: str, keep: int | None) -> Answer:
     with database() as opened, opened.transaction() as transaction:
-        service = existing(transaction.one("service_find", id=service_id), f"service {service_id}")
-        end = "service_token_expire" if keep else "service_token_delete"
-        transaction.run(end, service_id=service_id, minutes=keep)
-        refresh_token = _insert_token(transaction, service_id)
-    answer = service | {"refreshToken": refresh_token}
-    return Answer(answer, [f"new refresh token of {service_id}, shown only now:\n{refresh_token}"])
+        service = existing(transaction.one("service_find", id=service_id), _missing(service_id))
+        transaction.run("service_token_expire" if keep else "service_token_delete", service_id=service_id, minutes=keep)
+        return _with_new_token(transaction, service)
 
 
-def _insert_token(transaction: Transaction, service_id: str) -> str:
+def _with_new_token(transaction: Transaction, service: Row) -> Answer:
     refresh_token = refresh_tokens.generate()
-    grant = {"scopes": ["all:write"], "access_token_lifetime_ms": limits.ACCESS_TOKEN_MS}
-    digest = refresh_tokens.digest(refresh_token)
-    transaction.run("refresh_token_insert_service", token_hash=digest, principal_id=service_id, **grant)
-    return refresh_token
+    stored = {"token_hash": refresh_tokens.digest(refresh_token), "access_token_lifetime_ms": limits.ACCESS_TOKEN_MS}
+    transaction.run("service_token_insert", service_id=service["id"], **stored)
+    answer = service | {"refreshToken": refresh_token}
+    return Answer(answer, [f"refresh token of {service['id']}, shown only now:\n{refresh_token}"])
+
+
+def _missing(service_id: str) -> str:
+    return f"There is no service {service_id}."
 
 
 def _canonical(scopes: tuple[str, ...]) -> list[str]:
-    try:
-        return list(dict.fromkeys(str(Scope.parse(scope)) for scope in scopes))
-    except MalformedScope:
-        raise click.ClickException("A scope looks like files.listAtDirectory:read.") from None
+    return list(dict.fromkeys(str(Scope.parse(scope)) for scope in scopes))
 
 
 def _line(row: Row) -> str:

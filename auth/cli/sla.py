@@ -17,12 +17,8 @@ def publish(file: IO[bytes]) -> Answer:
     content = file.read(TEXT_BYTES + 1)
     if not 1 <= len(content) <= TEXT_BYTES:
         raise click.ClickException(f"The terms have 1 to {TEXT_BYTES:,} bytes.")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeError:
-        raise click.ClickException("The terms are not in UTF-8.") from None
     with database() as opened:
-        published = opened.one("sla_insert", text=text) or {}
+        published = opened.one("sla_insert", text=content.decode("utf-8-sig")) or {}
     return Answer(published, [f"published version {published['version']}"])
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from auth.db import Row, Transaction
 
-from .common import Answer, Command, check_person, database, inserted
+from .common import Answer, Command, check_person, database, existing
 from .imported_hashes import CREDENTIALS, TAKEN, read
 from .second_factor import add_imported
 
@@ -65,7 +65,8 @@ def import_command(file: IO[bytes]) -> Answer:
 
 
 def _insert(transaction: Transaction, user: Row) -> None:
-    person = inserted(transaction.one("principal_insert", principal_type="password", **user), f"principal {user['id']}")
+    created = transaction.one("principal_insert", principal_type="password", **user)
+    person = existing(created, f"There is a principal {user['id']} already.")
     if user["totp_secret"] is not None:
         add_imported(transaction, person, user["totp_secret"])
     if user["sla_version"] and not transaction.one("sla_import", id=user["id"], version=user["sla_version"]):

@@ -78,17 +78,10 @@ class World:
     def service(self, *scopes: str, named: str | None = None) -> Stored:
         """A new service that may ask for those scopes, with its own token."""
         service_id = named or f"_service-{secrets.token_hex(8)}"
-        nobody = {"first_names": None, "last_name": None, "email": None, "org_id": None, "password_hash": None}
-        self.db.one("principal_insert", id=service_id, role="SERVICE", principal_type="service", **nobody)
-        self.db.run("service_scope_insert", service_id=service_id, scopes=list(scopes))
+        self.db.one("service_insert", id=service_id, scopes=list(scopes))
         token = refresh_tokens.generate()
-        self.db.run(
-            "refresh_token_insert_service",
-            token_hash=refresh_tokens.digest(token),
-            principal_id=service_id,
-            scopes=["all:write"],
-            access_token_lifetime_ms=ACCESS_TOKEN_MS,
-        )
+        stored = {"token_hash": refresh_tokens.digest(token), "access_token_lifetime_ms": ACCESS_TOKEN_MS}
+        self.db.run("service_token_insert", service_id=service_id, **stored)
         return Stored(service_id, token, self.access_token(service_id))
 
     def login_service(
