@@ -22,6 +22,10 @@ READS: Final = ("_find", "_list", "_latest", "_return")
 class Database:
     """Runs statements by name. Raises `DatabaseUnavailable`, or `InternalError` for what PostgreSQL cannot store."""
 
+    def __init__(self, lease: Callable[[bool], AbstractContextManager[Connection]]) -> None:
+        """`lease` gets whether the connection is for writes, and returns the connection for a `with` block."""
+        self._lease = lease
+
     def one(self, name: str, /, **parameters: object) -> Row | None:
         """The statement's only row, or None if it returns none."""
         return self._execute(name, parameters, lambda cursor: cursor.fetchone())
@@ -35,51 +39,39 @@ class Database:
 
     def script(self, text: str) -> None:
         """Run the statements of a migration, one after another. PostgreSQL makes them one transaction."""
-        with self._lease(writes=True) as connection:
+        with self._lease(True) as connection:
             connection.execute(text)
 
     @contextmanager
-    def transaction(self) -> Iterator["Transaction"]:
+    def transaction(self) -> Iterator["Database"]:
         """One transaction for statements that must agree. It is rolled back if the block raises."""
-        with self._lease(writes=True) as connection, connection.transaction():
-            yield Transaction(connection)
+        with self._lease(True) as connection, connection.transaction():
+            yield Database(lambda _: nullcontext(connection))
 
     def _execute(self, name: str, parameters: Row, result: Callable[[Cursor], Result]) -> Result:
-        with self._lease(writes=not name.endswith(READS)) as connection:
+        with self._lease(not name.endswith(READS)) as connection:
             # Settings such as extra_float_digits change only text results. A binary result of a statement without
             # parameters would keep a snapshot in a transaction, and CREATE INDEX CONCURRENTLY would wait for it.
             return result(connection.cursor_of(name).execute(STATEMENTS[name], parameters, binary=bool(parameters)))
-
-    def _lease(self, writes: bool) -> AbstractContextManager[Connection]:
-        raise NotImplementedError
 
 
 class DirectDatabase(Database):
     """For commands: a connection for each statement or transaction, and no timeout for statements."""
 
     def __init__(self, url: str) -> None:
+        super().__init__(lambda _: closing(open_connection(url, 0)))
         self.url = url
 
-    def _lease(self, writes: bool) -> AbstractContextManager[Connection]:
-        return closing(self._open(0))
 
-    def _open(self, statement_seconds: float, answer_seconds: float = math.inf) -> Connection:
-        """A new connection with the settings that the statements need. 0 seconds: no timeout."""
-        connection = Connection.open(self.url)
-        connection.deadline = monotonic() + answer_seconds  # connecting may have taken 2 seconds for each silent host
-        values = {"milliseconds": str(int(statement_seconds * 1000)), "backend_pid": connection.info.backend_pid}
-        try:
-            if not connection.execute(STATEMENTS["connection_configure"], values).fetchone():
-                connection.prepare_threshold = None  # PgBouncer's sessions do not keep prepared statements
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-
-class Transaction(Database):
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def _lease(self, writes: bool) -> AbstractContextManager[Connection]:
-        return nullcontext(self._connection)
+def open_connection(url: str, statement_seconds: float, answer_seconds: float = math.inf) -> Connection:
+    """A new connection with the settings that the statements need. 0 seconds: no timeout."""
+    connection = Connection.open(url)
+    connection.deadline = monotonic() + answer_seconds  # connecting may have taken 2 seconds for each silent host
+    values = {"milliseconds": str(int(statement_seconds * 1000)), "backend_pid": connection.info.backend_pid}
+    try:
+        if not connection.execute(STATEMENTS["connection_configure"], values).fetchone():
+            connection.prepare_threshold = None  # PgBouncer's sessions do not keep prepared statements
+    except BaseException:
+        connection.close()
+        raise
+    return connection

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import cached_property, partial
+from functools import partial
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Final
 
 from auth.connection import Connection, TransactionStatus
 from auth.core.errors import DatabaseUnavailable
-from auth.db import Database, DirectDatabase
+from auth.db import Database, open_connection
 
 CONNECTIONS: Final = 12  # a process has at most this many
 WRITE_CONNECTIONS: Final = 8  # this many may write; the others are for reads while commits wait for a standby
@@ -23,11 +23,12 @@ STATEMENT_SECONDS: Final = 1.5  # the timeout in PostgreSQL, so that it answers 
 Slots = Sequence[SimpleQueue[None]]  # of a queue, each item is a free slot
 
 
-class Pool(DirectDatabase):
+class Pool(Database):
     """For the service: threads share some connections, and every wait ends."""
 
     def __init__(self, url: str) -> None:
-        super().__init__(url)
+        super().__init__(self.lease)
+        self._url = url
         self._idle: list[Connection] = []  # the one given back last is taken first
         self._slots, self._write_slots = SimpleQueue[None](), SimpleQueue[None]()  # `Semaphore` is eight times as slow
         _free([self._slots] * CONNECTIONS + [self._write_slots] * WRITE_CONNECTIONS)
@@ -38,7 +39,7 @@ class Pool(DirectDatabase):
             while True:
                 self._idle.pop().close()
 
-    def _lease(self, writes: bool, deadline: float | None = None) -> Connection:
+    def lease(self, writes: bool, deadline: float | None = None) -> Connection:
         """A connection for a `with` block, until the deadline of the monotonic clock. Raises `DatabaseUnavailable`."""
         deadline = deadline or monotonic() + REQUEST_SECONDS
         slots = (self._write_slots, self._slots) if writes else (self._slots,)
@@ -51,14 +52,14 @@ class Pool(DirectDatabase):
                 self._background.submit(self._open_idle, slots).result(deadline - monotonic())
             except (TimeoutError, RuntimeError) as fault:  # RuntimeError: no thread could start; the task waits
                 raise DatabaseUnavailable(cause=type(fault).__name__) from fault
-            return self._lease(writes, deadline)
+            return self.lease(writes, deadline)
         connection.deadline = min(deadline, monotonic() + ANSWER_SECONDS)
         connection.give_back = partial(self._give_back, connection, slots)
         return connection
 
     def _open_idle(self, slots: Slots) -> None:
         try:
-            self._idle.append(self._open(STATEMENT_SECONDS, ANSWER_SECONDS))
+            self._idle.append(open_connection(self._url, STATEMENT_SECONDS, ANSWER_SECONDS))
         finally:
             _free(slots)
 
@@ -87,17 +88,3 @@ def _take(slots: Slots, deadline: float) -> None:
 def _free(slots: Slots) -> None:
     for each in slots:
         each.put(None)
-
-
-class RequestDatabase(Database):
-    """The shared connections for one request. The time to its deadline begins with its first statement."""
-
-    def __init__(self, shared: Pool) -> None:
-        self._shared = shared
-
-    @cached_property
-    def deadline(self) -> float:
-        return monotonic() + REQUEST_SECONDS
-
-    def _lease(self, writes: bool) -> Connection:
-        return self._shared._lease(writes, self.deadline)

@@ -359,7 +359,7 @@ def test_a_write_that_gets_no_connection_takes_no_slot_from_others(site: Site) -
     database = Pool(site.direct)
     with ExitStack() as reads:
         for _ in range(CONNECTIONS):
-            reads.enter_context(database._lease(writes=False))
+            reads.enter_context(database.lease(writes=False))
         with pytest.raises(DatabaseUnavailable):
             database.many("expired_delete", batch=1, claim_days=30)
     assert all_slots_are_free(database)
@@ -375,7 +375,7 @@ def test_one_connection_that_hangs_ends_the_idle_ones(site: Site) -> None:  # no
     try:
         for pid in backends:
             os.kill(pid, signal.SIGSTOP)
-        with pytest.raises(DatabaseUnavailable), database._lease(False, time.monotonic() + 0.1) as connection:
+        with pytest.raises(DatabaseUnavailable), database.lease(False, time.monotonic() + 0.1) as connection:
             connection.execute("SELECT 1")
         wait_until(lambda: not database._idle)
         assert database.one("migration_latest")
@@ -405,11 +405,11 @@ def test_too_few_descriptors_to_cancel(site: Site, left: int) -> None:  # noqa: 
     database = Pool(site.direct)
 
     def give_up(_: int) -> None:
-        with database.transaction() as transaction:
-            transaction._connection.deadline = time.monotonic() + 0.2
+        with database.lease(True) as connection, connection.transaction():
+            connection.deadline = time.monotonic() + 0.2
             together.wait(10)
             with pytest.raises(DatabaseUnavailable):
-                transaction.script("SELECT pg_sleep(1.2)")
+                connection.execute("SELECT pg_sleep(1.2)")
             raise DatabaseUnavailable
 
     def refused(number: int) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from auth.core import passwords, refresh_tokens
-from auth.pool import RequestDatabase
+from auth.db import Database
 
 from .support.api import Answer, Api, any_address, send_to_app
 from .support.lockouts import FAILURES, block, fail, limit_key, locked
@@ -136,9 +136,9 @@ def test_a_login_that_was_blocked_after_its_read_counts_nothing(
     refused_login: Login, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Logins at the same time reached the limit between the read and the count."""
-    one, reads = RequestDatabase.one, list[str]()
+    one, reads = Database.one, list[str]()
 
-    def outdated(db: RequestDatabase, name: str, /, **parameters: object) -> object:
+    def outdated(db: Database, name: str, /, **parameters: object) -> object:
         reads.append(name)
         return (one(db, name, **parameters) or {}) | ({"retry_after_seconds": None} if len(reads) == 1 else {})
 
@@ -147,7 +147,7 @@ def test_a_login_that_was_blocked_after_its_read_counts_nothing(
         FROM login_limit WHERE failures <> '{}' ORDER BY key
     """
     before = connection.execute(rows).fetchall()
-    monkeypatch.setattr(RequestDatabase, "one", outdated)
+    monkeypatch.setattr(Database, "one", outdated)
     refused_login()
     assert reads == ["login_find"]
     assert connection.execute(rows).fetchall() == before

@@ -24,7 +24,7 @@ from auth.core.limits import (
     REFRESH_COOKIE_SECONDS,
 )
 from auth.core.models import Role
-from auth.pool import RequestDatabase
+from auth.db import Database
 
 from .support.api import COOKIE, Api, request_class
 from .support.locks import holding, waits_for_a_lock
@@ -348,19 +348,19 @@ def test_a_login_purges_expired_rows(api: Api, world: World, database_url: str, 
 @pytest.fixture
 def purges(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The purges that were asked for. They fail; rows that had expired before are deleted first."""
-    one, asked = RequestDatabase.one, list[str]()
+    one, asked = Database.one, list[str]()
     while any(
         (request_class(app).database.one("expired_delete", batch=PURGE_ROWS, claim_days=CLAIM_DAYS) or {}).values()
     ):
         pass
 
-    def failing(db: RequestDatabase, name: str, /, **parameters: object) -> object:
+    def failing(db: Database, name: str, /, **parameters: object) -> object:
         if name == "expired_delete":
             asked.append(name)
             raise DatabaseUnavailable
         return one(db, name, **parameters)
 
-    monkeypatch.setattr(RequestDatabase, "one", failing)
+    monkeypatch.setattr(Database, "one", failing)
     return asked
 
 

@@ -132,8 +132,8 @@ def test_commands_and_transactions_have_no_timeout_but_ours(inherited: str) -> N
 def test_a_commit_is_durable(inherited: str) -> None:
     """Otherwise a crash could take back a claim that was acknowledged."""
     database = Pool(inherited)
-    with database.transaction() as transaction:
-        assert transaction._connection.execute("SHOW synchronous_commit").fetchall() == [{"synchronous_commit": "on"}]
+    with database.lease(True) as connection:
+        assert connection.execute("SHOW synchronous_commit").fetchall() == [{"synchronous_commit": "on"}]
     database.close()
 
 

@@ -13,7 +13,7 @@ from cryptography.fernet import Fernet
 from auth.config import Misconfigured, read
 from auth.core.errors import ApiError
 from auth.core.second_factor import SecondFactorKeys, StoredSecret
-from auth.db import DirectDatabase, Row, Transaction
+from auth.db import Database, DirectDatabase, Row
 
 from . import keys
 from .common import Answer, Command, database, existing
@@ -63,7 +63,7 @@ def state(opened: DirectDatabase) -> tuple[bool, str]:
     return True, f"{old} are under an old key: run `flask keys rekey`" if old else "all are under the first key"
 
 
-def add_imported(transaction: Transaction, person: Row, totp_secret: str) -> None:
+def add_imported(transaction: Database, person: Row, totp_secret: str) -> None:
     """Store the second factor that a new person had in another system. Raises `ClickException`, or `ApiError`."""
     text = "".join(totp_secret.split()).rstrip("=").upper()
     secret = text + "=" * (-len(text) % 8)

@@ -7,7 +7,7 @@ import click
 from auth.core import limits, refresh_tokens
 from auth.core.claims import is_id
 from auth.core.scopes import Scope
-from auth.db import Row, Transaction
+from auth.db import Database, Row
 
 from .common import Answer, Group, add_delete, add_list, database, existing
 
@@ -48,7 +48,7 @@ def rotate(service_id: str, keep: int | None) -> Answer:
         return _with_new_token(transaction, service)
 
 
-def _with_new_token(transaction: Transaction, service: Row) -> Answer:
+def _with_new_token(transaction: Database, service: Row) -> Answer:
     refresh_token = refresh_tokens.generate()
     stored = {"token_hash": refresh_tokens.digest(refresh_token), "access_token_lifetime_ms": limits.ACCESS_TOKEN_MS}
     transaction.run("service_token_insert", service_id=service["id"], **stored)

@@ -6,7 +6,7 @@ from typing import IO, Annotated, Literal
 import click
 import msgspec
 
-from auth.db import Row, Transaction
+from auth.db import Database, Row
 
 from .common import Answer, Command, check_person, database, existing
 from .imported_hashes import CREDENTIALS, TAKEN, read
@@ -64,7 +64,7 @@ def import_command(file: IO[bytes]) -> Answer:
     return Answer({"imported": len(hashes)}, [f"imported {len(hashes)} users{without}"])
 
 
-def _insert(transaction: Transaction, user: Row) -> None:
+def _insert(transaction: Database, user: Row) -> None:
     created = transaction.one("principal_insert", principal_type="password", **user)
     person = existing(created, f"There is a principal {user['id']} already.")
     if user["totp_secret"] is not None:

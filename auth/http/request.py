@@ -12,8 +12,8 @@ from auth.config import Config
 from auth.core import passwords
 from auth.core.errors import ApiError, InvalidToken
 from auth.core.tokens import AccessTokens
-from auth.db import Row
-from auth.pool import Pool, RequestDatabase
+from auth.db import Database, Row
+from auth.pool import REQUEST_SECONDS, Pool
 
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._=+/:-]{1,128}", re.ASCII)
 _WITH_PORT: Final = re.compile(r"(?:\[([0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{1,45})\]|([0-9.]{7,15})(?=:))(?::([0-9]{1,5}))?")
@@ -41,8 +41,13 @@ class Request:
         self.record: dict[str, Any] = {"requestId": self.id, "errorCode": None}  # fields of the log line
         self.set_principal(None)
         self.details: dict[str, Any] = {}  # the event's details; never a token, a password or a jti
-        self.db = RequestDatabase(self.database)
+        self.db = Database(lambda writes: self.database.lease(writes, self.deadline))
         self.headers_to_set: list[tuple[str, str]] = []  # of every answer, errors too
+
+    @cached_property
+    def deadline(self) -> float:
+        """The end of all waits for the database and for hashes. The time to it begins with the first of them."""
+        return time.monotonic() + REQUEST_SECONDS
 
     def header(self, name: str) -> str:
         """The value of that header, or "" where there is none."""
@@ -54,7 +59,7 @@ class Request:
 
     def hashed(self, work: Callable[..., passwords.Result], *arguments: Any) -> passwords.Result:
         """The result of a function of `passwords`, in its turn. Raises `LoginBusy`."""
-        return passwords.in_turn(self.db.deadline, partial(setattr, self, "hash_wait_seconds"), work, *arguments)
+        return passwords.in_turn(self.deadline, partial(setattr, self, "hash_wait_seconds"), work, *arguments)
 
     def live_row(self, statement: str, refusal: type[ApiError] = InvalidToken, /, **parameters: object) -> Row:
         """The row of the statement; its `revoked` is recorded. Raises `refusal` if there is no row."""

@@ -23,7 +23,7 @@ def livez(_: Request) -> Response:
 
 @blueprint.get("/readyz")
 def readyz(request: Request) -> Response:
-    request.db.deadline = monotonic() + 1
+    request.deadline = monotonic() + 1
     latest = request.db.one("migration_latest")
     if latest is None or latest["version"] < LATEST:
         raise DatabaseUnavailable(cause="not migrated")

@@ -4,21 +4,22 @@ from collections.abc import Callable
 
 import pytest
 
-from auth.pool import RequestDatabase
+from auth.db import Database
 
 
 def before_each(monkeypatch: pytest.MonkeyPatch, call: Callable[[str], object]) -> None:
-    """Call the function with the name of each statement before it runs. Statements of a transaction are left out."""
+    """Call the function with the name of each statement of a request before it runs."""
 
     def watched(ask: Callable[..., object]) -> Callable[..., object]:
-        def asked(db: RequestDatabase, name: str, /, **parameters: object) -> object:
-            call(name)
+        def asked(db: Database, name: str, /, **parameters: object) -> object:
+            if type(db) is Database:  # not a subclass, as those of tests and commands
+                call(name)
             return ask(db, name, **parameters)
 
         return asked
 
     for method in ("one", "many", "run"):
-        monkeypatch.setattr(RequestDatabase, method, watched(getattr(RequestDatabase, method)))
+        monkeypatch.setattr(Database, method, watched(getattr(Database, method)))
 
 
 def noted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
