@@ -4,8 +4,8 @@ No statement is repeated: when a connection breaks, the outcome is unknown, and 
 """
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -42,25 +42,11 @@ class Database:
         with self._lease(True) as connection:
             connection.execute(text)
 
-    @contextmanager
-    def transaction(self) -> Iterator["Database"]:
-        """One transaction for statements that must agree. It is rolled back if the block raises."""
-        with self._lease(True) as connection, connection.transaction():
-            yield Database(lambda _: nullcontext(connection))
-
     def _execute(self, name: str, parameters: Row, result: Callable[[Cursor], Result]) -> Result:
         with self._lease(not name.endswith(READS)) as connection:
             # Settings such as extra_float_digits change only text results. A binary result of a statement without
             # parameters would keep a snapshot in a transaction, and CREATE INDEX CONCURRENTLY would wait for it.
             return result(connection.cursor_of(name).execute(STATEMENTS[name], parameters, binary=bool(parameters)))
-
-
-class DirectDatabase(Database):
-    """For commands: a connection for each statement or transaction, and no timeout for statements."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__(lambda _: closing(open_connection(url, 0)))
-        self.url = url
 
 
 def open_connection(url: str, statement_seconds: float, answer_seconds: float = math.inf) -> Connection:

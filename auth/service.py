@@ -1,16 +1,20 @@
 """The way of a request: route, view, log, response."""
 
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 from wsgiref.types import StartResponse
 
+import msgspec
 from flask import Flask
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from auth.core import errors
 from auth.http.request import Request
 from auth.http.responses import HTML, Response, error_response
-from auth.ops.request_log import log_request
+from auth.ops import log, metrics
 
 
 class Service(Flask):
@@ -29,7 +33,7 @@ class Service(Flask):
             response: Response = self._answer(request)
         except Exception as error:
             response = error_response(request, error)
-        log_request(request, response)
+        _record(request, response)
         return response(environ, start_response)
 
     def _answer(self, request: Request) -> Any:
@@ -43,3 +47,37 @@ class Service(Flask):
                 return Response(b"", {**HTML, "Allow": allow})
             raise errors.MethodNotAllowed(headers={"Allow": allow}) from None
         return self.view_functions[request.endpoint](request, **variables)
+
+
+def _record(request: Request, response: Response) -> None:
+    """Write one line of JSON, and count the request."""
+    seconds = time.perf_counter() - request.started
+    rpc = request.endpoint.rpartition(".")[2].replace(":", ".") if request.endpoint else None
+    event = _security_event(request, response.status)
+    with suppress(OSError, TypeError):  # raised by prometheus_client after a clean-up has removed its files
+        metrics.count(request, rpc or "none", response.status, seconds, event)
+    level = "WARNING" if response.status >= 500 or event.get("event") == "lockout" else "INFO"
+    if level in request.config.log_levels:
+        line = {
+            "time": datetime.now(UTC),
+            "level": level,
+            **request.record,
+            "rpc": rpc,
+            "method": request.method,
+            "status": response.status,
+            "durationMs": round(seconds * 1000, 3),
+            "client": request.client_address,
+            **event,
+        }
+        if request.exception is not None:
+            line["exception"] = log.traceback_without_messages(request.exception)
+        if not log.write(line, msgspec.json.encode):
+            metrics.LINES_DROPPED.inc()
+
+
+def _security_event(request: Request, status: int) -> dict[str, Any]:
+    if request.event is None:
+        return {}
+    outcome = request.record["errorCode"] or ("success" if status < 400 else str(status))
+    event = "lockout" if outcome == "TOO_MANY_ATTEMPTS" else request.event
+    return {"event": event, "outcome": outcome, **request.details}

@@ -16,10 +16,10 @@ from cryptography.fernet import Fernet
 from gunicorn.app.wsgiapp import WSGIApplication
 
 from auth.cli import keys, migrations
+from auth.cli.common import DirectDatabase
 from auth.config import Misconfigured, from_environment, read
 from auth.core import limits, passwords, refresh_tokens
 from auth.core.errors import DatabaseUnavailable
-from auth.db import DirectDatabase
 from dev.database import HOME, running
 
 WELCOME = """

@@ -13,10 +13,10 @@ from psycopg.conninfo import conninfo_to_dict
 from xdist.workermanage import NodeManager
 
 from app import create_app
+from auth.cli.common import DirectDatabase
 from auth.cli.keys import generate_private_key
 from auth.cli.migrations import migrate
 from auth.config import Config, from_environment
-from auth.db import DirectDatabase
 from dev.embedded import EmbeddedPostgres
 
 from .support.api import Api, any_address, request_class, send_to_app

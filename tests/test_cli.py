@@ -13,13 +13,13 @@ import psycopg
 import pytest
 from flask import Flask as App
 
+from auth.cli.common import DirectDatabase
 from auth.cli.migrations import migrate
 from auth.config import Config
 from auth.core.errors import PasswordTooLong, PasswordTooShort
 from auth.core.limits import CLAIM_DAYS, ID_CHARACTERS, PASSWORD_BYTES
 from auth.core.models import Role
 from auth.core.password_rules import CHARACTERS
-from auth.db import DirectDatabase
 
 from .support.api import Api, request_class, send_to_app
 from .support.command_line import CommandLine

@@ -226,7 +226,7 @@ def test_a_statement_that_was_not_sent_whole_gives_its_connection_back(site: Sit
     bearer = {"bearer_id": "_", "bearer_uid": None, "bearer_grant_reference": None, "bearer_issued_at": 0}
 
     def connect(_: int) -> None:
-        with database.transaction():
+        with database.lease(True):
             together.wait(10)
 
     def give_up(_: int) -> None:
@@ -346,9 +346,9 @@ def all_slots_are_free(database: Pool) -> bool:
     together = threading.Barrier(WRITE_CONNECTIONS)
 
     def transact(_: int) -> bool:
-        with database.transaction() as transaction:
+        with database.lease(True) as connection, connection.transaction():
             together.wait(10)
-            return bool(transaction.one("migration_latest"))
+            return bool(connection.execute("SELECT 1").fetchone())
 
     with ThreadPoolExecutor(WRITE_CONNECTIONS) as pool:
         return all(pool.map(transact, range(WRITE_CONNECTIONS)))

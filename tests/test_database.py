@@ -12,11 +12,12 @@ import pytest
 from psycopg import sql
 
 from app import create_app
+from auth.cli.common import DirectDatabase
 from auth.cli.migrations import all_migrations, migrate, pending
 from auth.config import Config
 from auth.core.errors import DatabaseUnavailable, InternalError
 from auth.core.limits import CLAIM_DAYS, ID_CHARACTERS
-from auth.db import READS, SQL_FOLDER, STATEMENTS, DirectDatabase
+from auth.db import READS, SQL_FOLDER, STATEMENTS
 from auth.pool import STATEMENT_SECONDS, Pool
 
 from .support.api import Api, request_class, send_to_app
@@ -387,8 +388,8 @@ def test_statements_are_bounded(database_url: str) -> None:
     latest = STATEMENT_SECONDS + 0.8
 
     def sleep() -> None:
-        with pytest.raises(DatabaseUnavailable), database.transaction() as transaction:
-            transaction.script("SELECT pg_sleep(20)")
+        with pytest.raises(DatabaseUnavailable), database.lease(True) as connection:
+            connection.execute("SELECT pg_sleep(20)")
 
     assert STATEMENT_SECONDS < seconds_of(sleep, latest) < latest
     database.close()

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from auth.cli.common import DirectDatabase
 from auth.core import refresh_tokens
 from auth.core.limits import DELEGATIONS, EXTENDED_REFRESH_TOKEN_DAYS
 from auth.core.models import Role
 from auth.core.refresh_tokens import digest
-from auth.db import DirectDatabase
 
 from .support.api import Answer, Api
 from .support.locks import waits_for_a_lock

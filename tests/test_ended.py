@@ -9,12 +9,12 @@ import psycopg
 import pytest
 from flask import Flask as App
 
+from auth.cli.common import DirectDatabase
 from auth.cli.migrations import migrate
 from auth.config import Config
 from auth.core import refresh_tokens
 from auth.core.limits import ACCESS_TOKEN_MS, DELEGATIONS, EXTENDED_TOKEN_MAX_MS, SESSIONS
 from auth.core.models import Role
-from auth.db import DirectDatabase
 from auth.http.rpc import PUBLIC, RPCS
 
 from .support.api import Answer, Api, request_class, send_to_app

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from auth.cli.common import DirectDatabase
 from auth.core import refresh_tokens
 from auth.core.limits import (
     CHAIN_SERVICES,
@@ -25,7 +26,6 @@ from auth.core.limits import (
     TOKEN_CHARACTERS,
 )
 from auth.core.models import Role
-from auth.db import DirectDatabase
 
 from .support.api import Api, most_of
 from .support.locks import holding, waits_for_a_lock

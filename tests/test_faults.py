@@ -27,12 +27,12 @@ import pytest
 from cryptography.fernet import Fernet
 from psycopg.conninfo import conninfo_to_dict
 
+from auth.cli.common import DirectDatabase
 from auth.cli.keys import generate_private_key
 from auth.cli.migrations import migrate
 from auth.core import refresh_tokens
 from auth.core.keys import Keyring, load_private_key
 from auth.core.tokens import AccessTokens
-from auth.db import DirectDatabase
 from auth.http.rpc import RPCS
 from dev.embedded import EmbeddedPostgres
 

@@ -14,11 +14,11 @@ import pytest
 from flask import Flask
 
 from auth.cli import migrations
+from auth.cli.common import DirectDatabase
 from auth.cli.migrations import Migration, all_migrations, migrate
 from auth.config import Config
 from auth.core.limits import DELEGATIONS, SESSIONS
 from auth.core.passwords import hash_password
-from auth.db import DirectDatabase
 from dev.bench import rows
 
 from .support.api import Api, send_to_app

@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from auth.cli.common import DirectDatabase
 from auth.cli.migrations import migrate
 from auth.config import Config
 from auth.connection import Connection
 from auth.core.tokens import AccessTokens
-from auth.db import DirectDatabase
 from auth.pool import Pool
 
 from .support.databases import NewDatabase

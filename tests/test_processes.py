@@ -19,7 +19,7 @@ import psycopg
 import pytest
 from gunicorn.workers.gthread import ThreadWorker
 
-from auth.db import DirectDatabase
+from auth.cli.common import DirectDatabase
 from auth.ops.worker import Worker
 
 from .support.copies import wait_until

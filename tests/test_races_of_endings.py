@@ -14,8 +14,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from auth.cli.common import DirectDatabase
 from auth.core import refresh_tokens
-from auth.db import DirectDatabase
 
 from .support.api import Api
 from .support.copies import wait_until

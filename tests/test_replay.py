@@ -5,8 +5,8 @@ Ids, times and signatures are not compared. tests/support/replay.py says how to 
 
 from difflib import ndiff
 
+from auth.cli.common import DirectDatabase
 from auth.cli.migrations import migrate
-from auth.db import DirectDatabase
 
 from .support.databases import NewDatabase
 from .support.replay import Replay, environment, forget_factors, insert_rows, recorded

@@ -11,10 +11,10 @@ import psycopg
 import pytest
 from flask import Flask as App
 
+from auth.cli.common import DirectDatabase
 from auth.config import Config
 from auth.core.models import Role
 from auth.core.refresh_tokens import digest
-from auth.db import DirectDatabase
 from auth.rpcs import scripts
 
 from .support.api import Api, any_address, send_to_app

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
+from auth.cli.common import DirectDatabase
 from auth.cli.migrations import migrate
 from auth.core.keys import Keyring, load_private_key
 from auth.core.tokens import AccessTokens
-from auth.db import DirectDatabase
 from dev.embedded import INSTALLED
 
 from .support.api import Api

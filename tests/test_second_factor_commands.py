@@ -14,10 +14,10 @@ from cryptography.fernet import Fernet
 from flask import Flask
 
 from auth.cli import second_factor
+from auth.cli.common import DirectDatabase
 from auth.cli.migrations import migrate
 from auth.config import Config
 from auth.core.second_factor import SecondFactorKeys
-from auth.db import DirectDatabase
 
 from .support.api import Api, any_address, request_class, send_to_app
 from .support.command_line import CommandLine

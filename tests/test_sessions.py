@@ -8,10 +8,10 @@ import psycopg
 import pytest
 from flask import Flask as App
 
+from auth.cli.common import DirectDatabase
 from auth.config import Config
 from auth.core.limits import SESSIONS, USER_AGENT_CHARACTERS
 from auth.core.models import Role
-from auth.db import DirectDatabase
 
 from .support.api import COOKIE, Api, any_address, send_to_app
 from .support.command_line import CommandLine

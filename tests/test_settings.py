@@ -11,10 +11,10 @@ import pytest
 from flask import Flask
 from psycopg.conninfo import conninfo_to_dict
 
+from auth.cli.common import DirectDatabase
 from auth.cli.migrations import migrate
 from auth.config import Config
 from auth.core.limits import EXTENDED_REFRESH_TOKEN_DAYS, EXTENDED_TOKEN_MAX_MS
-from auth.db import DirectDatabase
 from auth.pool import Pool
 
 from .support.api import Api, any_address, request_class, send_to_app
@@ -119,11 +119,12 @@ def test_no_setting_of_the_database_changes_an_answer(inherited: str, config: Co
 
 @pytest.mark.parametrize("inherited", [TIMEOUTS], indirect=True)
 def test_commands_and_transactions_have_no_timeout_but_ours(inherited: str) -> None:
-    shared = Pool(inherited)
-    for database in DirectDatabase(inherited), shared:
-        with database.transaction() as transaction:
-            transaction.script("SELECT pg_sleep(0.3)")
-            time.sleep(0.3)
+    shared, direct = Pool(inherited), DirectDatabase(inherited)
+    with direct.transaction() as transaction, shared.lease(True) as connection, connection.transaction():
+        transaction.script("SELECT pg_sleep(0.3)")
+        connection.execute("SELECT pg_sleep(0.3)")
+        time.sleep(0.3)
+    for database in direct, shared:
         assert database.one("migration_latest")
     shared.close()
 

@@ -13,6 +13,8 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
+from auth.cli.common import DirectDatabase
+
 from .support.servers import PROJECT, Server, serving
 from .support.timing import seconds_of
 from .support.wire import attack, connections_of, workers_of
@@ -87,12 +89,14 @@ def test_slow_clients_delay_no_other_client(server: Server, world: World, behavi
             time.sleep(0.2)
 
 
-def test_slow_clients_and_stuck_requests_together_delay_no_other_client(server: Server, world: World) -> None:
+def test_slow_clients_and_stuck_requests_together_delay_no_other_client(
+    server: Server, world: World, database_url: str
+) -> None:
     """Each of them holds a thread: 60 slow clients, and 8 claims that wait for a lock for over a second."""
     bearer, token, jti = world.service().access_token, world.session().refresh_token, secrets.token_hex(8)
     with crowd(server, CROWD, *BEHAVIOURS["slow body"]), ThreadPoolExecutor(8) as pool:
         assert seconds_of_refresh(server, token) < 1
-        with world.db.transaction() as transaction:
+        with DirectDatabase(database_url).transaction() as transaction:
             world.claim(jti, transaction)
             stuck = [pool.submit(server.client().claim, bearer, jti) for _ in range(8)]
             time.sleep(0.2)

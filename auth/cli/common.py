@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import IO, Any, Final, NamedTuple, cast
@@ -16,7 +16,7 @@ from auth.config import Misconfigured, read
 from auth.core.claims import is_id
 from auth.core.errors import ApiError, DatabaseUnavailable, InternalError
 from auth.core.limits import ID_CHARACTERS, NAME_CHARACTERS
-from auth.db import DirectDatabase, Row
+from auth.db import Database, Row, open_connection
 
 EMBEDDED_HOME: Final = Path(__file__).parent.parent.parent / ".data"
 
@@ -49,6 +49,20 @@ class Command(click.Command):
 
 class Group(click.Group):
     command_class = Command
+
+
+class DirectDatabase(Database):
+    """A connection for each statement or transaction, and no timeout for statements."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(lambda _: closing(open_connection(url, 0)))
+        self.url = url
+
+    @contextmanager
+    def transaction(self) -> Iterator[Database]:
+        """One transaction for statements that must agree. It is rolled back if the block raises."""
+        with self._lease(True) as connection, connection.transaction():
+            yield Database(lambda _: nullcontext(connection))
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from auth.config import Misconfigured, from_environment, read
 from auth.core.errors import DatabaseUnavailable
 from auth.core.limits import LEEWAY_SECONDS
 from auth.core.passwords import excess
-from auth.db import DirectDatabase, Row
+from auth.db import Database, Row
 from auth.pool import CONNECTIONS
 
 from . import second_factor
@@ -53,7 +53,7 @@ def _of_environment(url: str) -> Iterator[Row]:
     yield finding("cookies", wrong is None, "COOKIE_SECURE suits every trusted origin", problem)
 
 
-def _of_database(opened: DirectDatabase) -> Iterator[Row]:
+def _of_database(opened: Database) -> Iterator[Row]:
     try:
         asked = time.time()
         [facts] = opened.many("server_facts")

@@ -7,6 +7,8 @@ from auth.config import Misconfigured
 from auth.core.errors import DatabaseUnavailable
 from auth.db import SQL_FOLDER, Database
 
+from .common import DirectDatabase
+
 PAUSE_SECONDS: Final = 1.5  # other processes may migrate meanwhile, or end their long transactions
 
 
@@ -21,7 +23,7 @@ def all_migrations() -> list[Migration]:
     return [Migration(int(path.stem.partition("_")[0]), path.stem, path.read_text()) for path in paths]
 
 
-def migrate(database: Database) -> list[str]:
+def migrate(database: DirectDatabase) -> list[str]:
     """Apply the pending migrations and return their names. Raises `Misconfigured` if the encoding is not UTF8."""
     facts = database.one("server_facts")
     if not facts or facts["encoding"] != "UTF8":
@@ -35,7 +37,7 @@ def pending(database: Database) -> list[str]:
     return [migration.name for migration in waiting]
 
 
-def _apply_next(database: Database) -> str | None:
+def _apply_next(database: DirectDatabase) -> str | None:
     while True:
         try:
             return _try_next(database)
@@ -45,7 +47,7 @@ def _apply_next(database: Database) -> str | None:
         sleep(PAUSE_SECONDS)
 
 
-def _try_next(database: Database) -> str | None:
+def _try_next(database: DirectDatabase) -> str | None:
     with database.transaction() as transaction:
         transaction.one("migration_lock")  # processes that start together take turns
         transaction.run("migration_table")

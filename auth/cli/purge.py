@@ -6,7 +6,7 @@ from typing import Final
 import click
 
 from auth.core.limits import CLAIM_DAYS, DELEGATIONS, PURGE_ROWS, SESSIONS
-from auth.db import DirectDatabase
+from auth.db import Database
 
 from .common import Answer, Command, database
 
@@ -23,7 +23,7 @@ def purge() -> Answer:
     return Answer(counts, [f"{table}\t{count}" for table, count in counts.items()])
 
 
-def end_excess(database: DirectDatabase) -> int:
+def end_excess(database: Database) -> int:
     """End the sessions and delegations beyond the bounds, and return how many. Release 1.1.0 had no bounds."""
     total = 0
     for excess in database.many("excess_list", sessions=SESSIONS, delegations=DELEGATIONS):

@@ -13,7 +13,7 @@ from cryptography.fernet import Fernet
 from auth.config import Misconfigured, read
 from auth.core.errors import ApiError
 from auth.core.second_factor import SecondFactorKeys, StoredSecret
-from auth.db import Database, DirectDatabase, Row
+from auth.db import Database, Row
 
 from . import keys
 from .common import Answer, Command, database, existing
@@ -49,7 +49,7 @@ def reset_second_factor(user_id: str) -> Answer:
     return Answer({"id": user_id, "ended": ended}, [f"removed the second factor of {user_id}"])
 
 
-def state(opened: DirectDatabase) -> tuple[bool, str]:
+def state(opened: Database) -> tuple[bool, str]:
     """Whether the keys open every secret, and a message, which also counts the secrets under an old key."""
     unreadable = old = 0
     try:
@@ -81,7 +81,7 @@ def _keys() -> SecondFactorKeys:
     return keys
 
 
-def _batches(opened: DirectDatabase) -> Iterator[list[Row]]:
+def _batches(opened: Database) -> Iterator[list[Row]]:
     """All second factors. `new` is the secret under the first key, `secret` itself if it already is, or None."""
     after, keys = "", _keys()
     while rows := opened.many("second_factor_list", after=after, batch=BATCH):

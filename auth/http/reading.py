@@ -1,7 +1,7 @@
 """Reads requests: the bearer token, and the query and the body as their models."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -13,6 +13,10 @@ from werkzeug.http import parse_options_header
 
 from auth.core.errors import BodyTooLarge, InvalidRequest, InvalidToken, UnreadableBody, UnsupportedMediaType
 from auth.http.request import Request
+
+FORM: Final = "application/x-www-form-urlencoded"
+JSON: Final = "application/json"
+BODIES: Final = {"body": (JSON,), "form": (FORM, "multipart/form-data", JSON), "parameters": (FORM,)}  # media types
 
 # Far more than any form here needs. Each field, and each byte of a part's headers, costs processor time.
 _FORM_FIELDS: Final = 100
@@ -59,36 +63,20 @@ def read_body(request: Request, limit: int) -> bytes:
     return body
 
 
-def read_json(request: Request, body: bytes, model: type[msgspec.Struct]) -> msgspec.Struct:
-    """The JSON body as the model. Raises `InvalidRequest`, or `UnsupportedMediaType` for another media type."""
-    if _media_type(request)[0] not in ("", "application/json"):
-        raise UnsupportedMediaType
-    return _read("body", model, lambda: msgspec.json.decode(body, type=model))
-
-
-def read_form(request: Request, body: bytes, model: type[msgspec.Struct]) -> msgspec.Struct:
-    """A form, of either encoding, or a JSON object as the model. Raises `InvalidRequest` and `UnsupportedMediaType`."""
-    media_type, parameters = _media_type(request)
-    if media_type == "application/x-www-form-urlencoded":
-        return read_parameters(request, body, model)
-    if media_type == "multipart/form-data":
-        return _read("form", model, lambda: msgspec.convert(_parts(body, media_type, parameters), model))
-    if media_type:
-        return read_json(request, body, model)
-    raise InvalidRequest("The request needs a Content-Type.")
-
-
-def read_parameters(request: Request, body: bytes, model: type[msgspec.Struct]) -> msgspec.Struct:
-    """A URL-encoded form as the model. Raises `InvalidRequest` and `UnsupportedMediaType`."""
-    if _media_type(request)[0] != "application/x-www-form-urlencoded":
-        raise UnsupportedMediaType
-    return _read("form", model, lambda: msgspec.convert(_form_fields(body), model))
-
-
-def _media_type(request: Request) -> tuple[str, dict[str, str]]:
+def read_model(taken: Sequence[str], request: Request, body: bytes, model: type[msgspec.Struct]) -> msgspec.Struct:
+    """The body, of one of the media types, as the model. Raises `InvalidRequest` and `UnsupportedMediaType`."""
     given = request.environ.get("CONTENT_TYPE", "")[:256]  # each parameter costs time; a boundary has at most 70 bytes
     media_type, parameters = parse_options_header(given)
-    return media_type.lower(), parameters
+    media_type = media_type.lower()
+    if not media_type and len(taken) > 1:
+        raise InvalidRequest("The request needs a Content-Type.")
+    if media_type not in taken and (media_type or JSON not in taken):
+        raise UnsupportedMediaType
+    if media_type in ("", JSON):
+        return _read("body", model, lambda: msgspec.json.decode(body, type=model))
+    if media_type == FORM:
+        return _read("form", model, lambda: msgspec.convert(_form_fields(body), model))
+    return _read("form", model, lambda: msgspec.convert(_parts(body, media_type, parameters), model))
 
 
 def _read(part: str, model: type[msgspec.Struct], read: Callable[[], msgspec.Struct]) -> msgspec.Struct:

@@ -51,7 +51,7 @@ class Rpc:
         self.models = handler.__annotations__ | {"return": self.answers[0]}  # by parameter
         for model in self.models.values():
             msgspec.json.Decoder(model)  # prepares the model: msgspec crashes where two threads are the first to use it
-        self.limit = self.body_bytes if {"body", "form", "parameters"} & self.models.keys() else BODY_BYTES
+        self.limit = self.body_bytes if reading.BODIES.keys() & self.models.keys() else BODY_BYTES
         self.readers = {part: read for part, read in READERS.items() if part in self.models}
         bearer = [] if self.roles == PUBLIC else ["bearer"]
         expected = {"request", *bearer, *self.readers, *re.findall("<(.+?)>", self.path), "return"}
@@ -96,7 +96,5 @@ READERS: Final[dict[str, Callable[..., Any]]] = {
     "cookie_token": cookies.refresh_token,
     "idempotency_key": reading.idempotency_key,
     "query": reading.read_query,  # from here on: a part of the request as the annotated model
-    "body": reading.read_json,
-    "form": reading.read_form,
-    "parameters": reading.read_parameters,
+    **{part: partial(reading.read_model, media_types) for part, media_types in reading.BODIES.items()},
 }

@@ -7,11 +7,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
+from auth.cli.common import DirectDatabase
 from auth.cli.keys import generate_private_key
 from auth.cli.migrations import migrate
 from auth.core.keys import Keyring, load_private_key
 from auth.core.tokens import AccessTokens
-from auth.db import DirectDatabase
 
 from ..support.servers import free_port, serving
 from ..support.world import World
@@ -105,7 +105,7 @@ def site() -> Iterator[Site]:
         wait_for("standbys", site.is_whole)
         site.primary().execute(f"CREATE ROLE auth LOGIN CONNECTION LIMIT {CONNECTION_LIMIT}")
         site.primary().execute("CREATE DATABASE auth OWNER auth")
-        migrate(world.db)
+        migrate(DirectDatabase(url))
         yield site
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from app import create_app
+from auth.cli.common import DirectDatabase
 from auth.cli.migrations import migrate
 from auth.config import Config
-from auth.db import DirectDatabase
 
 from .api import Api, any_address, request_class, send_to_app
 from .command_line import CommandLine
