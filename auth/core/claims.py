@@ -58,10 +58,6 @@ class Bearer(Struct, rename="camel", frozen=True, dict=True):
         return self.extended_by is not UNSET or bool(self.extended_by_chain)
 
     @property
-    def is_personal(self) -> bool:
-        return self.extended_by == self.principal_id  # of the owner's own script
-
-    @property
     def provenance(self) -> dict[str, Any]:
         """The claims that a token made from this one gets too: its session, and the services that extended it."""
         kept = ("publicSessionReference", "extendedBy", "extendedByChain", "extendedFrom")

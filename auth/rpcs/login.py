@@ -49,18 +49,12 @@ def password_login(request: Request, form: PasswordLoginRequest) -> Tokens | Log
 
 def start_session(request: Request, login: Row, refresh_token: str, **verified: object) -> str:
     """Store the session and sign its access token at once: a later call may end the session and be answered."""
-    session = request.live_row(
-        "session_insert",
-        errors.IncorrectCredentials,  # the person was disabled, deleted or given a new password meanwhile
-        sessions=limits.SESSIONS,
-        token_hash=refresh_tokens.digest(refresh_token),
-        scopes=SCOPES,
-        access_token_lifetime_ms=limits.ACCESS_TOKEN_MS,
-        ip_address=request.client_address,
-        user_agent=request.header("User-Agent").replace("\0", "")[: limits.USER_AGENT_CHARACTERS] or None,
-        **verified,
-        **login,
-    )
+    user_agent = request.header("User-Agent").replace("\0", "")[: limits.USER_AGENT_CHARACTERS] or None
+    client = {"user_agent": user_agent, "ip_address": request.client_address}
+    grant = {"token_hash": refresh_tokens.digest(refresh_token), "scopes": SCOPES, "sessions": limits.SESSIONS}
+    values = {**login, **verified, **client, **grant, "access_token_lifetime_ms": limits.ACCESS_TOKEN_MS}
+    # No row: the person was disabled, deleted or given a new password meanwhile.
+    session = request.live_row("session_insert", errors.IncorrectCredentials, **values)
     session_reference = str(session["public_session_reference"])
     request.set_principal(login["id"], session_reference)
     described = login | session

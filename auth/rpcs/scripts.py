@@ -4,6 +4,7 @@ from typing import Annotated, Final
 
 from flask import Blueprint
 from msgspec import Meta, Struct
+from msgspec.structs import asdict
 
 from auth.core import errors, limits, refresh_tokens
 from auth.core.claims import Bearer
@@ -49,16 +50,9 @@ def create_personal_token(request: Request, bearer: Bearer, body: NewPersonalTok
     if not all_covered(parsed, bearer.scopes):
         raise errors.ScopeNotCovered
     token, scopes = PREFIX + refresh_tokens.generate(), [str(scope) for scope in parsed]
-    stored = request.live_row(
-        "script_token_insert",
-        token_hash=refresh_tokens.digest(token),
-        title=body.title,
-        scopes=scopes,
-        days=body.days,
-        tokens=TOKENS,
-        access_token_lifetime_ms=limits.ACCESS_TOKEN_MS,
-        **bearer.parameters(),
-    )
+    values = asdict(body) | {"scopes": scopes, "token_hash": refresh_tokens.digest(token), "tokens": TOKENS}
+    values["access_token_lifetime_ms"] = limits.ACCESS_TOKEN_MS
+    stored = request.live_row("script_token_insert", **values, **bearer.parameters())
     if stored["is_full"]:
         raise TooManyTokens
     request.details |= {"newSession": stored["public_session_reference"], "scopes": scopes}

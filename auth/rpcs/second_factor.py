@@ -31,20 +31,14 @@ def create_credentials(request: Request, bearer: Bearer) -> models.Create2FACred
     """Stores nothing: the challenge holds the new factor until it is confirmed."""
     person, keys = _person_without_factor(request, bearer), request.config.second_factor_keys
     secret, recovery_code = second_factor.generate_secret(), second_factor.generate_recovery_code()
-    seconds = person["session_seconds"]
-    setup = SetupChallenge(
-        uid=person["uid"],
-        password_generation=person["password_generation"],
-        session=str(bearer.session_reference),
-        secret=secret,
-        recovery_hash=second_factor.recovery_hash(recovery_code),
-        password_needed=seconds is None or seconds > second_factor.RECENT_SECONDS,
-    )
-    challenge = keys.seal(setup)
+    seconds, recovery_hash = person["session_seconds"], second_factor.recovery_hash(recovery_code)
+    is_old = seconds is None or seconds > second_factor.RECENT_SECONDS
+    owner = (person["uid"], person["password_generation"], str(bearer.session_reference))
+    challenge = keys.seal(SetupChallenge(*owner, secret, recovery_hash, is_old))
     uri = second_factor.otp_auth_uri(secret, request.config.issuer, person["id"])
     with passwords.queue:  # a QR code takes as long as a hash
         qr_code = request.hashed(second_factor.qr_code, uri)
-    return models.Create2FACredentialsResponse(uri, qr_code, secret, challenge, recovery_code, setup.password_needed)
+    return models.Create2FACredentialsResponse(uri, qr_code, secret, challenge, recovery_code, is_old)
 
 
 @Rpc(blueprint, "twofactor.answerChallenge", "POST /auth/2fa/challenge", PUBLIC, event="second factor")
@@ -70,8 +64,6 @@ def remove_credentials(request: Request, bearer: Bearer, body: models.Remove2FAR
         check_password(request, person, body.current_password)
         spent = _checked(request, person, body.verification_code)
         change(request, "second_factor_delete", person, bearer, models.IncorrectCode, **spent)
-    if spent["recovery_hash"]:
-        request.details["recovery"] = True
 
 
 def _log_in(request: Request, challenge: LoginChallenge, code: str | int) -> OptionalAuthenticationTokens | Response:
@@ -88,8 +80,6 @@ def _log_in(request: Request, challenge: LoginChallenge, code: str | int) -> Opt
             access_token = login.start_session(request, person, refresh_token, new_hash=None, **spent)
         except errors.IncorrectCredentials:  # the code was used meanwhile, or the person changed
             raise models.IncorrectCode from None
-    if spent["recovery_hash"]:
-        request.details["recovery"] = True
     return login.answer(request, person, access_token, refresh_token)
 
 
@@ -124,6 +114,7 @@ def _person_without_factor(request: Request, bearer: Bearer) -> Row:
 def _checked(request: Request, person: Row, code: str | int) -> dict[str, Any]:
     """The parameters of the statement that spends the code. It still has to compare the hash of a recovery code."""
     if not second_factor.is_one_time_code(code):
+        request.details["recovery"] = True
         return {"step": None, "recovery_hash": second_factor.recovery_hash(str(code))}
     factor = request.live_row("second_factor_attempt", models.InvalidChallenge, id=person["id"], codes=CODES)
     if factor["is_blocked"]:
