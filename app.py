@@ -6,10 +6,10 @@ from flask import Flask
 from auth import cli, config
 from auth.config import Config
 from auth.core.tokens import AccessTokens
+from auth.db import Pool
 from auth.http import documents
 from auth.http.request import Request
 from auth.ops import health, metrics
-from auth.pool import Pool
 from auth.rpcs import extension, grants, login, logout, oauth, one_time, passwords, refresh, scripts, second_factor, sla
 from auth.service import Service
 

@@ -79,28 +79,24 @@ def pre_fork(master: Any, worker: Any) -> None:
 
 
 def post_fork(master: Any, worker: Any) -> None:
-    """Take the master's variables. Handle SIGTERM at once: otherwise an early stop would take `graceful_timeout`."""
-    use_metrics_folder(master.metrics, worker.slot)
+    """Take the master's variables, and count in the metrics files of the slot. Handle SIGTERM from now on."""
     for name in VARIABLES:  # a file may have changed, and all workers must have the same values
         os.environ.pop(f"{name}_FILE", None)
     os.environ.update(variables)
+    with suppress(OSError):  # on a full disk the worker counts in memory, since a write to a mapped file would kill it
+        os.makedirs(master.metrics, 0o700, exist_ok=True)  # a clean-up may have removed it
+        for kind in ("counter", "histogram"):
+            with open(f"{master.metrics}/{kind}_{worker.slot}.db", "ab") as file:
+                os.posix_fallocate(file.fileno(), 0, 65536)  # the initial size of prometheus_client, which is enough
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = master.metrics
+        from prometheus_client import values  # in the worker's process
+
+        values.ValueClass = values.MultiProcessValue(lambda: worker.slot)  # type: ignore[no-untyped-call]
+    # Otherwise a stop in the worker's first moments would take `graceful_timeout`.
     signal.signal(signal.SIGTERM, lambda *_: setattr(worker, "alive", False))
     with suppress(queue.Empty):  # the worker's copy of the master's queue
         while worker.alive:
             worker.alive = master.SIG_QUEUE.get_nowait() != signal.SIGTERM
-
-
-def use_metrics_folder(folder: str, slot: int) -> None:
-    """Make this worker count in the files of its slot. Called before `auth.ops.metrics` is imported."""
-    with suppress(OSError):  # on a full disk the worker counts in memory, since a write to a mapped file would kill it
-        os.makedirs(folder, 0o700, exist_ok=True)  # a clean-up may have removed it
-        for kind in ("counter", "histogram"):
-            with open(f"{folder}/{kind}_{slot}.db", "ab") as file:
-                os.posix_fallocate(file.fileno(), 0, 65536)  # the initial size of prometheus_client, which is enough
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        from prometheus_client import values  # in the worker's process
-
-        values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
 
 
 def post_worker_init(worker: Any) -> None:

@@ -19,7 +19,7 @@ import pytest
 from auth.core.errors import DatabaseUnavailable
 from auth.core.limits import CLAIM_DAYS, LOCKOUT, PURGE_ROWS
 from auth.core.refresh_tokens import digest
-from auth.pool import Pool
+from auth.db import Pool
 
 from .support.copies import wait_until
 from .support.timing import TRIES, seconds_of

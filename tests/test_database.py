@@ -17,8 +17,7 @@ from auth.cli.migrations import all_migrations, migrate, pending
 from auth.config import Config
 from auth.core.errors import DatabaseUnavailable, InternalError
 from auth.core.limits import CLAIM_DAYS, ID_CHARACTERS
-from auth.db import READS, SQL_FOLDER, STATEMENTS
-from auth.pool import STATEMENT_SECONDS, Pool
+from auth.db import READS, SQL_FOLDER, STATEMENT_SECONDS, STATEMENTS, Pool
 
 from .support.api import Api, request_class, send_to_app
 from .support.databases import NewDatabase

@@ -22,7 +22,7 @@ from flask import Flask
 from passlib.hash import argon2, bcrypt, pbkdf2_sha256, pbkdf2_sha512, scrypt, sha256_crypt, sha512_crypt
 
 from app import create_app
-from auth import pool as connections
+from auth import db as connections
 from auth.config import Config
 from auth.core import password_rules, passwords
 from auth.core.errors import ApiError, LoginBusy, PasswordTooEasy, PasswordTooLong, PasswordTooShort

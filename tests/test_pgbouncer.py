@@ -18,7 +18,7 @@ from auth.cli.migrations import migrate
 from auth.config import Config
 from auth.connection import Connection
 from auth.core.tokens import AccessTokens
-from auth.pool import Pool
+from auth.db import Pool
 
 from .support.databases import NewDatabase
 from .support.pgbouncer import MISSING, PROGRAM, pgbouncer

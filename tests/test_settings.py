@@ -15,7 +15,7 @@ from auth.cli.common import DirectDatabase
 from auth.cli.migrations import migrate
 from auth.config import Config
 from auth.core.limits import EXTENDED_REFRESH_TOKEN_DAYS, EXTENDED_TOKEN_MAX_MS
-from auth.pool import Pool
+from auth.db import Pool
 
 from .support.api import Api, any_address, request_class, send_to_app
 from .support.command_line import CommandLine
@@ -121,7 +121,8 @@ def test_no_setting_of_the_database_changes_an_answer(inherited: str, config: Co
 def test_commands_and_transactions_have_no_timeout_but_ours(inherited: str) -> None:
     shared, direct = Pool(inherited), DirectDatabase(inherited)
     with direct.transaction() as transaction, shared.lease(True) as connection, connection.transaction():
-        transaction.script("SELECT pg_sleep(0.3)")
+        with transaction.connection(True) as direct_connection:
+            direct_connection.execute("SELECT pg_sleep(0.3)")
         connection.execute("SELECT pg_sleep(0.3)")
         time.sleep(0.3)
     for database in direct, shared:

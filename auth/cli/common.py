@@ -61,7 +61,7 @@ class DirectDatabase(Database):
     @contextmanager
     def transaction(self) -> Iterator[Database]:
         """One transaction for statements that must agree. It is rolled back if the block raises."""
-        with self._lease(True) as connection, connection.transaction():
+        with self.connection(True) as connection, connection.transaction():
             yield Database(lambda _: nullcontext(connection))
 
 

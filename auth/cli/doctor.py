@@ -13,8 +13,7 @@ from auth.config import Misconfigured, from_environment, read
 from auth.core.errors import DatabaseUnavailable
 from auth.core.limits import LEEWAY_SECONDS
 from auth.core.passwords import excess
-from auth.db import Database, Row
-from auth.pool import CONNECTIONS
+from auth.db import CONNECTIONS, Database, Row
 
 from . import second_factor
 from .common import Answer, Command, database, message

@@ -56,12 +56,18 @@ def _try_next(database: DirectDatabase) -> str | None:
             return None
         if "CONCURRENTLY" in migration.sql:  # cannot run in a transaction; after an interruption it runs again
             for statement in migration.sql.split(";\n"):
-                database.script(statement)
+                _execute(database, statement)
         else:
             transaction.run("migration_keep_vacuum_away")
-            transaction.script(migration.sql)
+            _execute(transaction, migration.sql)
         transaction.run("migration_insert", version=migration.version, name=migration.name)
         return migration.name
+
+
+def _execute(database: Database, statements: str) -> None:
+    """Run the statements one after another. PostgreSQL makes them one transaction."""
+    with database.connection(True) as connection:
+        connection.execute(statements)
 
 
 def _waiting(database: Database) -> list[Migration]:

@@ -5,14 +5,14 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import chain
-from typing import Final
+from typing import Any, Final
 
 import click
 from cryptography.fernet import Fernet
 
 from auth.config import Misconfigured, read
 from auth.core.errors import ApiError
-from auth.core.second_factor import SecondFactorKeys, StoredSecret
+from auth.core.second_factor import StoredSecret
 from auth.db import Database, Row
 
 from . import keys
@@ -49,18 +49,18 @@ def reset_second_factor(user_id: str) -> Answer:
     return Answer({"id": user_id, "ended": ended}, [f"removed the second factor of {user_id}"])
 
 
-def state(opened: Database) -> tuple[bool, str]:
-    """Whether the keys open every secret, and a message, which also counts the secrets under an old key."""
+def state(opened: Database) -> tuple[bool, str, str]:
+    """Whether the keys open every secret, a message with the number of those under an old key, and the problem."""
     unreadable = old = 0
     try:
         for row in chain.from_iterable(_batches(opened)):
             unreadable += row["new"] is None
             old += row["new"] != row["secret"]
     except Misconfigured:
-        return False, "not checked: SECOND_FACTOR_KEYS is wrong"
-    if unreadable:
-        return False, f"no key opens {unreadable}: repair SECOND_FACTOR_KEYS, or `flask users reset-second-factor`"
-    return True, f"{old} are under an old key: run `flask keys rekey`" if old else "all are under the first key"
+        return False, "not checked: SECOND_FACTOR_KEYS is wrong", ""
+    problem = f"no key opens {unreadable}: repair SECOND_FACTOR_KEYS, or `flask users reset-second-factor`"
+    message = f"{old} are under an old key: run `flask keys rekey`" if old else "all are under the first key"
+    return not unreadable, message, problem
 
 
 def add_imported(transaction: Database, person: Row, totp_secret: str) -> None:
@@ -76,9 +76,8 @@ def add_imported(transaction: Database, person: Row, totp_secret: str) -> None:
     transaction.run("second_factor_import", id=person["id"], secret=sealed)
 
 
-def _keys() -> SecondFactorKeys:
-    keys: SecondFactorKeys = read(os.environ, "SECOND_FACTOR_KEYS")["SECOND_FACTOR_KEYS"]
-    return keys
+def _keys() -> Any:
+    return read(os.environ, "SECOND_FACTOR_KEYS")["SECOND_FACTOR_KEYS"]
 
 
 def _batches(opened: Database) -> Iterator[list[Row]]:

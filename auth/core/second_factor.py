@@ -9,7 +9,6 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
-import segno
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
@@ -147,11 +146,6 @@ def otp_auth_uri(secret: str, issuer: str, principal_id: str) -> str:
     return _totp(secret).get_provisioning_uri(principal_id.encode()[:LABEL_BYTES].decode(errors="ignore"), issuer)
 
 
-def qr_code(uri: str) -> str:
-    """A data URI of a PNG."""
-    return segno.make(uri, micro=False).png_data_uri(scale=5)
-
-
 def is_one_time_code(code: str | int) -> bool:
     """Whether it has the form of a code of an app. If not, it can only be a recovery code."""
     text = _plain(code)
@@ -168,11 +162,8 @@ def matching_step(secret: str, code: str | int) -> int | None:
 def claims(person: Mapping[str, Any], required_of: Collection[str]) -> dict[str, Any]:
     """The claims about factor and terms; `auth_time` and `amr` only in tokens of the person's own session."""
     has_factor = person["two_factor_authentication"]
-    is_required = person["role"] in required_of and person["has_password"]
-    earned = {
-        "twoFactorAuthentication": has_factor or not is_required,
-        "serviceLicenseAgreement": person["has_accepted_sla"],
-    }
+    is_missing = not has_factor and person["has_password"] and person["role"] in required_of
+    earned = {"twoFactorAuthentication": not is_missing, "serviceLicenseAgreement": person["has_accepted_sla"]}
     if auth_time := person.get("auth_time"):
         earned |= {"auth_time": auth_time, "amr": ["pwd", "otp", "mfa"] if has_factor else ["pwd"]}
     return earned

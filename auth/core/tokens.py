@@ -48,13 +48,14 @@ class AccessTokens:
         if end <= iat:
             raise InvalidToken
         exp = min(iat + math.ceil(lifetime_ms / 1000), end)
-        described = identity(principal, self._required)
-        scopes = allowed_scopes(described, scopes, asked)
-        claims = {"iss": self._issuer, "sub": principal["id"], "iat": iat, "exp": exp, "aud": scopes, **described}
-        claims |= {"extendedByChain": [], **more}
-        if (chain := claims["extendedByChain"]) and chain[-1] != principal["id"]:  # not a personal token
-            claims["act"] = actor(chain)
-        return self._signed(claims)
+        claims = identity(principal, self._required)
+        aud = allowed_scopes(claims, scopes, asked)
+        chain = more.setdefault("extendedByChain", [])
+        if chain and chain[-1] != principal["id"]:  # not a personal token
+            more["act"] = actor(chain)
+        return self._signed(
+            {"iss": self._issuer, "sub": principal["id"], "iat": iat, "exp": exp, "aud": aud, **claims, **more}
+        )
 
     def _signed(self, claims: dict[str, Any]) -> str:
         """The token. Claims that are None are left out."""
@@ -68,8 +69,7 @@ class AccessTokens:
 
     def verify(self, token: str) -> Bearer:
         """The bearer that the access token names. Raises `InvalidToken` for any defect."""
-        read = self._cached if len(token) <= CACHED_CHARACTERS else self._read
-        bearer = read(token)
+        bearer = self._cached(token) if len(token) <= CACHED_CHARACTERS else self._read(token)
         now = time.time()
         if bearer.exp <= now - LEEWAY_SECONDS or max(bearer.iat, bearer.nbf) > now + LEEWAY_SECONDS:
             raise InvalidToken

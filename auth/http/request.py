@@ -5,15 +5,14 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from functools import cached_property, lru_cache, partial
+from functools import cache, cached_property, lru_cache, partial
 from typing import Any, ClassVar, Final
 
 from auth.config import Config
 from auth.core import passwords
 from auth.core.errors import ApiError, InvalidToken
 from auth.core.tokens import AccessTokens
-from auth.db import Database, Row
-from auth.pool import REQUEST_SECONDS, Pool
+from auth.db import REQUEST_SECONDS, Database, Pool, Row
 
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._=+/:-]{1,128}", re.ASCII)
 _WITH_PORT: Final = re.compile(r"(?:\[([0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{1,45})\]|([0-9.]{7,15})(?=:))(?::([0-9]{1,5}))?")
@@ -38,8 +37,8 @@ class Request:
         self.path: str = environ["PATH_INFO"]
         given = self.header("X-Request-Id")
         self.id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
-        self.record: dict[str, Any] = {"requestId": self.id, "errorCode": None}  # fields of the log line
-        self.set_principal(None)
+        who = {"principal": None, "session": None, "extendedByChain": ()}
+        self.record: dict[str, Any] = {"requestId": self.id, "errorCode": None, **who}  # fields of the log line
         self.details: dict[str, Any] = {}  # the event's details; never a token, a password or a jti
         self.db = Database(lambda writes: self.database.lease(writes, self.deadline))
         self.headers_to_set: list[tuple[str, str]] = []  # of every answer, errors too
@@ -51,8 +50,7 @@ class Request:
 
     def header(self, name: str) -> str:
         """The value of that header, or "" where there is none."""
-        value: str = self.environ.get("HTTP_" + name.upper().replace("-", "_"), "")
-        return value
+        return str(self.environ.get(_variable(name), ""))
 
     def set_principal(self, principal: str | None, session: object = None, chain: Sequence[str] = ()) -> None:
         self.record |= {"principal": principal, "session": session, "extendedByChain": chain}
@@ -78,6 +76,11 @@ class Request:
         entries = self.header("X-Forwarded-For").split(",") if proxies else []
         named = entries[-proxies] if 0 < proxies <= len(entries) else None
         return _address(named) or _address(self.environ.get("REMOTE_ADDR"))
+
+
+@cache
+def _variable(header: str) -> str:
+    return "HTTP_" + header.upper().replace("-", "_")
 
 
 @lru_cache(1024)

@@ -25,8 +25,7 @@ def token_extension(request: Request, bearer: Bearer, body: TokenExtensionReques
     if bearer.is_extended:  # its `sub` is a person: the chain would name that person, and not the calling service
         raise errors.InvalidToken
     user = request.tokens.verify(body.valid_jwt)
-    is_personal = user.extended_by == user.principal_id
-    if user.is_one_time or is_personal or user.role is Role.UNKNOWN:
+    if user.is_one_time or user.role is Role.UNKNOWN or user.extended_by == user.principal_id:  # a personal token
         raise errors.InvalidToken
     request.details["user"] = user.principal_id
     tokens = bearer.parameters() | user.parameters("user")

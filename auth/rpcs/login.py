@@ -55,10 +55,9 @@ def start_session(request: Request, login: Row, refresh_token: str, **verified: 
     values = {**login, **verified, **client, **grant, "access_token_lifetime_ms": limits.ACCESS_TOKEN_MS}
     # No row: the person was disabled, deleted or given a new password meanwhile.
     session = request.live_row("session_insert", errors.IncorrectCredentials, **values)
-    session_reference = str(session["public_session_reference"])
-    request.set_principal(login["id"], session_reference)
-    described = login | session
-    return request.tokens.mint(described, SCOPES, limits.ACCESS_TOKEN_MS, publicSessionReference=session_reference)
+    reference = str(session["public_session_reference"])
+    request.set_principal(login["id"], reference)
+    return request.tokens.mint(login | session, SCOPES, limits.ACCESS_TOKEN_MS, publicSessionReference=reference)
 
 
 def answer(request: Request, login: Row, access_token: str, refresh_token: str) -> Tokens | Response:

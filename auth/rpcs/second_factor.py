@@ -2,13 +2,15 @@
 
 from typing import Any
 
+import segno
 from flask import Blueprint
 
 from auth import lockout
 from auth.core import errors, passwords, refresh_tokens, second_factor
 from auth.core import second_factor_models as models
 from auth.core.claims import Bearer
-from auth.core.models import OptionalAuthenticationTokens, Unit
+from auth.core.models import OptionalAuthenticationTokens as Tokens
+from auth.core.models import Unit
 from auth.core.second_factor import CODES, LoginChallenge, SetupChallenge, StoredSecret
 from auth.db import Row
 from auth.http import cookies
@@ -23,8 +25,6 @@ blueprint = Blueprint("second_factor", __name__)
 CREATE = "twofactor.createCredentials"
 REMOVAL = "second factor removal"  # the event
 
-Answer = OptionalAuthenticationTokens | Unit | Response
-
 
 @Rpc(blueprint, CREATE, "POST /auth/2fa", USERS, own_session=True, restricted=True)
 def create_credentials(request: Request, bearer: Bearer) -> models.Create2FACredentialsResponse:
@@ -37,12 +37,12 @@ def create_credentials(request: Request, bearer: Bearer) -> models.Create2FACred
     challenge = keys.seal(SetupChallenge(*owner, secret, recovery_hash, is_old))
     uri = second_factor.otp_auth_uri(secret, request.config.issuer, person["id"])
     with passwords.queue:  # a QR code takes as long as a hash
-        qr_code = request.hashed(second_factor.qr_code, uri)
+        qr_code = request.hashed(lambda: segno.make(uri, micro=False).png_data_uri(scale=5))
     return models.Create2FACredentialsResponse(uri, qr_code, secret, challenge, recovery_code, is_old)
 
 
 @Rpc(blueprint, "twofactor.answerChallenge", "POST /auth/2fa/challenge", PUBLIC, event="second factor")
-def answer_challenge(request: Request, body: models.AnswerChallengeRequest) -> Answer:
+def answer_challenge(request: Request, body: models.AnswerChallengeRequest) -> Tokens | Unit | Response:
     cookies.check_origin(request, may_be_absent=True)
     challenge = request.config.second_factor_keys.open_challenge(body.challenge_id)
     if isinstance(challenge, LoginChallenge):
@@ -66,7 +66,7 @@ def remove_credentials(request: Request, bearer: Bearer, body: models.Remove2FAR
         change(request, "second_factor_delete", person, bearer, models.IncorrectCode, **spent)
 
 
-def _log_in(request: Request, challenge: LoginChallenge, code: str | int) -> OptionalAuthenticationTokens | Response:
+def _log_in(request: Request, challenge: LoginChallenge, code: str | int) -> Tokens | Response:
     names = {"username": challenge.username, "service": challenge.service}
     person = request.db.one("login_find", address=request.client_address, **names)
     generation = (challenge.uid, challenge.password_generation)

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from auth.pool import CONNECTIONS
+from auth.db import CONNECTIONS
 
 from .load import Load
 from .patroni import wait_for
