@@ -79,7 +79,7 @@ def pre_fork(master: Any, worker: Any) -> None:
 
 
 def post_fork(master: Any, worker: Any) -> None:
-    """Take the master's variables, and count in the metrics files of the slot. Handle SIGTERM from now on."""
+    """Use the master's variables and the metrics files of the slot. Stop at SIGTERM, even if it came earlier."""
     for name in VARIABLES:  # a file may have changed, and all workers must have the same values
         os.environ.pop(f"{name}_FILE", None)
     os.environ.update(variables)
@@ -89,10 +89,10 @@ def post_fork(master: Any, worker: Any) -> None:
             with open(f"{master.metrics}/{kind}_{worker.slot}.db", "ab") as file:
                 os.posix_fallocate(file.fileno(), 0, 65536)  # the initial size of prometheus_client, which is enough
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = master.metrics
-        from prometheus_client import values  # in the worker's process
+        from prometheus_client import values  # in the worker's process, before `auth.ops.metrics` is imported
 
         values.ValueClass = values.MultiProcessValue(lambda: worker.slot)  # type: ignore[no-untyped-call]
-    # Otherwise a stop in the worker's first moments would take `graceful_timeout`.
+    # Without this handler, a stop before gunicorn sets its own would take `graceful_timeout`.
     signal.signal(signal.SIGTERM, lambda *_: setattr(worker, "alive", False))
     with suppress(queue.Empty):  # the worker's copy of the master's queue
         while worker.alive:

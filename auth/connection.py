@@ -47,7 +47,7 @@ class Connection(psycopg.Connection[Row]):
     def open(cls, url: str) -> "Connection":
         try:
             return cls.connect(url, **CONNECT_OPTIONS)
-        except (psycopg.Error, OSError) as fault:
+        except (psycopg.Error, OSError, UnicodeError) as fault:  # UnicodeError: a label of the host is too long
             raise DatabaseUnavailable(cause=_kind(fault)) from fault
 
     def __exit__(self, *_: object) -> None:

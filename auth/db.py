@@ -1,7 +1,7 @@
 """The statements of `sql/` by their names, and the connections that run them.
 
-The statements run in autocommit, each one round trip. The threads of a process share its connections, and each request
-has one deadline for all its waits.
+Each statement is one round trip, in autocommit unless a command has opened a transaction. The threads of the service
+share the connections of `Pool`, and each request has one deadline for all its waits.
 
 No statement is repeated: when a connection breaks, the outcome is unknown, and only the client may decide to ask again.
 """
@@ -30,7 +30,7 @@ WRITE_CONNECTIONS: Final = 8  # this many may write; the others are for reads wh
 
 REQUEST_SECONDS: Final = 2.6  # all statements and waits of a request together; the contract allows 3 for the answer
 SLOT_SECONDS: Final = 0.8  # the longest wait for a connection
-ANSWER_SECONDS: Final = 1.7  # a statement or a transaction; the rest is for `login_attempt_return`
+ANSWER_SECONDS: Final = 1.7  # the longest wait for a statement; the rest is for `login_attempt_return`
 STATEMENT_SECONDS: Final = 1.5  # the timeout in PostgreSQL, so that it answers before we give up
 
 Slots = Sequence[SimpleQueue[None]]  # of a queue, each item is a free slot
@@ -40,7 +40,7 @@ class Database:
     """Runs statements by name. Raises `DatabaseUnavailable`, or `InternalError` for what PostgreSQL cannot store."""
 
     def __init__(self, lease: Callable[[bool], AbstractContextManager[Connection]]) -> None:
-        """`lease` gets whether the connection is for writes, and returns the connection for a `with` block."""
+        """`lease(writes)` gives a connection to a `with` block. `writes`: whether the statement may write."""
         self.connection = lease
 
     def one(self, name: str, /, **parameters: object) -> Row | None:
@@ -92,7 +92,7 @@ class Pool(Database):
                 self._idle.pop().close()
 
     def lease(self, writes: bool, deadline: float | None = None) -> Connection:
-        """A connection for a `with` block, until the deadline of the monotonic clock. Raises `DatabaseUnavailable`."""
+        """A connection for a `with` block. `deadline`: in seconds of `monotonic`. Raises `DatabaseUnavailable`."""
         deadline = deadline or monotonic() + REQUEST_SECONDS
         slots = (self._write_slots, self._slots) if writes else (self._slots,)
         _take(slots, min(deadline, monotonic() + SLOT_SECONDS))

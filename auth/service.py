@@ -50,7 +50,7 @@ class Service(Flask):
 
 
 def _record(request: Request, response: Response) -> None:
-    """Write one line of JSON, and count the request."""
+    """Write the log line of the request, and count the request in the metrics."""
     seconds = time.perf_counter() - request.started
     rpc = request.endpoint.rpartition(".")[2].replace(":", ".") if request.endpoint else None
     event: dict[str, Any] = {}

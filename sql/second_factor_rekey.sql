@@ -1,5 +1,5 @@
--- Stores secrets that were encrypted again, where they differ from those that were read, unless another change came
--- first. The rows are locked in the order of their ids, so that two such commands do not deadlock.
+-- Stores the secrets that were encrypted again. Skips a row where `new` is NULL or equals `old`, or where the secret has
+-- changed since it was read. The rows are locked in the order of their ids, so that two such commands do not deadlock.
 WITH renewed AS MATERIALIZED (
     SELECT second_factor.principal_id, renewed.new
     FROM unnest(%(principal_id)s::text[], %(secret)s::text[], %(new)s::text[]) AS renewed (principal_id, old, new)

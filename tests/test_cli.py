@@ -235,6 +235,8 @@ def test_a_services_life(flask: CommandLine, api: Api, world: World) -> None:
     assert changed == {"id": service_id, "scopes": ["files:read", "mail:read"]}
     api.extend(bearer, user.access_token, "jobs:read").refused(401)
     assert api.extend(bearer, user.access_token, "mail:read").status == 200
+    assert flask.json("services", "scopes", service_id, "--add", "files:read") == changed
+    assert flask.json("services", "scopes", service_id, "--add", "a:read", "--remove", "a:read") == changed
     assert flask.json("services", "scopes", service_id) == changed
     assert changed in flask.json("services", "list")
     assert f"{service_id}\tfiles:read mail:read" in flask.run("services", "list").stdout
@@ -243,6 +245,21 @@ def test_a_services_life(flask: CommandLine, api: Api, world: World) -> None:
     api.refresh(created["refreshToken"]).refused(401)
     assert "no service" in flask.fails("services", "delete", service_id)
     assert "no service" in flask.fails("services", "scopes", service_id)
+
+
+def test_a_scope_that_was_removed_is_gone_although_another_operator_adds_it(
+    flask: CommandLine, world: World, database_url: str
+) -> None:
+    """The removal waits for the other command, and then sees what it has added."""
+    service = world.service("files:read")
+    with ThreadPoolExecutor(1) as pool:
+        with DirectDatabase(database_url).transaction() as transaction:
+            transaction.one("service_find", id=service.id)
+            transaction.many("service_scope_change", service_id=service.id, added=["a:read"], removed=[])
+            removing = pool.submit(flask.json, "services", "scopes", service.id, "--remove", "a:read")
+            assert waits_for_a_lock(database_url, removing)
+        assert removing.result() == {"id": service.id, "scopes": ["files:read"]}
+    assert flask.json("services", "scopes", service.id)["scopes"] == ["files:read"]
 
 
 def test_a_new_refresh_token_of_a_service_ends_the_last(flask: CommandLine, api: Api, world: World) -> None:
@@ -420,7 +437,7 @@ def test_a_value_that_cannot_be_stored_is_one_line(flask: CommandLine, world: Wo
 
 def test_a_password_is_utf_8(flask: CommandLine, world: World) -> None:
     finished = flask.process("users", "set-password", world.user(), "--password-stdin", stdin=b"not \xff utf-8")
-    assert (finished.returncode, finished.stderr) == (1, b"Error: The text is not in UTF-8.\n")
+    assert (finished.returncode, finished.stderr) == (1, b"Error: The input is not in UTF-8.\n")
 
 
 def test_a_database_in_another_encoding_is_refused(server_url: str) -> None:
@@ -454,6 +471,8 @@ def test_a_database_that_is_away_is_one_line() -> None:
         line = away.fails(*command)
         assert line.startswith("Error: The database cannot be used: ")
         assert "hunter2" not in line
+    no_host = CommandLine({"DATABASE_URL": f"postgresql://{'a' * 70}/auth"}).fails("users", "list")
+    assert no_host.startswith("Error: The database cannot be used: ")
     finished = away.process("users", "list")
     assert (finished.returncode, finished.stdout, finished.stderr.decode()) == (
         1,

@@ -387,7 +387,7 @@ def test_statements_are_bounded(database_url: str) -> None:
     latest = STATEMENT_SECONDS + 0.8
 
     def sleep() -> None:
-        with pytest.raises(DatabaseUnavailable), database.lease(True) as connection:
+        with pytest.raises(DatabaseUnavailable), database.lease(True) as connection, connection.transaction():
             connection.execute("SELECT pg_sleep(20)")
 
     assert STATEMENT_SECONDS < seconds_of(sleep, latest) < latest

@@ -4,7 +4,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -16,6 +16,7 @@ from auth.cli.keys import generate_private_key
 from auth.core.limits import LEEWAY_SECONDS
 
 from .support.command_line import CommandLine
+from .support.copies import wait_until
 from .support.databases import NewDatabase
 from .support.pgbouncer import MISSING, PROGRAM, pgbouncer
 from .support.servers import free_port
@@ -100,6 +101,12 @@ def test_a_database_that_is_not_migrated(examine: Examine, server_url: str) -> N
         assert "0001_" in message
 
 
+def usable(url: str) -> bool:
+    with suppress(psycopg.Error), psycopg.connect(url) as connection:
+        return connection.execute("SELECT 1").rowcount == 1
+    return False
+
+
 @contextmanager
 def altered(server_url: str, setting: str) -> Iterator[str]:
     """The URL of a migrated database with that setting."""
@@ -110,6 +117,7 @@ def altered(server_url: str, setting: str) -> Iterator[str]:
             connection.execute(f'ALTER DATABASE "{name}" {setting}')
             # A pool in between would go on with sessions from before.
             connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+        wait_until(lambda: usable(url))  # a pool in between may still lend a session that has ended
         yield url
 
 
@@ -151,7 +159,7 @@ def test_a_setting_that_nothing_mends_behind_pgbouncer(examine: Examine, postgre
 
 
 def test_a_sequence_that_is_behind(examine: Examine, server_url: str) -> None:
-    """As after a logical restore. The commands name the sequence, and `doctor` the statement that repairs it."""
+    """A logical restore can cause it. The commands name the sequence; `doctor` prints the statement that repairs it."""
     person = (
         "users",
         "create",

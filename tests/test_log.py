@@ -496,7 +496,7 @@ def extended(
     """A service with a long name extends a token that such services have extended, of a user with such a name."""
     user, service = named(world, character), named(world, character, "_")
     scopes = [f"files.{'x' * 900}{number}:read" for number in range(scopes_asked)]
-    world.db.run("service_scope_change", id=service, added=scopes, removed=[])
+    world.db.run("service_scope_change", service_id=service, added=scopes, removed=[])
     chain = [named(world, character, "_") for _ in range(services)]
     token = world.tokens.mint(
         world.principal(user), ["all:write"], 600_000, extendedBy=chain[-1], extendedByChain=chain

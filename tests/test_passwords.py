@@ -331,7 +331,7 @@ def test_a_typed_password_that_is_not_utf_8_is_refused(
     monkeypatch.setattr(click, "prompt", lambda *_, **__: b"violet kettles \xff lamp".decode(errors="surrogateescape"))
     user = world.user()
     before = world.password_hash(user)
-    assert flask.fails("users", "set-password", user) == "Error: The text is not in UTF-8."
+    assert flask.fails("users", "set-password", user) == "Error: The input is not in UTF-8."
     assert world.password_hash(user) == before
 
 

@@ -171,7 +171,7 @@ def test_a_secret_that_is_none(site: Site, secret: str) -> None:
 
 def test_a_secret_needs_a_key(site: Site) -> None:
     message = site.flask().fails("users", "import", "-", stdin=json.dumps(person(totpSecret="A" * 32)))
-    assert message == "Error: Second factors cannot be used right now. Try again later. SECOND_FACTOR_KEYS is not set"
+    assert message == "Error: line 1: SECOND_FACTOR_KEYS is not set."
 
 
 def test_accepted_terms_are_imported(site: Site, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from auth.cli.common import DirectDatabase
 from auth.config import Config
 
 from .support.api import Api
@@ -49,6 +50,17 @@ def test_terms_are_published_read_and_accepted(site: Site, tmp_path: Path) -> No
     assert site.claim(session.refresh_token) is True
     assert site.flask.json("sla", "show")["text"] == "Second"
     assert site.flask.run("sla", "show").stdout == "Second\n"
+
+
+def test_of_two_publications_at_once_one_is_refused(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "terms").write_text("Second")
+    with ThreadPoolExecutor(1) as pool:
+        with DirectDatabase(site.url).transaction() as transaction:
+            transaction.one("sla_insert", text="First")
+            refused = pool.submit(site.flask.fails, "sla", "publish", str(tmp_path / "terms"))
+            assert waits_for_a_lock(site.url, refused)
+        assert refused.result() == "Error: The database cannot store this."
+    assert site.flask.json("sla", "show")["text"] == "First"
 
 
 def test_terms_that_were_accepted_late_do_not_replace_newer_ones(site: Site, tmp_path: Path) -> None:
@@ -99,7 +111,7 @@ def test_terms_are_text_of_a_bounded_size(site: Site, tmp_path: Path) -> None:
     for content, message in (
         (b"", "The terms have 1 to 262,144 bytes."),
         (b"x" * (256 * 1024 + 1), "The terms have 1 to 262,144 bytes."),
-        (b"\xff\xfe", "The text is not in UTF-8."),
+        (b"\xff\xfe", "The input is not in UTF-8."),
         (b"a\0b", "The database cannot store this."),
     ):
         path.write_bytes(content)

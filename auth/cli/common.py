@@ -14,7 +14,7 @@ import click
 from auth import text_of
 from auth.config import Misconfigured, read
 from auth.core.claims import is_id
-from auth.core.errors import ApiError, DatabaseUnavailable, InternalError
+from auth.core.errors import ApiError, DatabaseUnavailable, InternalError, Unavailable
 from auth.core.limits import ID_CHARACTERS, NAME_CHARACTERS
 from auth.db import Database, Row, open_connection
 
@@ -84,15 +84,17 @@ def database() -> Iterator[DirectDatabase]:
 
 def message(problem: BaseException) -> str:
     """The problem in one line. Unlike a client, an operator may see the driver's text."""
-    text = f"{problem.why} {problem.cause or ''}" if isinstance(problem, ApiError) else str(problem)
+    text = problem.why if isinstance(problem, ApiError) else str(problem)
     if isinstance(problem, DatabaseUnavailable):
         text = f"The database cannot be used: {str(problem.__cause__) or problem.cause}"
     elif isinstance(problem, InternalError):
         text = "The database cannot store this."
-        if problem.cause == "UniqueViolation":
+        if "principal_uid_key" in str(problem.__cause__):  # the constraint that was violated
             text += " The sequence principal_uid_seq is behind. `flask doctor` prints the statement that repairs it."
     elif isinstance(problem, UnicodeError):
-        text = "The text is not in UTF-8."
+        text = "The input is not in UTF-8."
+    elif isinstance(problem, Unavailable):
+        text = f"{problem.cause}."
     return " ".join(text.split())
 
 
@@ -119,13 +121,13 @@ def add_delete(commands: Group, thing: str, about: str, statement: str, key: str
 
     def delete(name: str) -> None:
         with database() as opened:
-            existing(opened.one(statement, **{key: name}, **parameters), f"There is no {thing} {name}.")
+            required(opened.one(statement, **{key: name}, **parameters), f"There is no {thing} {name}.")
 
     add_verb(commands, "delete", about, delete, key)
 
 
-def existing(row: Row | None, problem: str) -> Row:
-    """The row. Raises `ClickException` with the problem if the statement returned none."""
+def required(row: Row | None, problem: str) -> Row:
+    """The row. Raises `ClickException(problem)` if the statement returned no row."""
     if row is None:
         raise click.ClickException(problem)
     return row

@@ -10,7 +10,7 @@ from auth.core.limits import ID_CHARACTERS, IDLE_TIMEOUT_MINIMUM_SECONDS
 from auth.core.origins import origin_of
 from auth.db import Row
 
-from .common import Answer, Group, add_delete, add_list, database, existing
+from .common import Answer, Group, add_delete, add_list, database, required
 
 MAX_SECONDS = 36_525 * 24 * 60 * 60
 
@@ -38,7 +38,7 @@ def create(name: str, endpoint: str, **settings: Any) -> Answer:
         raise click.ClickException("The endpoint must be an http or https URL in ASCII, without user info and spaces.")
     with database() as opened:
         created = opened.one("login_service_insert", name=name, endpoint=endpoint, **settings)
-    existing(created, f"There is a login service {name} already.")
+    required(created, f"There is a login service {name} already.")
     return Answer({"name": name}, [f"created {name}"])
 
 

@@ -16,7 +16,7 @@ from auth.core.second_factor import StoredSecret
 from auth.db import Database, Row
 
 from . import keys
-from .common import Answer, Command, database, existing
+from .common import Answer, Command, database, required
 
 BATCH: Final = 1000  # rows that one statement reads or writes
 SECRET_BYTES: Final = range(10, 129)  # of an imported secret; the original's have 10
@@ -45,12 +45,12 @@ def rekey() -> Answer:
 def reset_second_factor(user_id: str) -> Answer:
     with database() as opened:
         user = opened.one("second_factor_reset", id=user_id)
-        ended = existing(user, f"There is no user {user_id} with a second factor.")["revoked"]
+        ended = required(user, f"There is no user {user_id} with a second factor.")["revoked"]
     return Answer({"id": user_id, "ended": ended}, [f"removed the second factor of {user_id}"])
 
 
 def state(opened: Database) -> tuple[bool, str, str]:
-    """Whether the keys open every secret, a message with the number of those under an old key, and the problem."""
+    """The `ok`, `message` and `problem` of a finding. It is ok if the keys open every secret."""
     unreadable = old = 0
     try:
         for row in chain.from_iterable(_batches(opened)):
@@ -58,7 +58,7 @@ def state(opened: Database) -> tuple[bool, str, str]:
             old += row["new"] != row["secret"]
     except Misconfigured:
         return False, "not checked: SECOND_FACTOR_KEYS is wrong", ""
-    problem = f"no key opens {unreadable}: repair SECOND_FACTOR_KEYS, or `flask users reset-second-factor`"
+    problem = f"no key opens {unreadable}: repair SECOND_FACTOR_KEYS, or run `flask users reset-second-factor`"
     message = f"{old} are under an old key: run `flask keys rekey`" if old else "all are under the first key"
     return not unreadable, message, problem
 
@@ -81,7 +81,7 @@ def _keys() -> Any:
 
 
 def _batches(opened: Database) -> Iterator[list[Row]]:
-    """All second factors. `new` is the secret under the first key, `secret` itself if it already is, or None."""
+    """All second factors, in batches. `new` is the secret under the first key, or None if no key opens it."""
     after, keys = "", _keys()
     while rows := opened.many("second_factor_list", after=after, batch=BATCH):
         after = rows[-1]["principal_id"]

@@ -9,21 +9,21 @@ from auth.core.claims import is_id
 from auth.core.scopes import Scope
 from auth.db import Database, Row
 
-from .common import Answer, Group, add_delete, add_list, database, existing
+from .common import Answer, Group, add_delete, add_list, database, required
 
 commands = Group("services", help="Services, and the scopes they may ask for when they extend a user's token.")
 
 
 @commands.command("create", help="Create a service. Prints its refresh token once.")
 @click.argument("service_id", metavar="_ID")
-@click.option("--scope", "scopes", multiple=True, help="A scope it may ask for; any number of times.")
+@click.option("--scope", "scopes", multiple=True, help="A scope it may ask for, such as files:read. Can be repeated.")
 def create(service_id: str, scopes: tuple[str, ...]) -> Answer:
     if not is_id(service_id) or not re.match("_[^_]", service_id):
         raise click.ClickException("A service's id starts with one _, has 2 to 255 characters, no control character.")
     policy = _canonical(scopes)
     with database() as opened, opened.transaction() as transaction:
         created = transaction.one("service_insert", id=service_id, scopes=policy)
-        existing(created, f"There is a principal {service_id} already.")
+        required(created, f"There is a principal {service_id} already.")
         return _with_new_token(transaction, {"id": service_id, "scopes": sorted(policy)})
 
 
@@ -33,8 +33,9 @@ def create(service_id: str, scopes: tuple[str, ...]) -> Answer:
 @click.option("--remove", multiple=True, metavar="SCOPE")
 def scopes_command(service_id: str, add: tuple[str, ...], remove: tuple[str, ...]) -> Answer:
     changes = {"added": _canonical(add), "removed": _canonical(remove)}
-    with database() as opened:
-        service = existing(opened.one("service_scope_change", id=service_id, **changes), _missing(service_id))
+    with database() as opened, opened.transaction() as transaction:
+        required(transaction.one("service_find", id=service_id), _no_service(service_id))
+        [service] = transaction.many("service_scope_change", service_id=service_id, **changes)
     return Answer(service, [_line(service)])
 
 
@@ -43,7 +44,7 @@ def scopes_command(service_id: str, add: tuple[str, ...], remove: tuple[str, ...
 @click.option("--keep", type=click.IntRange(1, 24 * 60), metavar="MINUTES", help="How long the previous one works.")
 def rotate(service_id: str, keep: int | None) -> Answer:
     with database() as opened, opened.transaction() as transaction:
-        service = existing(transaction.one("service_find", id=service_id), _missing(service_id))
+        service = required(transaction.one("service_find", id=service_id), _no_service(service_id))
         transaction.run("service_token_expire" if keep else "service_token_delete", service_id=service_id, minutes=keep)
         return _with_new_token(transaction, service)
 
@@ -56,7 +57,7 @@ def _with_new_token(transaction: Database, service: Row) -> Answer:
     return Answer(answer, [f"refresh token of {service['id']}, shown only now:\n{refresh_token}"])
 
 
-def _missing(service_id: str) -> str:
+def _no_service(service_id: str) -> str:
     return f"There is no service {service_id}."
 
 

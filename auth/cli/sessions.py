@@ -5,7 +5,7 @@ import msgspec
 
 from auth.core.models import Session
 
-from .common import Answer, Group, database, existing
+from .common import Answer, Group, database, required
 from .users import end_tokens
 
 commands = Group("sessions", help="The sessions of users.")
@@ -15,7 +15,7 @@ commands = Group("sessions", help="The sessions of users.")
 @click.argument("user_id", metavar="ID")
 def list_command(user_id: str) -> Answer:
     with database() as opened:
-        existing(opened.one("principal_texts", id=user_id), f"There is no user {user_id}.")
+        required(opened.one("principal_texts", id=user_id), f"There is no user {user_id}.")
         sessions = [msgspec.to_builtins(Session(**row)) for row in opened.many("session_list_of", id=user_id)]
     return Answer(sessions, [f"{each['id']}\t{each['ipAddress']}\t{each['userAgent']}" for each in sessions])
 
@@ -37,6 +37,6 @@ def end(user_id: str | None, delegations: bool, everyone: bool) -> Answer:
         ended = end_tokens("principal_lock", user_id)
     else:
         with database() as opened, opened.transaction() as transaction:
-            existing(transaction.one("principal_lock", id=user_id), f"There is no user {user_id}.")
+            required(transaction.one("principal_lock", id=user_id), f"There is no user {user_id}.")
             ended = transaction.run("session_delete_of", id=user_id)
     return Answer({"id": user_id, "ended": ended}, [f"ended {ended}"])

@@ -6,9 +6,10 @@ from typing import IO, Annotated, Literal
 import click
 import msgspec
 
+from auth.core.errors import ApiError
 from auth.db import Database, Row
 
-from .common import Answer, Command, check_person, database, existing
+from .common import Answer, Command, check_person, database, message, required
 from .imported_hashes import CREDENTIALS, TAKEN, read
 from .second_factor import add_imported
 
@@ -57,8 +58,8 @@ def import_command(file: IO[bytes]) -> Answer:
             try:
                 user = _row(line.removeprefix(BOM_UTF8))
                 _insert(transaction, user)
-            except click.ClickException as mistake:
-                raise click.ClickException(f"line {number}: {mistake.message}") from None
+            except (click.ClickException, ApiError) as mistake:
+                raise click.ClickException(f"line {number}: {message(mistake)}") from None
             hashes.append(user["password_hash"])
     without = f", {hashes.count(None)} of them without a password" if None in hashes else ""
     return Answer({"imported": len(hashes)}, [f"imported {len(hashes)} users{without}"])
@@ -66,7 +67,7 @@ def import_command(file: IO[bytes]) -> Answer:
 
 def _insert(transaction: Database, user: Row) -> None:
     created = transaction.one("principal_insert", principal_type="password", **user)
-    person = existing(created, f"There is a principal {user['id']} already.")
+    person = required(created, f"There is a principal {user['id']} already.")
     if user["totp_secret"] is not None:
         add_imported(transaction, person, user["totp_secret"])
     if user["sla_version"] and not transaction.one("sla_import", id=user["id"], version=user["sla_version"]):

@@ -9,7 +9,7 @@ from auth.core import limits, password_rules, passwords, refresh_tokens
 from auth.core.models import Role
 from auth.db import Row
 
-from .common import Answer, Group, add_delete, add_list, add_verb, check_person, database, existing
+from .common import Answer, Group, add_delete, add_list, add_verb, check_person, database, required
 from .second_factor import reset_second_factor
 from .user_import import import_command
 
@@ -37,7 +37,7 @@ def create(
     others = {"principal_type": "password", "org_id": None, "password_hash": passwords.hash_password(password)}
     with database() as opened:
         created = opened.one("principal_insert", **row, **own_texts, **others)
-    existing(created, f"There is a principal {user_id} already.")
+    required(created, f"There is a principal {user_id} already.")
     return Answer(row, [f"created {user_id}"])
 
 
@@ -47,7 +47,7 @@ def create(
 def set_password(user_id: str, password_stdin: bool) -> Answer:
     with database() as opened:
         user = opened.one("principal_texts", id=user_id)
-    password = _ask_password(password_stdin, *existing(user, f"There is no user {user_id}.").values())
+    password = _ask_password(password_stdin, *required(user, f"There is no user {user_id}.").values())
     end_tokens("principal_set_password", user_id, password_hash=passwords.hash_password(password))
     return Answer({"id": user_id}, [f"new password for {user_id}"])
 
@@ -60,7 +60,7 @@ def reset_password(user_id: str, valid_for: int) -> Answer:
     token_hash = refresh_tokens.digest(token)
     with database() as opened:
         user = opened.one("password_reset_start", id=user_id, reset_token_hash=token_hash, valid_minutes=valid_for)
-    answer = existing(user, f"There is no user {user_id} who can log in.") | {"resetToken": token}
+    answer = required(user, f"There is no user {user_id} who can log in.") | {"resetToken": token}
     return Answer(answer, [f"reset token of {user_id}, which is not kept:\n{token}"])
 
 
@@ -68,7 +68,7 @@ def end_tokens(statement: str, user_id: str, **parameters: object) -> int:
     """Run the statement, then end all tokens of the person. Returns how many. The statement must lock the person."""
     with database() as opened:
         with opened.transaction() as transaction:
-            existing(transaction.one(statement, id=user_id, **parameters), f"There is no user {user_id}.")
+            required(transaction.one(statement, id=user_id, **parameters), f"There is no user {user_id}.")
             ended = transaction.run("principal_end_tokens", id=user_id)
         opened.run("principal_mark_ended", id=user_id)
     return ended

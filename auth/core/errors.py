@@ -12,7 +12,7 @@ class ApiError(Exception):
 
     def __init__(self, why: str | None = None, *, cause: str | None = None, headers: Mapping[str, str] = {}) -> None:
         self.why = why or type(self).__doc__ or ""
-        self.cause = cause  # only the log gets it
+        self.cause = cause  # for the log and the commands; a client never gets it
         self.headers = headers or self.headers
 
     def __init_subclass__(cls, status: int | None = None) -> None:

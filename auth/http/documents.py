@@ -33,10 +33,11 @@ SECURITY: Final[dict[str, dict[str, list[str]]]] = {  # the credentials of a cal
     "refresh_token": {"refreshToken": []},
     "cookie_token": {"refreshCookie": [], "csrfToken": []},
 }
+COOKIE: Final = "Set by passwordLogin; `refreshToken` where COOKIE_SECURE is 0. Needs a trusted Origin."
 SCHEMES: Final = {
     "accessToken": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
     "refreshToken": {"type": "http", "scheme": "bearer", "description": "An opaque refresh token."},
-    "refreshCookie": {"type": "apiKey", "in": "cookie", "name": "__Host-refreshToken"},
+    "refreshCookie": {"type": "apiKey", "in": "cookie", "name": "__Host-refreshToken", "description": COOKIE},
     "csrfToken": {"type": "apiKey", "in": "header", "name": "X-CSRFToken"},
 }
 KEY: Final = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"}}

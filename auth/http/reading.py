@@ -63,14 +63,14 @@ def read_body(request: Request, limit: int) -> bytes:
     return body
 
 
-def read_model(taken: Sequence[str], request: Request, body: bytes, model: type[msgspec.Struct]) -> msgspec.Struct:
-    """The body, of one of the media types, as the model. Raises `InvalidRequest` and `UnsupportedMediaType`."""
+def read_model(accepted: Sequence[str], request: Request, body: bytes, model: type[msgspec.Struct]) -> msgspec.Struct:
+    """The body as the model. Raises `UnsupportedMediaType` if its media type is not accepted, or `InvalidRequest`."""
     given = request.environ.get("CONTENT_TYPE", "")[:256]  # each parameter costs time; a boundary has at most 70 bytes
     media_type, parameters = parse_options_header(given)
     media_type = media_type.lower()
-    if not media_type and len(taken) > 1:
+    if not media_type and len(accepted) > 1:
         raise InvalidRequest("The request needs a Content-Type.")
-    if media_type not in taken and (media_type or JSON not in taken):
+    if media_type not in accepted and (media_type or JSON not in accepted):
         raise UnsupportedMediaType
     if media_type in ("", JSON):
         return _read("body", model, lambda: msgspec.json.decode(body, type=model))

@@ -37,15 +37,15 @@ class Request:
         self.path: str = environ["PATH_INFO"]
         given = self.header("X-Request-Id")
         self.id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
-        who = {"principal": None, "session": None, "extendedByChain": ()}
-        self.record: dict[str, Any] = {"requestId": self.id, "errorCode": None, **who}  # fields of the log line
+        nobody = {"principal": None, "session": None, "extendedByChain": ()}
+        self.record: dict[str, Any] = {"requestId": self.id, "errorCode": None, **nobody}  # fields of the log line
         self.details: dict[str, Any] = {}  # the event's details; never a token, a password or a jti
         self.db = Database(lambda writes: self.database.lease(writes, self.deadline))
         self.headers_to_set: list[tuple[str, str]] = []  # of every answer, errors too
 
     @cached_property
     def deadline(self) -> float:
-        """The end of all waits for the database and for hashes. The time to it begins with the first of them."""
+        """The time of `monotonic`, in seconds, at which waits for the database and for hashes end. Set at first use."""
         return time.monotonic() + REQUEST_SECONDS
 
     def header(self, name: str) -> str:

@@ -32,13 +32,13 @@ def create_credentials(request: Request, bearer: Bearer) -> models.Create2FACred
     person, keys = _person_without_factor(request, bearer), request.config.second_factor_keys
     secret, recovery_code = second_factor.generate_secret(), second_factor.generate_recovery_code()
     seconds, recovery_hash = person["session_seconds"], second_factor.recovery_hash(recovery_code)
-    is_old = seconds is None or seconds > second_factor.RECENT_SECONDS
+    password_needed = seconds is None or seconds > second_factor.RECENT_SECONDS
     owner = (person["uid"], person["password_generation"], str(bearer.session_reference))
-    challenge = keys.seal(SetupChallenge(*owner, secret, recovery_hash, is_old))
+    challenge = keys.seal(SetupChallenge(*owner, secret, recovery_hash, password_needed))
     uri = second_factor.otp_auth_uri(secret, request.config.issuer, person["id"])
     with passwords.queue:  # a QR code takes as long as a hash
         qr_code = request.hashed(lambda: segno.make(uri, micro=False).png_data_uri(scale=5))
-    return models.Create2FACredentialsResponse(uri, qr_code, secret, challenge, recovery_code, is_old)
+    return models.Create2FACredentialsResponse(uri, qr_code, secret, challenge, recovery_code, password_needed)
 
 
 @Rpc(blueprint, "twofactor.answerChallenge", "POST /auth/2fa/challenge", PUBLIC, event="second factor")

@@ -12,7 +12,7 @@ def before_each(monkeypatch: pytest.MonkeyPatch, call: Callable[[str], object]) 
 
     def watched(ask: Callable[..., object]) -> Callable[..., object]:
         def asked(db: Database, name: str, /, **parameters: object) -> object:
-            if type(db) is Database:  # not a subclass, as those of tests and commands
+            if type(db) is Database:  # of a request; `Pool` and `DirectDatabase` are of tests and commands
                 call(name)
             return ask(db, name, **parameters)
 
