@@ -48,13 +48,13 @@ class AccessTokens:
         if end <= iat:
             raise InvalidToken
         exp = min(iat + math.ceil(lifetime_ms / 1000), end)
-        described = identity(principal, self._required)
-        aud = allowed_scopes(described, scopes, asked)
-        chain = more.get("extendedByChain", ())
+        claims = identity(principal, self._required)
+        aud = allowed_scopes(claims, scopes, asked)
+        chain = claims["extendedByChain"] = more.get("extendedByChain", ())
         if chain and chain[-1] != principal["id"]:  # not a personal token
             more["act"] = actor(chain)
-        claims = {"iss": self._issuer, "sub": principal["id"], "iat": iat, "exp": exp, "aud": aud, **described}
-        return self._signed({**claims, "extendedByChain": chain, **more})
+        claims |= more
+        return self._signed({"iss": self._issuer, "sub": principal["id"], "iat": iat, "exp": exp, "aud": aud, **claims})
 
     def _signed(self, claims: dict[str, Any]) -> str:
         """The token. Claims that are None are left out."""
