@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import chain
-from typing import Any, Final
+from typing import Final
 
 import click
 from cryptography.fernet import Fernet
@@ -72,17 +72,13 @@ def add_imported(transaction: Database, person: Row, totp_secret: str) -> None:
         size = len(base64.b32decode(secret))
     if size not in SECRET_BYTES:
         raise click.ClickException("A totpSecret is base32 of 10 to 128 bytes.")
-    sealed = _keys().seal(StoredSecret(person["uid"], secret))
+    sealed = read(os.environ, "SECOND_FACTOR_KEYS")["SECOND_FACTOR_KEYS"].seal(StoredSecret(person["uid"], secret))
     transaction.run("second_factor_import", id=person["id"], secret=sealed)
-
-
-def _keys() -> Any:
-    return read(os.environ, "SECOND_FACTOR_KEYS")["SECOND_FACTOR_KEYS"]
 
 
 def _batches(opened: Database) -> Iterator[list[Row]]:
     """All second factors, in batches. `new` is the secret under the first key, or None if no key opens it."""
-    after, keys = "", _keys()
+    after, keys = "", read(os.environ, "SECOND_FACTOR_KEYS")["SECOND_FACTOR_KEYS"]
     while rows := opened.many("second_factor_list", after=after, batch=BATCH):
         after = rows[-1]["principal_id"]
         for row in rows:

@@ -30,9 +30,10 @@ def write(line: dict[str, Any], encode: Callable[[Any], bytes]) -> bool:
         line.setdefault(f"{name}InAll", len(line[name]))
         line[name] = line[name][: len(line[name]) // 2]
         encoded = encode(line)
-    with suppress(OSError):
+    try:
         return _standard_output().write(encoded + b"\n") == len(encoded) + 1
-    return False
+    except OSError:
+        return False
 
 
 @cache
