@@ -83,7 +83,7 @@ def database() -> Iterator[DirectDatabase]:
 
 
 def message(problem: BaseException) -> str:
-    """The problem in one line. Unlike a client, an operator may see the driver's text."""
+    """The error message, in one line. An operator may see the text of the driver; a client may not."""
     text = problem.why if isinstance(problem, ApiError) else str(problem)
     if isinstance(problem, DatabaseUnavailable):
         text = f"The database cannot be used: {str(problem.__cause__) or problem.cause}"

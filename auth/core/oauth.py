@@ -21,7 +21,7 @@ EXCHANGED_TOKEN_MS: Final = 600_000  # the lifetime of an exchanged access token
 CLIENT_METHODS: Final = ["client_secret_basic", "client_secret_post"]
 WELL_KNOWN: Final = "/.well-known/oauth-authorization-server"
 _ISSUER: Final = re.compile(r"(?:https://[^/?#]+|http://(?:localhost|127\.[0-9.]+|\[::1\])(?::[0-9]+)?)(/[^?#]*)?")
-# These characters are not percent-encoded. All others are, `%` and `,` too: two ids, or two chains, never look alike.
+# All other characters are percent-encoded, `%` and `,` too, so that two ids or two chains never look alike.
 VISIBLE: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in "%,")
 
 

@@ -170,7 +170,7 @@ def claims(person: Mapping[str, Any], required_of: Collection[str]) -> dict[str,
 
 
 def allowed_scopes(described: Mapping[str, Any], scopes: Sequence[str], asked: Sequence[Scope]) -> Sequence[str]:
-    """`RESTRICTED` if the owner must add a factor, else `scopes`; of these the asked ones. Raises `ScopeNotCovered`."""
+    """`RESTRICTED` if the owner must add a factor, else `scopes`. Narrowed to `asked`. Raises `ScopeNotCovered`."""
     if "amr" in described and not described["twoFactorAuthentication"]:
         scopes = RESTRICTED
     if asked and not all_covered(asked, [Scope.parse(text) for text in scopes]):

@@ -38,7 +38,7 @@ class AccessTokens:
     def mint(
         self, principal: Row, scopes: Sequence[str], lifetime_ms: int, asked: Sequence[Scope] = (), **more: Any
     ) -> str:
-        """A signed access token for a row of `principal`, with the scopes, or only the `asked` ones, and `more` claims.
+        """A signed access token for a row of `principal`. `asked`: narrow the scopes to these. `more`: further claims.
 
         The row's `issued_at` (default: now) and `not_after` are seconds since the epoch. The token ends by `not_after`.
         Raises `InvalidToken` if that has passed, `ScopeNotCovered`, and `InvalidRequest` if the token is too long.

@@ -45,7 +45,7 @@ class Request:
 
     @cached_property
     def deadline(self) -> float:
-        """The time of `monotonic`, in seconds, at which waits for the database and for hashes end. Set at first use."""
+        """When waits for the database and for hashes must end, in seconds of `monotonic`. Set at first use."""
         return time.monotonic() + REQUEST_SECONDS
 
     def header(self, name: str) -> str:

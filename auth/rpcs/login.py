@@ -77,7 +77,7 @@ def _ask_for_code(request: Request, login: Row, new_hash: str | None) -> LoginCo
 
 
 def _hand_over(request: Request, login: Row, model: Model) -> Model | Response:
-    """The model, or a page that leads to the endpoint. A redirect would not do: some browsers drop its cookies."""
+    """The model, or a page that leads to the endpoint. It is no redirect, since some browsers drop its cookies."""
     if "application/json" in request.header("Accept").lower():
         return model
     cookies.set_auth_state_cookie(request, model)
